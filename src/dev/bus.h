@@ -1,0 +1,59 @@
+/*
+ * The bus: ranges of I/O ports and of guest-physical addresses, each owned by a device, which sees
+ * offsets only. Reads of what nobody owns give all ones, writes there are dropped, both are traced.
+ * Specification: none but the PC's custom (open bus reads as ones).
+ *
+ * A device accepts the widths it declares. Any other access is cut into accesses of the nearest
+ * narrower declared width (little-endian), or, when it is narrower than the narrowest, passed on
+ * with the width as it is; a device ignores what it has no register for.
+ *
+ * Locking: the owner's machine lock is held around every call.
+ */
+#ifndef UMBRA_DEV_BUS_H
+#define UMBRA_DEV_BUS_H
+
+#include "base/types.h"
+
+enum bus_space {
+    BUS_PORT, /* 64 Ki ports */
+    BUS_MMIO, /* guest-physical addresses that no slot covers */
+    BUS_SPACES
+};
+
+/* What a device answers to. Widths are in bytes: 1, 2, 4 or 8. */
+struct bus_ops {
+    uint64_t (*read)(void *dev, uint64_t offset, unsigned width);
+    void (*write)(void *dev, uint64_t offset, unsigned width, uint64_t value);
+    uint8_t widths; /* OR of the widths accepted: 1|2|4|8; 0 means 1 */
+};
+
+struct bus;
+
+/* Makes an empty bus, or NULL without memory. */
+struct bus *bus_create(void);
+void bus_destroy(struct bus *bus);
+
+/*
+ * Claims [base, base + size). Returns 0, -EINVAL when the range is empty or outside the space,
+ * -EEXIST when it overlaps a claimed one, -ENOMEM.
+ */
+int bus_add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size,
+            const struct bus_ops *ops, void *dev) must_check;
+
+/* Gives up the range that starts at base (a PCI BAR moves); harmless when there is none. */
+void bus_remove(struct bus *bus, enum bus_space space, uint64_t base);
+
+/* Moves a range: removes at old base, adds at the new one; used by BARs. Same errors as bus_add. */
+int bus_move(struct bus *bus, enum bus_space space, uint64_t old_base, uint64_t new_base,
+             uint64_t size, const struct bus_ops *ops, void *dev) must_check;
+
+/* The access that a vCPU or a bus master makes. Width 1, 2, 4 or 8 (8: MMIO only). */
+uint64_t bus_read(struct bus *bus, enum bus_space space, uint64_t address, unsigned width);
+void bus_write(struct bus *bus, enum bus_space space, uint64_t address, unsigned width,
+               uint64_t value);
+
+/* Calls fn for each claimed range in rising order (for `info` and tests). */
+void bus_for_each(const struct bus *bus, enum bus_space space,
+                  void (*fn)(void *opaque, uint64_t base, uint64_t size), void *opaque);
+
+#endif

@@ -1,0 +1,310 @@
+/* Slots: a small sorted array; everything else is arithmetic on it. */
+#include "mem/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+
+#define MAX_SLOTS 32
+
+struct mem {
+    enum mem_backend backend;
+    struct mem_slot slots[MAX_SLOTS];
+    size_t count;
+    uint64_t generation;
+    void (*watcher)(void *opaque, gpa_t page);
+    void *watcher_opaque;
+};
+
+struct mem *mem_create(enum mem_backend backend)
+{
+    struct mem *mem = calloc(1, sizeof(*mem));
+
+    if (mem)
+        mem->backend = backend;
+    return mem;
+}
+
+static size_t bitmap_bytes(const struct mem_slot *slot)
+{
+    return ALIGN_UP((slot->size_bytes >> PAGE_SHIFT), 64) / 8;
+}
+
+static void slot_fini(struct mem_slot *slot)
+{
+    if (slot->hva)
+        munmap(slot->hva, slot->size_bytes);
+    if (slot->watch)
+        munmap((void *)slot->watch, bitmap_bytes(slot));
+    free((void *)slot->dirty);
+    if (slot->fd >= 0)
+        close(slot->fd);
+}
+
+void mem_destroy(struct mem *mem)
+{
+    if (!mem)
+        return;
+    for (size_t i = 0; i < mem->count; i++)
+        slot_fini(&mem->slots[i]);
+    free(mem);
+}
+
+/* Maps the slot's memory and its watch bits; both cost nothing until touched. */
+static int slot_map(struct mem_slot *slot, enum mem_backend backend)
+{
+    int flags = MAP_NORESERVE | (backend == MEM_BACKEND_MEMFD ? MAP_SHARED
+                                                              : MAP_PRIVATE | MAP_ANONYMOUS);
+    void *p;
+
+    if (backend == MEM_BACKEND_MEMFD) {
+        slot->fd = memfd_create("umbra-slot", MFD_CLOEXEC);
+        if (slot->fd < 0 || ftruncate(slot->fd, (off_t)slot->size_bytes) != 0)
+            return -errno;
+    }
+    p = mmap(NULL, slot->size_bytes, PROT_READ | PROT_WRITE, flags, slot->fd, 0);
+    if (p == MAP_FAILED)
+        return -errno;
+    slot->hva = p;
+    p = mmap(NULL, bitmap_bytes(slot), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return -errno;
+    slot->watch = p;
+    return 0;
+}
+
+/* The index of the first slot that ends above gpa. */
+static size_t lower_bound(const struct mem *mem, gpa_t gpa)
+{
+    size_t low = 0, high = mem->count;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (mem->slots[mid].base + (mem->slots[mid].size_bytes - 1) < gpa)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_bytes,
+                 enum mem_slot_kind kind)
+{
+    struct mem_slot slot = {.base = base, .size_bytes = size_bytes, .kind = kind, .fd = -1};
+    size_t at;
+    int err;
+
+    if (size_bytes == 0 || base % PAGE_SIZE || size_bytes % PAGE_SIZE ||
+        base + (size_bytes - 1) < base)
+        return -EINVAL;
+    at = lower_bound(mem, base);
+    if (at < mem->count && mem->slots[at].base <= base + (size_bytes - 1))
+        return -EEXIST;
+    if (mem->count == MAX_SLOTS)
+        return -ENOSPC;
+    snprintf(slot.name, sizeof(slot.name), "%s", name);
+    err = slot_map(&slot, mem->backend);
+    if (err) {
+        slot_fini(&slot);
+        return err;
+    }
+    memmove(&mem->slots[at + 1], &mem->slots[at], (mem->count - at) * sizeof(slot));
+    mem->slots[at] = slot;
+    mem->count++;
+    mem->generation++;
+    return 0;
+}
+
+int mem_remove_slot(struct mem *mem, gpa_t base)
+{
+    size_t at = lower_bound(mem, base);
+
+    if (at == mem->count || mem->slots[at].base != base)
+        return -ENOENT;
+    slot_fini(&mem->slots[at]);
+    memmove(&mem->slots[at], &mem->slots[at + 1],
+            (mem->count - at - 1) * sizeof(mem->slots[0]));
+    mem->count--;
+    mem->generation++;
+    return 0;
+}
+
+const struct mem_slot *mem_find_slot(const struct mem *mem, gpa_t gpa)
+{
+    size_t at = lower_bound(mem, gpa);
+
+    if (at == mem->count || mem->slots[at].base > gpa)
+        return NULL;
+    return &mem->slots[at];
+}
+
+const struct mem_slot *mem_slots(const struct mem *mem, size_t *count)
+{
+    *count = mem->count;
+    return mem->slots;
+}
+
+uint64_t mem_generation(const struct mem *mem)
+{
+    return mem->generation;
+}
+
+void *mem_host(const struct mem *mem, gpa_t gpa, uint64_t len, bool write)
+{
+    const struct mem_slot *slot = mem_find_slot(mem, gpa);
+    uint64_t offset;
+
+    if (!slot || len == 0 || (write && slot->kind == MEM_SLOT_ROM))
+        return NULL;
+    offset = gpa - slot->base;
+    if (len > slot->size_bytes - offset)
+        return NULL;
+    return slot->hva + offset;
+}
+
+/* How many of len bytes at gpa lie in one slot (or, without a slot, in one page's rest). */
+static uint64_t piece(const struct mem_slot *slot, gpa_t gpa, uint64_t len)
+{
+    uint64_t room = slot ? slot->size_bytes - (gpa - slot->base) : PAGE_SIZE - gpa % PAGE_SIZE;
+
+    return MIN(len, room);
+}
+
+bool mem_read(const struct mem *mem, gpa_t gpa, void *buffer, uint64_t len)
+{
+    uint8_t *to = buffer;
+    bool all = true;
+
+    while (len > 0) {
+        const struct mem_slot *slot = mem_find_slot(mem, gpa);
+        uint64_t n = piece(slot, gpa, len);
+
+        if (slot) {
+            memcpy(to, slot->hva + (gpa - slot->base), n);
+        } else {
+            memset(to, 0xff, n);
+            all = false;
+        }
+        gpa += n;
+        to += n;
+        len -= n;
+    }
+    return all;
+}
+
+static bool write_slots(struct mem *mem, gpa_t gpa, const void *buffer, uint64_t len, bool rom)
+{
+    const uint8_t *from = buffer;
+    bool all = true;
+
+    while (len > 0) {
+        const struct mem_slot *slot = mem_find_slot(mem, gpa);
+        uint64_t n = piece(slot, gpa, len);
+
+        if (slot && (rom || slot->kind == MEM_SLOT_RAM)) {
+            memcpy(slot->hva + (gpa - slot->base), from, n);
+            mem_mark_written(mem, gpa, n);
+        } else {
+            all = false;
+        }
+        gpa += n;
+        from += n;
+        len -= n;
+    }
+    return all;
+}
+
+bool mem_write(struct mem *mem, gpa_t gpa, const void *buffer, uint64_t len)
+{
+    return write_slots(mem, gpa, buffer, len, false);
+}
+
+bool mem_rom_load(struct mem *mem, gpa_t gpa, const void *buffer, uint64_t len)
+{
+    return write_slots(mem, gpa, buffer, len, true);
+}
+
+uint16_t mem_read16(const struct mem *mem, gpa_t gpa)
+{
+    uint16_t value;
+
+    mem_read(mem, gpa, &value, sizeof(value));
+    return value;
+}
+
+uint32_t mem_read32(const struct mem *mem, gpa_t gpa)
+{
+    uint32_t value;
+
+    mem_read(mem, gpa, &value, sizeof(value));
+    return value;
+}
+
+uint64_t mem_read64(const struct mem *mem, gpa_t gpa)
+{
+    uint64_t value;
+
+    mem_read(mem, gpa, &value, sizeof(value));
+    return value;
+}
+
+void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len)
+{
+    if (len == 0)
+        return;
+    for (gpa_t page = gpa & PAGE_MASK; page <= gpa + (len - 1); page += PAGE_SIZE) {
+        const struct mem_slot *slot = mem_find_slot(mem, page);
+        uint64_t index, bit;
+
+        if (!slot)
+            continue;
+        index = (page - slot->base) >> PAGE_SHIFT;
+        bit = BIT(index % 64);
+        /* Relaxed: whoever fetches the bits stops the vCPUs or tolerates a late bit. */
+        if (slot->dirty)
+            atomic_fetch_or_explicit(&slot->dirty[index / 64], bit, memory_order_relaxed);
+        if (mem->watcher &&
+            (atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & bit))
+            mem->watcher(mem->watcher_opaque, page);
+    }
+}
+
+void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t page), void *opaque)
+{
+    mem->watcher = fn;
+    mem->watcher_opaque = opaque;
+}
+
+void mem_watch_page(struct mem *mem, gpa_t page, bool watch)
+{
+    const struct mem_slot *slot = mem_find_slot(mem, page);
+    uint64_t index;
+
+    if (!slot)
+        return;
+    index = (page - slot->base) >> PAGE_SHIFT;
+    if (watch)
+        atomic_fetch_or_explicit(&slot->watch[index / 64], BIT(index % 64), memory_order_release);
+    else
+        atomic_fetch_and_explicit(&slot->watch[index / 64], ~BIT(index % 64),
+                                  memory_order_release);
+}
+
+bool mem_page_watched(const struct mem *mem, gpa_t page)
+{
+    const struct mem_slot *slot = mem_find_slot(mem, page);
+    uint64_t index;
+
+    if (!slot)
+        return false;
+    index = (page - slot->base) >> PAGE_SHIFT;
+    return atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & BIT(index % 64);
+}

@@ -1,0 +1,98 @@
+/*
+ * Guest-physical memory: slots GPA -> HVA. The only place that turns a guest-physical address into
+ * a host pointer, always with a length. Host memory is touched on demand, so a guest larger than
+ * the host starts.
+ *
+ * A pointer from here dies at the next change of slots (mem_generation tells).
+ *
+ * Locking: slots change only with every vCPU stopped and the machine lock held; reads and writes
+ * may come from any thread at any time, as on a PC's memory bus.
+ */
+#ifndef UMBRA_MEM_MEM_H
+#define UMBRA_MEM_MEM_H
+
+#include <stdatomic.h>
+
+#include "base/types.h"
+
+enum mem_slot_kind {
+    MEM_SLOT_RAM,
+    MEM_SLOT_ROM, /* guest writes are dropped; the monitor's mem_rom_load writes */
+};
+
+enum mem_backend {
+    MEM_BACKEND_ANON,
+    MEM_BACKEND_MEMFD,
+};
+
+/* A range of GPA backed by a range of HVA. */
+struct mem_slot {
+    gpa_t base;
+    uint64_t size_bytes; /* a multiple of PAGE_SIZE */
+    enum mem_slot_kind kind;
+    char name[16];            /* "low", "high", "bios", ... for people */
+    uint8_t *hva;
+    int fd;                   /* of the memfd, or -1 */
+    _Atomic uint64_t *watch;  /* a bit a page: writes must be told to the watcher */
+    _Atomic uint64_t *dirty;  /* a bit a page written since the last clear; NULL: not logged */
+};
+
+struct mem;
+
+/* Makes memory without slots, or NULL. */
+struct mem *mem_create(enum mem_backend backend);
+void mem_destroy(struct mem *mem);
+
+/*
+ * Adds a slot of zeroes. 0, -EINVAL (not page-aligned, empty, wraps), -EEXIST (overlaps), or the
+ * host's error (-ENOMEM).
+ */
+int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_bytes,
+                 enum mem_slot_kind kind) must_check;
+
+/* Removes the slot that starts at base; -ENOENT when there is none. */
+int mem_remove_slot(struct mem *mem, gpa_t base) must_check;
+
+/* The slot of an address, or NULL (then it is MMIO or nothing at all). */
+const struct mem_slot *mem_find_slot(const struct mem *mem, gpa_t gpa);
+
+/* The slots in rising order. */
+const struct mem_slot *mem_slots(const struct mem *mem, size_t *count);
+
+/* Rises with each change of slots; cached translations from an older generation are void. */
+uint64_t mem_generation(const struct mem *mem);
+
+/*
+ * The host address of [gpa, gpa + len), or NULL when one slot does not cover it all. With write set
+ * it also fails on ROM. A writer that goes past mem_write calls mem_mark_written itself.
+ */
+void *mem_host(const struct mem *mem, gpa_t gpa, uint64_t len, bool write);
+
+/*
+ * Copies between guest memory and a buffer, across slots. Reads of what no slot backs give ones,
+ * writes there and to ROM are dropped; both return false then.
+ */
+bool mem_read(const struct mem *mem, gpa_t gpa, void *buffer, uint64_t len);
+bool mem_write(struct mem *mem, gpa_t gpa, const void *buffer, uint64_t len);
+
+/* As mem_write, into ROM too: for loaders before the guest starts. */
+bool mem_rom_load(struct mem *mem, gpa_t gpa, const void *buffer, uint64_t len);
+
+/* Little-endian values; the same rules. */
+uint16_t mem_read16(const struct mem *mem, gpa_t gpa);
+uint32_t mem_read32(const struct mem *mem, gpa_t gpa);
+uint64_t mem_read64(const struct mem *mem, gpa_t gpa);
+
+/* Marks the pages of a range dirty and tells the watcher of those that are watched. */
+void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len);
+
+/*
+ * The watcher is told of writes (by mem_write and mem_mark_written) to pages whose watch bit is
+ * set: the engine sets it for pages that hold decoded code or walked page tables.
+ * The function is called on the writing thread, after the bytes have changed.
+ */
+void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t page), void *opaque);
+void mem_watch_page(struct mem *mem, gpa_t page, bool watch);
+bool mem_page_watched(const struct mem *mem, gpa_t page);
+
+#endif
