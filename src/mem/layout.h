@@ -1,7 +1,7 @@
 /*
  * THE physical layout. Slots, E820, the CMOS sizes, fw_cfg and ACPI all derive from this one table.
  *
- *   0 ................ 9FC00  RAM            (EBDA above it: reserved, backed)
+ *   0 ................ 9D000  RAM            (EBDA above it: reserved, backed)
  *   A0000 ............ BFFFF  VGA window     (MMIO)
  *   C0000 ............ EFFFF  RAM, reserved  (option ROMs, shadow)
  *   F0000 ............ FFFFF  BIOS           (ROM; its alias ends at FFFFFFFF)
@@ -14,8 +14,8 @@
 
 #include "base/types.h"
 
-#define LAYOUT_EBDA_BASE       0x9fc00
-#define LAYOUT_EBDA_SIZE       0x400
+#define LAYOUT_EBDA_BASE       0x9d000 /* the BIOS keeps its data and its stack here */
+#define LAYOUT_EBDA_SIZE       0x3000
 #define LAYOUT_VGA_BASE        0xa0000
 #define LAYOUT_VGA_SIZE        0x20000
 #define LAYOUT_UPPER_BASE      0xc0000
