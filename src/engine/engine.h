@@ -1,0 +1,104 @@
+/*
+ * The contract between the monitor and an engine: what the monitor hands down, what an engine
+ * offers. An engine knows no device; port and MMIO accesses go through these functions.
+ *
+ * Threads: engine_vcpu_run belongs to the vCPU's thread, as do the state functions (or to anyone
+ * while that thread is not inside run). The signal functions (set_intr, nmi, init, sipi, kick) may
+ * be called from any thread.
+ */
+#ifndef UMBRA_ENGINE_ENGINE_H
+#define UMBRA_ENGINE_ENGINE_H
+
+#include "base/types.h"
+#include "x86/state.h"
+
+struct mem;
+struct cpu_model;
+
+enum exit_reason {
+#define EXIT_REASON(number, name, words) EXIT_##name = number,
+#include "engine/exit.def"
+#undef EXIT_REASON
+    EXIT_REASONS = 70
+};
+
+/* The words of a reason, or NULL for a number that the table does not hold. */
+const char *exit_reason_words(unsigned reason);
+
+/* Why engine_vcpu_run came back. Hot exits never do: they are calls through struct engine_host. */
+enum engine_stop {
+    ENGINE_STOP_HALT,     /* HLT; run again when something is pending */
+    ENGINE_STOP_SHUTDOWN, /* triple fault */
+    ENGINE_STOP_KICK,     /* somebody called engine_vcpu_kick */
+    ENGINE_STOP_WAIT,     /* waiting for SIPI after INIT */
+    ENGINE_STOP_DEBUG,    /* reserved for the debugger */
+    ENGINE_STOP_ERROR,    /* the engine failed; engine_vcpu_error tells */
+};
+
+/* What the monitor hands down. Each function takes the locks that it needs itself. */
+struct engine_host {
+    void *opaque;
+    uint32_t (*port_read)(void *opaque, uint16_t port, unsigned width);
+    void (*port_write)(void *opaque, uint16_t port, unsigned width, uint32_t value);
+    uint64_t (*mmio_read)(void *opaque, gpa_t gpa, unsigned width);
+    void (*mmio_write)(void *opaque, gpa_t gpa, unsigned width, uint64_t value);
+    /* INTA: the vector of the interrupt to take now, or -1 when there is none any more. */
+    int (*interrupt_acknowledge)(void *opaque, unsigned vcpu);
+    /* MSRs that belong to the local APIC (APIC base, x2APIC range, TSC deadline); false: #GP. */
+    bool (*msr_read)(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value);
+    bool (*msr_write)(void *opaque, unsigned vcpu, uint32_t index, uint64_t value);
+    /* CR8, the local APIC's task priority. */
+    uint64_t (*tpr_read)(void *opaque, unsigned vcpu);
+    void (*tpr_write)(void *opaque, unsigned vcpu, uint64_t value);
+    /* The host-side time-stamp counter before any guest offset, at tsc_hz ticks a second. */
+    uint64_t (*tsc_now)(void *opaque);
+    uint64_t tsc_hz;
+    /* The physical address mask for A20: ~0, or with bit 20 clear. Read at each TLB fill. */
+    uint64_t (*a20_mask)(void *opaque);
+};
+
+/* Counted for each vCPU, read at any time (a torn read does no harm to a statistic). */
+struct engine_counters {
+    uint64_t exits[EXIT_REASONS];
+    uint64_t instructions;
+    uint64_t blocks_made, blocks_dropped;
+    uint64_t tlb_misses, tlb_flushes;
+    uint64_t faults_injected; /* exceptions delivered into the guest */
+    uint64_t interrupts_injected;
+};
+
+struct engine_vcpu;
+
+/* An engine is a table of functions over its own vCPU type. */
+struct engine {
+    const char *name;
+    /* 0 or -errno. The vCPU starts in the reset state. */
+    int (*vcpu_create)(struct engine_vcpu **out, unsigned index, struct mem *mem,
+                       const struct engine_host *host, const struct cpu_model *model);
+    void (*vcpu_destroy)(struct engine_vcpu *vcpu);
+    enum engine_stop (*vcpu_run)(struct engine_vcpu *vcpu);
+    void (*vcpu_reset)(struct engine_vcpu *vcpu, bool init);
+    void (*vcpu_get_state)(struct engine_vcpu *vcpu, struct x86_state *state);
+    void (*vcpu_set_state)(struct engine_vcpu *vcpu, const struct x86_state *state);
+    /* The level of the INTR input. */
+    void (*vcpu_set_intr)(struct engine_vcpu *vcpu, bool level);
+    void (*vcpu_nmi)(struct engine_vcpu *vcpu);
+    void (*vcpu_init)(struct engine_vcpu *vcpu);
+    void (*vcpu_sipi)(struct engine_vcpu *vcpu, uint8_t vector);
+    /* Makes a running vcpu_run return ENGINE_STOP_KICK soon; kept until it does. */
+    void (*vcpu_kick)(struct engine_vcpu *vcpu);
+    /* Whether a halted vCPU has a reason to run again. */
+    bool (*vcpu_pending)(struct engine_vcpu *vcpu);
+    /* The address space outside the vCPU changed: A20 or slots. Any thread; takes effect soon. */
+    void (*vcpu_flush)(struct engine_vcpu *vcpu);
+    const struct engine_counters *(*vcpu_counters)(struct engine_vcpu *vcpu);
+    /* Words for ENGINE_STOP_ERROR. */
+    const char *(*vcpu_error)(struct engine_vcpu *vcpu);
+    /* Guest virtual memory for debuggers, without side effects; false where nothing is mapped. */
+    bool (*vcpu_read_gva)(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len);
+};
+
+/* Our own processor in software. */
+extern const struct engine engine_soft;
+
+#endif

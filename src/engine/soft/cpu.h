@@ -1,0 +1,193 @@
+/*
+ * The soft engine's processor: the architectural state, what is derived from it for speed, and how
+ * instructions report what became of them.
+ *
+ * An instruction function gets RIP already moved past the instruction. When it returns STEP_FAULT
+ * the run loop moves RIP back and delivers cpu->fault; nothing architectural may have changed then
+ * but what the manual lets change.
+ *
+ * The arithmetic flags live apart from RFLAGS in the form in which the host gives them: AX after
+ * LAHF and SETO AL. Whoever wants RFLAGS calls cpu_rflags / cpu_set_rflags.
+ */
+#ifndef UMBRA_ENGINE_SOFT_CPU_H
+#define UMBRA_ENGINE_SOFT_CPU_H
+
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+#include "mem/mem.h"
+#include "x86/insn.h"
+#include "x86/state.h"
+
+struct op;
+struct block_cache;
+struct native;
+struct cpu_model;
+
+/* What became of an instruction. */
+enum step {
+    STEP_NEXT = 0, /* done, go on in this block */
+    STEP_JUMP,     /* done, RIP is where to go on; leave the block (mode, RIP or code changed) */
+    STEP_FAULT,    /* cpu->fault is to be delivered at this instruction */
+    STEP_AGAIN,    /* not done yet (REP): RIP stays at the instruction, look at interrupts first */
+    STEP_STOP,     /* done, and the run loop returns cpu->stop to the monitor */
+};
+
+/* An exception to be delivered. */
+struct cpu_fault {
+    uint8_t vector;
+    bool has_error;
+    bool is_trap;   /* #DB traps, #BP, #OF: RIP is past the instruction already */
+    uint32_t error;
+    uint64_t address; /* CR2, for #PF */
+};
+
+/* The TLB keeps a table for each way in which the paging rules look at an access. */
+enum tlb_kind {
+    TLB_USER,       /* CPL 3 */
+    TLB_SUPER,      /* supervisor; user pages allowed as far as SMAP is off or AC is set */
+    TLB_SUPER_SMAP, /* supervisor access with SMAP in force, also the implicit ones */
+    TLB_KINDS,
+    TLB_NEVER = TLB_KINDS, /* matches nothing: alignment checks or data breakpoints are on */
+    TLB_TABLES
+};
+
+#define TLB_MAX_ENTRIES 1024 /* a table; a power of two */
+#define TLB_NO_TAG      UINT64_MAX
+
+/* A tag is the page's linear address, or TLB_NO_TAG; host = addend + linear address. */
+struct tlb_entry {
+    uint64_t read, write, exec;
+    uint64_t addend;
+};
+
+/* Requests to the vCPU, in one word that is looked at before each block. */
+#define CPU_REQUEST_INTR  BIT(0) /* level of INTR */
+#define CPU_REQUEST_NMI   BIT(1)
+#define CPU_REQUEST_INIT  BIT(2)
+#define CPU_REQUEST_SIPI  BIT(3)
+#define CPU_REQUEST_KICK  BIT(4)
+#define CPU_REQUEST_FLUSH BIT(5) /* A20 or slots changed */
+#define CPU_REQUEST_CODE  BIT(6) /* somebody else wrote to pages that hold decoded code */
+
+struct cpu {
+    struct x86_state x; /* x.rflags without the arithmetic flags */
+    uint32_t arith;     /* AH: LAHF image, AL: OF (see above) */
+
+    /* Derived from x by cpu_update_mode and cpu_update_stack; see there. */
+    uint8_t cpl;
+    uint8_t mode;           /* enum x86_mode */
+    bool long64;            /* 64-bit mode proper */
+    bool legacy_real;       /* real mode or virtual-8086 mode: selectors are paragraphs */
+    uint64_t seg_base[8];   /* 0 for ES, CS, SS and DS in 64-bit mode; [6], [7] unused */
+    uint32_t seg_flat_read; /* a bit a segment: any offset may be read without a check */
+    uint32_t seg_flat_write;
+    uint64_t linear_mask;   /* 32 bits outside 64-bit mode */
+    uint64_t stack_mask;    /* how much of RSP the stack uses */
+    uint64_t ip_mask;       /* how much of RIP counts: 16, 32 or 64 bits */
+    struct tlb_entry *tlb;  /* the table in force for data */
+    uint64_t tlb_mask;      /* entries - 1 */
+
+    /* Between instructions. */
+    bool interrupt_shadow;  /* STI or a load of SS: no interrupt after this instruction */
+    bool debug_shadow;      /* MOV SS / POP SS: also no #DB */
+    bool halted;
+    bool wait_for_sipi;
+    bool nmi_blocked;       /* until IRET */
+    bool single_step;       /* the loop must go one instruction at a time (TF, DR7, trace) */
+    uint8_t sipi_vector;
+    uint64_t dr6_pending;   /* #DB causes met by the running instruction */
+    struct cpu_fault fault;
+    enum engine_stop stop;
+    _Atomic uint32_t requests; /* CPU_REQUEST_*; release on set, acquire on look */
+
+    struct mem *mem;
+    struct engine_host host;
+    const struct cpu_model *model;
+    struct block_cache *blocks;
+    struct native *native;
+    struct engine_counters counters;
+    unsigned index;
+    bool large_pages_cached; /* INVLPG must flush more than one entry */
+    bool fpu_live;           /* x.fpu's x87 part is in the host's registers (native.c) */
+
+    struct tlb_entry tlb_tables[TLB_TABLES][TLB_MAX_ENTRIES];
+};
+
+/* Registers by byte offset into x.gpr, so that AH and SPL need no case of their own. */
+#define CPU_REG(cpu, type, offset) (*(type *)((char *)(cpu)->x.gpr + (offset)))
+
+/* RFLAGS whole, bit 1 set. */
+uint64_t cpu_rflags(const struct cpu *cpu);
+
+/* Sets RFLAGS whole and re-derives what depends on VM, AC, TF (calls cpu_update_mode). */
+void cpu_set_rflags(struct cpu *cpu, uint64_t rflags);
+
+/* Sets only CF, PF, AF, ZF, SF and OF from an RFLAGS image. */
+void cpu_set_arith(struct cpu *cpu, uint64_t rflags);
+
+/*
+ * Re-derives everything above from CR0, CR4, EFER, RFLAGS and the segment registers. Call it after
+ * any change of those, of CPL and of DR7. CPL itself is kept in cpu->cpl by whoever changes CS or SS;
+ * this sets it to 3 in virtual-8086 mode and to 0 in real mode.
+ */
+void cpu_update_mode(struct cpu *cpu);
+
+/* Records an exception; each returns STEP_FAULT so that callers write `return cpu_raise(...)`. */
+enum step cpu_raise(struct cpu *cpu, enum x86_vector vector);
+enum step cpu_raise_error(struct cpu *cpu, enum x86_vector vector, uint32_t error);
+enum step cpu_raise_page_fault(struct cpu *cpu, gva_t address, uint32_t error);
+
+/* Counts a crossing to the monitor. */
+static inline void cpu_count_exit(struct cpu *cpu, enum exit_reason reason)
+{
+    cpu->counters.exits[reason]++;
+}
+
+static inline bool cpu_real_or_vm86(const struct cpu *cpu)
+{
+    return cpu->legacy_real;
+}
+
+static inline bool cpu_vm86(const struct cpu *cpu)
+{
+    return (cpu->x.rflags & X86_FLAG_VM) && (cpu->x.cr0 & X86_CR0_PE);
+}
+
+static inline bool cpu_protected(const struct cpu *cpu)
+{
+    return !cpu->legacy_real;
+}
+
+static inline unsigned cpu_iopl(const struct cpu *cpu)
+{
+    return (cpu->x.rflags & X86_FLAG_IOPL) >> X86_FLAG_IOPL_SHIFT;
+}
+
+/* Asks for attention before the next block; any thread. */
+void cpu_request(struct cpu *cpu, uint32_t request);
+
+/*
+ * Exception and interrupt delivery through the IDT or IVT (deliver.c).
+ * cpu_deliver_fault takes cpu->fault, with the escalation to double and triple fault; its result is
+ * STEP_JUMP, or STEP_STOP with ENGINE_STOP_SHUTDOWN.
+ */
+enum step cpu_deliver_fault(struct cpu *cpu);
+enum step cpu_deliver_interrupt(struct cpu *cpu, uint8_t vector); /* external */
+enum step cpu_deliver_nmi(struct cpu *cpu);
+
+/* Control and model-specific registers (sysreg.c): what the instructions and set_state share. */
+enum step cpu_write_cr0(struct cpu *cpu, uint64_t value);
+enum step cpu_write_cr3(struct cpu *cpu, uint64_t value);
+enum step cpu_write_cr4(struct cpu *cpu, uint64_t value);
+
+/* Paging and TLB (paging.c). */
+void tlb_flush_all(struct cpu *cpu);               /* global pages too */
+void tlb_flush_nonglobal(struct cpu *cpu);         /* what a load of CR3 does */
+void tlb_flush_page(struct cpu *cpu, gva_t page);  /* INVLPG; large pages whole */
+/* Loads the PDPTE registers for PAE paging; false: a reserved bit is set (#GP). */
+bool paging_load_pdptes(struct cpu *cpu, uint64_t cr3);
+/* No guest physical address has more bits than this. */
+unsigned paging_physical_bits(const struct cpu *cpu);
+
+#endif
