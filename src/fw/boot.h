@@ -54,7 +54,7 @@ struct boot_info {
     uint16_t load_segment; /* CDROM: 0 stands for 7C0h */
     uint8_t media;         /* CDROM: enum boot_media */
     uint8_t drive;         /* FLAT: DL at the entry (0 stands for 80h) */
-    uint8_t reserved[26];
+    uint8_t reserved[30];
 };
 
 _Static_assert(sizeof(struct boot_info) == 64, "boot_info is read by guest code");

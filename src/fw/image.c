@@ -1,0 +1,150 @@
+/*
+ * Opens guest files and detects their format from their content, never from their name.
+ * Specification: the headers' own (see linux.h, multiboot.h, eltorito.h).
+ */
+#include "fw/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fw/bytes.h"
+#include "fw/eltorito.h"
+#include "fw/linux.h"
+#include "fw/multiboot.h"
+
+#define BOOT_SECTOR_BYTES     512
+#define BOOT_SIGNATURE_OFFSET 510
+#define BOOT_SIGNATURE        0xaa55 /* 55h AAh in memory */
+
+static int map_file(struct image *image, int fd, const char *path, struct fw_error *error)
+{
+    struct stat st;
+    void *map;
+
+    if (fstat(fd, &st) < 0)
+        return fw_error_set(error, -errno, "cannot read %s: %s", path, strerror(errno));
+    if (S_ISDIR(st.st_mode))
+        return fw_error_set(error, -EINVAL, "cannot use %s: it is a directory; name a file", path);
+    if (!S_ISREG(st.st_mode))
+        return fw_error_set(error, -EINVAL, "cannot use %s: it is no regular file; copy it to one",
+                            path);
+    if (st.st_size == 0)
+        return fw_error_set(error, -EINVAL, "cannot use %s: the file is empty", path);
+
+    map = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED)
+        return fw_error_set(error, -errno, "cannot map %s: %s", path, strerror(errno));
+    *image = (struct image){.bytes = map, .size_bytes = st.st_size, .path = path, .mapped = true};
+    return 0;
+}
+
+int image_open(struct image *image, const char *path, struct fw_error *error)
+{
+    int fd, result;
+
+    *image = (struct image){.path = path};
+    /* Without O_NONBLOCK a FIFO's open would wait for a writer. */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return fw_error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
+    result = map_file(image, fd, path, error);
+    close(fd);
+    return result;
+}
+
+void image_from_bytes(struct image *image, const char *name, const void *bytes, size_t size_bytes)
+{
+    *image = (struct image){.bytes = bytes, .size_bytes = size_bytes, .path = name};
+}
+
+void image_close(struct image *image)
+{
+    if (image->mapped)
+        munmap((void *)image->bytes, image->size_bytes);
+    image->bytes = NULL;
+    image->size_bytes = 0;
+    image->mapped = false;
+}
+
+void image_drop_pages(const struct image *image)
+{
+    /* Advice only: a refusal costs memory, nothing else. */
+    if (image->mapped)
+        (void)madvise((void *)image->bytes, image->size_bytes, MADV_DONTNEED);
+}
+
+const char *image_name(const struct image *image)
+{
+    const char *slash = strrchr(image->path, '/');
+
+    return slash ? slash + 1 : image->path;
+}
+
+/* Formats that Umbra does not take, by the bytes at their start, with the way out. */
+static const struct foreign {
+    const char *magic;
+    size_t length;
+    const char *what;
+} foreign_formats[] = {
+    {"QFI\xfb", 4, "a QCOW2 disk image; make a raw one: qemu-img convert -O raw"},
+    {"KDMV", 4, "a VMDK disk image; make a raw one: qemu-img convert -O raw"},
+    {"vhdxfile", 8, "a VHDX disk image; make a raw one: qemu-img convert -O raw"},
+    {"\x7f"
+     "ELF",
+     4, "an ELF file without a multiboot header; of Linux give the bzImage (vmlinuz)"},
+    {"070701", 6, "a cpio archive; give it with --initrd, beside --kernel"},
+    {"\x1f\x8b", 2, "gzip data; unpack it, or give it with --initrd if it is an initramfs"},
+    {"\xfd"
+     "7zXZ",
+     5, "xz data; unpack it, or give it with --initrd if it is an initramfs"},
+    {"\x28\xb5\x2f\xfd", 4, "zstd data; unpack it, or give it with --initrd if it is an initramfs"},
+    {"#!", 2, "a script; the guest starts no host programs"},
+};
+
+static const char *foreign_name(const struct image *image)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(foreign_formats); i++) {
+        const struct foreign *f = &foreign_formats[i];
+
+        if (image->size_bytes >= f->length && memcmp(image->bytes, f->magic, f->length) == 0)
+            return f->what;
+    }
+    return NULL;
+}
+
+static bool has_boot_signature(const struct image *image)
+{
+    return image->size_bytes >= BOOT_SECTOR_BYTES &&
+           bytes_get16(image->bytes + BOOT_SIGNATURE_OFFSET) == BOOT_SIGNATURE;
+}
+
+/* The order matters: a bzImage and a hybrid CD image carry the boot signature too. */
+int image_detect(const struct image *image, enum image_kind *kind, struct fw_error *error)
+{
+    const char *foreign;
+
+    if (linux_probe(image->bytes, image->size_bytes)) {
+        *kind = IMAGE_LINUX;
+    } else if (multiboot_probe(image->bytes, image->size_bytes)) {
+        *kind = IMAGE_MULTIBOOT;
+    } else if (eltorito_probe(image->bytes, image->size_bytes)) {
+        *kind = IMAGE_CDROM;
+    } else if (has_boot_signature(image)) {
+        *kind = IMAGE_DISK;
+    } else if ((foreign = foreign_name(image))) {
+        return fw_error_set(error, -EINVAL, "cannot start %s: it is %s", image->path, foreign);
+    } else if (image->size_bytes <= IMAGE_FLAT_MAX_BYTES) {
+        *kind = IMAGE_FLAT;
+    } else {
+        return fw_error_set(
+            error, -EINVAL,
+            "cannot start %s: it is no bzImage, no multiboot kernel, no bootable CD "
+            "or disk image, and too large for a flat binary (%llu KiB at most)",
+            image->path, (unsigned long long)(IMAGE_FLAT_MAX_BYTES / KIB));
+    }
+    return 0;
+}

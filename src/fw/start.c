@@ -1,0 +1,240 @@
+/* From the user's files to a guest that can start; the formats have files of their own. */
+#include "fw/start.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FLAT_BASE      0x7c00
+#define BOOT_SIGNATURE 510 /* offset of 55h AAh in a boot sector */
+
+/* The kernel's loader, by what its content is. */
+static int plan_kernel(struct start *start, enum image_kind kind, const struct layout *layout,
+                       struct fw_error *error)
+{
+    const struct image *initrd = start->initrd.size_bytes ? &start->initrd : NULL;
+
+    if (kind == IMAGE_LINUX) {
+        struct linux_files files = {&start->kernel, initrd, start->command_line};
+
+        start->kind = BOOT_LINUX;
+        return linux_plan(&files, layout, &start->linux_plan, error);
+    }
+    if (kind == IMAGE_MULTIBOOT) {
+        struct multiboot_files files = {&start->kernel, initrd, start->command_line};
+
+        start->kind = BOOT_MULTIBOOT;
+        return multiboot_plan(&files, layout, &start->multiboot, error);
+    }
+    if (initrd)
+        return fw_error_set(error, -EINVAL,
+                            "cannot use %s: an initrd goes with a Linux or multiboot kernel, and "
+                            "%s is none",
+                            initrd->path, start->kernel.path);
+    start->kind = BOOT_FLAT;
+    return 0;
+}
+
+/* --kernel takes kernels only; FILE takes all. A disk or a CD moves to its drive. */
+static int sort_file(struct start *start, const struct start_files *files,
+                     const struct layout *layout, struct fw_error *error)
+{
+    const char *path = files->kernel ? files->kernel : files->file;
+    enum image_kind kind;
+    int result;
+
+    result = image_open(&start->kernel, path, error);
+    if (result == 0)
+        result = image_detect(&start->kernel, &kind, error);
+    if (result)
+        return result;
+
+    if (kind != IMAGE_DISK && kind != IMAGE_CDROM) {
+        if (files->kernel && kind == IMAGE_FLAT)
+            return fw_error_set(error, -EINVAL,
+                                "cannot load %s: it is neither a Linux bzImage nor a multiboot "
+                                "kernel; a flat binary goes without --kernel",
+                                path);
+        return plan_kernel(start, kind, layout, error);
+    }
+    if (files->kernel)
+        return fw_error_set(
+            error, -EINVAL, "cannot load %s: it is a %s image and no kernel; give it with %s", path,
+            kind == IMAGE_DISK ? "disk" : "CD", kind == IMAGE_DISK ? "--disk" : "--cdrom");
+    if (kind == IMAGE_DISK ? files->disk != NULL : files->cdrom != NULL)
+        return fw_error_set(error, -EINVAL, "cannot use %s: there is one %s drive, and %s is in it",
+                            path, kind == IMAGE_DISK ? "disk" : "CD",
+                            kind == IMAGE_DISK ? files->disk : files->cdrom);
+    image_close(&start->kernel);
+    if (kind == IMAGE_DISK)
+        start->disk = path;
+    else
+        start->cdrom = path;
+    start->kind = kind == IMAGE_DISK ? BOOT_DISK : BOOT_CDROM;
+    return 0;
+}
+
+/* Reads the CD's catalog. Without one the CD serves as a drive, if something else boots. */
+static int check_cd(struct start *start, bool must_boot, struct fw_error *error)
+{
+    struct image cd;
+    int result = image_open(&cd, start->cdrom, error);
+
+    if (result)
+        return result;
+    result = eltorito_parse(&cd, &start->cd_image, error);
+    image_close(&cd);
+    start->has_cd_image = result == 0;
+    if (result && !must_boot) {
+        error->text[0] = '\0';
+        result = 0;
+    }
+    return result;
+}
+
+static int check_disk(const struct start *start, bool must_boot, struct fw_error *error)
+{
+    struct image disk;
+    int result = image_open(&disk, start->disk, error);
+
+    if (result)
+        return result;
+    if (disk.size_bytes % 512 != 0)
+        result = fw_error_set(error, -EINVAL,
+                              "cannot use %s: its size is no multiple of 512 bytes; a raw disk "
+                              "image is needed",
+                              start->disk);
+    else if (must_boot &&
+             (disk.bytes[BOOT_SIGNATURE] != 0x55 || disk.bytes[BOOT_SIGNATURE + 1] != 0xaa))
+        result = fw_error_set(error, -EINVAL,
+                              "cannot boot %s: its first sector has no boot signature (55h AAh at "
+                              "510); give a kernel or a bootable disk",
+                              start->disk);
+    image_close(&disk);
+    return result;
+}
+
+/* The drives, and what boots when no file was loaded: the CD if it can, else the disk. */
+static int plan_drives(struct start *start, struct fw_error *error)
+{
+    bool loaded = start->kernel.size_bytes > 0;
+    int result = 0;
+
+    if (start->cdrom)
+        result = check_cd(start, !loaded && !start->disk, error);
+    if (result == 0 && start->disk)
+        result = check_disk(start, !loaded && !start->has_cd_image, error);
+    if (result == 0 && !loaded && start->kind == BOOT_AUTO)
+        start->kind = start->has_cd_image ? BOOT_CDROM : BOOT_DISK;
+    return result;
+}
+
+static int check_use(const struct start *start, const struct start_files *files,
+                     struct fw_error *error)
+{
+    bool loaded = start->kernel.size_bytes > 0;
+
+    if (files->initrd && start->kind != BOOT_LINUX && start->kind != BOOT_MULTIBOOT)
+        return fw_error_set(error, -EINVAL,
+                            "cannot use --initrd %s without a kernel; give one with --kernel",
+                            files->initrd);
+    if (files->command_line[0] && start->kind != BOOT_LINUX && start->kind != BOOT_MULTIBOOT)
+        return fw_error_set(error, -EINVAL,
+                            "cannot use --append without a kernel; give one with --kernel");
+    if (files->foreign_bios && loaded)
+        return fw_error_set(error, -EINVAL,
+                            "cannot start %s under --bios: only Umbra's own BIOS starts kernels "
+                            "and flat binaries; leave --bios out, or boot a disk or a CD",
+                            start->kernel.path);
+    return 0;
+}
+
+static int plan(struct start *start, const struct start_files *files, const struct layout *layout,
+                struct fw_error *error)
+{
+    int result = 0;
+
+    if (files->file && files->kernel)
+        return fw_error_set(error, -EINVAL,
+                            "cannot start both %s and --kernel %s; give one of them", files->file,
+                            files->kernel);
+    if (files->initrd)
+        result = image_open(&start->initrd, files->initrd, error);
+    if (result == 0 && (files->file || files->kernel))
+        result = sort_file(start, files, layout, error);
+    if (result == 0 && (start->disk || start->cdrom))
+        result = plan_drives(start, error);
+    if (result == 0 && start->kind == BOOT_AUTO) {
+        /* Nothing named: the embedded guest, or a foreign BIOS all alone. */
+        start->kind = files->demo && !files->foreign_bios ? BOOT_FLAT : BOOT_NONE;
+        if (start->kind == BOOT_FLAT)
+            image_from_bytes(&start->kernel, "the embedded guest", files->demo, files->demo_bytes);
+    }
+    return result ? result : check_use(start, files, error);
+}
+
+int start_plan(struct start *start, const struct start_files *files, const struct layout *layout,
+               struct fw_error *error)
+{
+    int result;
+
+    memset(start, 0, sizeof(*start));
+    error->text[0] = '\0';
+    start->command_line = files->command_line;
+    start->disk = files->disk;
+    start->cdrom = files->cdrom;
+    result = plan(start, files, layout, error);
+    if (result)
+        start_fini(start);
+    return result;
+}
+
+static int place_flat(const struct start *start, struct mem *mem, struct boot_info *boot)
+{
+    boot->kind = BOOT_FLAT;
+    if (!mem_write(mem, FLAT_BASE, start->kernel.bytes, start->kernel.size_bytes))
+        return -EFAULT;
+    return 0;
+}
+
+int start_place(const struct start *start, const struct layout *layout, struct mem *mem,
+                struct boot_info *boot)
+{
+    const struct image *initrd = start->initrd.size_bytes ? &start->initrd : NULL;
+    struct linux_files linux_files = {&start->kernel, initrd, start->command_line};
+    struct multiboot_files multiboot = {&start->kernel, initrd, start->command_line};
+    int result = 0;
+
+    *boot = (struct boot_info){
+        .magic = BOOT_MAGIC, .version = BOOT_VERSION, .kind = start->kind, .flags = 0};
+    if (start->has_cd_image)
+        eltorito_fill_boot(&start->cd_image, boot);
+
+    if (start->kind == BOOT_LINUX)
+        result = linux_place(&linux_files, &start->linux_plan, mem, boot);
+    else if (start->kind == BOOT_MULTIBOOT)
+        result = multiboot_place(&multiboot, &start->multiboot, layout, mem, boot);
+    else if (start->kind == BOOT_FLAT)
+        result = place_flat(start, mem, boot);
+
+    image_drop_pages(&start->kernel);
+    image_drop_pages(&start->initrd);
+    return result;
+}
+
+void start_fini(struct start *start)
+{
+    image_close(&start->kernel);
+    image_close(&start->initrd);
+}
+
+const char *start_kind_name(const struct start *start)
+{
+    switch (start->kind) {
+    case BOOT_DISK: return "a disk";
+    case BOOT_CDROM: return "a CD";
+    case BOOT_LINUX: return "a Linux kernel";
+    case BOOT_FLAT: return start->kernel.mapped ? "a flat binary" : "the embedded guest";
+    case BOOT_MULTIBOOT: return "a multiboot kernel";
+    default: return "nothing";
+    }
+}
