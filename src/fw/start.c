@@ -2,10 +2,39 @@
 #include "fw/start.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FLAT_BASE      0x7c00
 #define BOOT_SIGNATURE 510 /* offset of 55h AAh in a boot sector */
+
+/* Whether a word of the line starts with the prefix. */
+static bool has_word(const char *line, const char *prefix)
+{
+    for (const char *p = line; (p = strstr(p, prefix)); p++) {
+        if (p == line || p[-1] == ' ')
+            return true;
+    }
+    return false;
+}
+
+/* The user's command line, and for Linux the console that it lacks. */
+static int make_command_line(struct start *start, const struct start_files *files, bool is_linux,
+                             struct fw_error *error)
+{
+    const char *line = files->command_line, *console = "";
+    size_t size;
+
+    if (is_linux && files->linux_console && !has_word(line, "console="))
+        console = files->linux_console;
+    size = strlen(line) + strlen(console) + 2;
+    start->command_line = malloc(size);
+    if (!start->command_line)
+        return fw_error_set(error, -ENOMEM, "cannot keep the command line: out of memory");
+    snprintf(start->command_line, size, "%s%s%s", console, *console && *line ? " " : "", line);
+    return 0;
+}
 
 /* The kernel's loader, by what its content is. */
 static int plan_kernel(struct start *start, enum image_kind kind, const struct layout *layout,
@@ -54,7 +83,8 @@ static int sort_file(struct start *start, const struct start_files *files,
                                 "cannot load %s: it is neither a Linux bzImage nor a multiboot "
                                 "kernel; a flat binary goes without --kernel",
                                 path);
-        return plan_kernel(start, kind, layout, error);
+        result = make_command_line(start, files, kind == IMAGE_LINUX, error);
+        return result ? result : plan_kernel(start, kind, layout, error);
     }
     if (files->kernel)
         return fw_error_set(
@@ -179,7 +209,6 @@ int start_plan(struct start *start, const struct start_files *files, const struc
 
     memset(start, 0, sizeof(*start));
     error->text[0] = '\0';
-    start->command_line = files->command_line;
     start->disk = files->disk;
     start->cdrom = files->cdrom;
     result = plan(start, files, layout, error);
@@ -225,6 +254,8 @@ void start_fini(struct start *start)
 {
     image_close(&start->kernel);
     image_close(&start->initrd);
+    free(start->command_line);
+    start->command_line = NULL;
 }
 
 const char *start_kind_name(const struct start *start)

@@ -23,9 +23,10 @@ struct start_files {
     const char *initrd;
     const char *disk;
     const char *cdrom;
-    const char *command_line; /* never NULL */
-    bool foreign_bios;        /* --bios: it knows no hand-over, so only disks can be started */
-    const void *demo;         /* the embedded guest: started when no path is given */
+    const char *command_line;  /* never NULL */
+    const char *linux_console; /* added to a Linux command line without console=; NULL: nothing */
+    bool foreign_bios;         /* --bios: it knows no hand-over, so only disks can be started */
+    const void *demo;          /* the embedded guest: started when no path is given */
     size_t demo_bytes;
 };
 
@@ -35,7 +36,7 @@ struct start {
     struct image initrd; /* empty without one */
     const char *disk;    /* what stands behind the disk and the CD drive, NULL: nothing */
     const char *cdrom;
-    const char *command_line;
+    char *command_line; /* as the kernel gets it; owned */
     bool has_cd_image;
     struct eltorito cd_image; /* with has_cd_image */
     union {

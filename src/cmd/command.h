@@ -1,0 +1,26 @@
+/* The sub-commands. Each gets the arguments behind its name and returns the exit status. */
+#ifndef UMBRA_CMD_COMMAND_H
+#define UMBRA_CMD_COMMAND_H
+
+#define UMBRA_VERSION "0.1"
+
+enum command_status {
+    COMMAND_OK = 0,
+    COMMAND_ERROR = 1, /* Umbra's or the host's failure */
+    COMMAND_USAGE = 2, /* bad usage, bad file */
+};
+
+/* `umbra run`: starts a VM; see vm/vm.h for its exit status. */
+int command_run(int argc, char **argv);
+
+/* `umbra help [run|trace]`. */
+int command_help(int argc, char **argv);
+
+/* `umbra version`. */
+int command_version(int argc, char **argv);
+
+/* Prints the general help, and that of `umbra run`, to standard output. */
+void help_print_main(void);
+void help_print_run(void);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * `umbra run`: options into a configuration, checked as far as that goes without a VM: then nothing
+ * starts that a wrong option or a missing file would end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/trace.h"
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "mem/layout.h"
+#include "vm/config.h"
+#include "vm/vm.h"
+#include "x86/cpuid.h"
+
+struct run_options {
+    struct vm_config config;
+    struct option_list traces;
+};
+
+#define FIELD(name) offsetof(struct run_options, config.name)
+
+static const struct option_row rows[] = {
+    {"kernel", "FILE", "Linux bzImage or multiboot kernel", OPTION_STRING, FIELD(kernel)},
+    {"initrd", "FILE", "initial RAM disk for the kernel", OPTION_STRING, FIELD(initrd)},
+    {"append", "TEXT", "command line for the kernel", OPTION_STRING, FIELD(append)},
+    {"disk", "FILE", "raw image of the IDE disk; the guest writes to it", OPTION_STRING,
+     FIELD(disk)},
+    {"cdrom", "FILE", "image in the IDE CD drive", OPTION_STRING, FIELD(cdrom)},
+    {"bios", "FILE", "a BIOS in the place of Umbra's own", OPTION_STRING, FIELD(bios)},
+    {"memory", "SIZE", "guest memory: 64M, 512M (the default), 8G", OPTION_SIZE,
+     FIELD(memory_bytes)},
+    {"cpu", "MODEL", "x86-64-v1, x86-64-v2, x86-64-v3, or max (the default)", OPTION_STRING,
+     FIELD(cpu_model)},
+    {"timeout", "SECONDS", "end with status 36 after so much time", OPTION_NUMBER,
+     FIELD(timeout_s)},
+    {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
+    {"stats", NULL, "print the counters at the end", OPTION_FLAG, FIELD(stats)},
+    {"trace", "GLOB", "print events whose names match (umbra help trace)", OPTION_LIST,
+     offsetof(struct run_options, traces)},
+};
+
+static const struct option_table table = {"umbra run", rows, ARRAY_SIZE(rows), FIELD(file)};
+
+void help_print_run(void)
+{
+    printf("umbra run [FILE] [OPTION...]\n\n");
+    options_print_help(&table);
+    printf("\nOn a terminal Ctrl-a x quits and Ctrl-a h helps.\n"
+           "Exit status: 0 power-off, 1 own error, 2 bad usage or file, 32 reset, 34 guest panic,\n"
+           "36 time-out, 38 triple fault.\n");
+}
+
+/* Says whether the file can be opened; what is in it is the loaders' business. */
+static bool check_file(const char *path, int flags)
+{
+    struct stat st;
+    int fd;
+
+    if (!path)
+        return true;
+    fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        log_error("cannot open %s%s: %s", path, flags == O_RDWR ? " for reading and writing" : "",
+                  strerror(errno));
+        return false;
+    }
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) {
+        log_error("cannot use %s: the file is empty", path);
+        close(fd);
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
+static bool check_memory(uint64_t bytes)
+{
+    if (bytes < LAYOUT_MIN_MEMORY || bytes > LAYOUT_MAX_MEMORY) {
+        log_error("--memory must lie between %llu MiB and %llu GiB",
+                  (unsigned long long)(LAYOUT_MIN_MEMORY / MIB),
+                  (unsigned long long)(LAYOUT_MAX_MEMORY / GIB));
+        return false;
+    }
+    if (bytes % PAGE_SIZE != 0) {
+        log_error("--memory must be a multiple of 4K; write for example 512M");
+        return false;
+    }
+    return true;
+}
+
+static bool check_cpu(const char *name)
+{
+    const char *missing = NULL;
+    struct cpu_model model;
+    int result = cpu_model_init(&model, name, &missing);
+
+    if (result == -EOPNOTSUPP)
+        log_error("--cpu %s needs %s, which this host does not have; choose a lower level or max",
+                  name, missing ? missing : "a feature");
+    else if (result)
+        log_error("unknown --cpu %s; there are x86-64-v1, x86-64-v2, x86-64-v3 and max", name);
+    return result == 0;
+}
+
+static bool enable_traces(const struct option_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (trace_enable(list->values[i]) == 0) {
+            log_error("no event matches --trace %s; umbra help trace lists them", list->values[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check(const struct run_options *options)
+{
+    const struct vm_config *config = &options->config;
+
+    return check_memory(config->memory_bytes) && check_cpu(config->cpu_model) &&
+           check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
+           check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
+           check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
+           enable_traces(&options->traces);
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options options = {
+        .config = {.memory_bytes = VM_CONFIG_DEFAULT_MEMORY, .cpu_model = VM_CONFIG_DEFAULT_CPU},
+    };
+    struct option_error error;
+    bool help;
+
+    if (options_parse(&table, argc, argv, &options, &help, &error)) {
+        log_error("%s", error.text);
+        return COMMAND_USAGE;
+    }
+    if (help) {
+        help_print_run();
+        return COMMAND_OK;
+    }
+    if (!check(&options))
+        return COMMAND_USAGE;
+    return vm_run(&options.config);
+}

@@ -1,0 +1,346 @@
+/*
+ * Raw terminal, escape keys, and queues in both directions. The descriptors are shared with other
+ * processes, so they are never made non-blocking: poll says beforehand what will not block.
+ * Specification: POSIX.1-2017, "General Terminal Interface"; epoll(7).
+ */
+#include "vm/terminal.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define IN_QUEUE_BYTES  4096
+#define OUT_QUEUE_BYTES 65536
+#define READ_BYTES      512
+/* A pipe that poll calls writable takes so many bytes without blocking (POSIX, PIPE_BUF). */
+#define WRITE_BYTES   4096
+#define WAIT_SLICE_MS 50
+
+#define KEY_ESCAPE 0x01 /* Ctrl-a */
+
+struct terminal {
+    const struct terminal_ops *ops;
+    void *opaque;
+    int in_fd;
+    int out_fd;
+    int epoll_fd;  /* what the owner watches: holds what there is to wait for */
+    int always_fd; /* an eventfd, always readable: stands for a file, which epoll refuses; or -1 */
+    bool raw;
+    bool in_watched;
+    bool in_ended;
+    bool out_watched;
+    bool out_closed; /* nobody reads: output is dropped */
+    bool escape;     /* the last key was Ctrl-a */
+    atomic_bool abandoned;
+    size_t in_count; /* bytes held back in in_queue */
+    uint8_t in_queue[IN_QUEUE_BYTES];
+    size_t out_first, out_count;
+    uint8_t out_queue[OUT_QUEUE_BYTES];
+};
+
+/* What a handler of a fatal signal needs: the one state of this file that outlives a call. */
+static struct {
+    volatile sig_atomic_t active;
+    int fd;
+    struct termios settings;
+} saved;
+
+static const int fatal_signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGHUP};
+
+void terminal_restore_now(void)
+{
+    if (!saved.active)
+        return;
+    saved.active = 0;
+    (void)tcsetattr(saved.fd, TCSANOW, &saved.settings);
+}
+
+static void on_fatal_signal(int number)
+{
+    terminal_restore_now();
+    /* SA_RESETHAND has put the default action back: the process ends as it would have. */
+    raise(number);
+}
+
+static void install_handlers(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++) {
+        struct sigaction old, new = {.sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND};
+
+        if (sigaction(fatal_signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            (void)sigaction(fatal_signals[i], &new, NULL);
+    }
+}
+
+/* Each byte as it comes, none with a meaning to the host: no echo, no lines, no signals. */
+static int make_raw(struct terminal *terminal)
+{
+    struct termios raw;
+
+    if (saved.active)
+        return -EBUSY;
+    if (tcgetattr(terminal->in_fd, &saved.settings) < 0)
+        return -errno;
+    raw = saved.settings;
+    cfmakeraw(&raw);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    saved.fd = terminal->in_fd;
+    saved.active = 1;
+    install_handlers();
+    atexit(terminal_restore_now);
+    if (tcsetattr(terminal->in_fd, TCSANOW, &raw) < 0) {
+        saved.active = 0;
+        return -errno;
+    }
+    terminal->raw = true;
+    log_set_raw(true);
+    return 0;
+}
+
+/* Turns watching of standard input on or off in the inner epoll. */
+static void watch_input(struct terminal *terminal, bool on)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int fd = terminal->always_fd >= 0 ? terminal->always_fd : terminal->in_fd;
+
+    if (on == terminal->in_watched)
+        return;
+    if (epoll_ctl(terminal->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd, &event) == 0) {
+        terminal->in_watched = on;
+    } else if (on && errno == EPERM && terminal->always_fd < 0) {
+        /* A regular file or /dev/null: always ready, but epoll will not have it. */
+        terminal->always_fd = eventfd(1, EFD_CLOEXEC);
+        if (terminal->always_fd >= 0)
+            watch_input(terminal, true);
+    }
+}
+
+/* As above for standard output; a file needs no watching, it is always writable. */
+static void watch_output(struct terminal *terminal, bool on)
+{
+    struct epoll_event event = {.events = EPOLLOUT};
+
+    if (on != terminal->out_watched &&
+        epoll_ctl(terminal->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, terminal->out_fd,
+                  &event) == 0)
+        terminal->out_watched = on;
+}
+
+struct terminal *terminal_create(int in_fd, int out_fd, const struct terminal_ops *ops,
+                                 void *opaque)
+{
+    struct terminal *terminal = calloc(1, sizeof(*terminal));
+    int result;
+
+    if (!terminal)
+        return NULL;
+    terminal->ops = ops;
+    terminal->opaque = opaque;
+    terminal->in_fd = in_fd;
+    terminal->out_fd = out_fd;
+    terminal->always_fd = -1;
+    terminal->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (terminal->epoll_fd < 0) {
+        free(terminal);
+        return NULL;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    result = isatty(in_fd) ? make_raw(terminal) : 0;
+    if (result) {
+        terminal_destroy(terminal);
+        errno = -result;
+        return NULL;
+    }
+    watch_input(terminal, true);
+    return terminal;
+}
+
+int terminal_fd(const struct terminal *terminal)
+{
+    return terminal->epoll_fd;
+}
+
+/* Whether a write of WRITE_BYTES would not block, after at most so long. */
+static bool out_ready(struct terminal *terminal, int wait_ms)
+{
+    struct pollfd poll_fd = {.fd = terminal->out_fd, .events = POLLOUT};
+
+    return poll(&poll_fd, 1, wait_ms) > 0;
+}
+
+static void close_output(struct terminal *terminal)
+{
+    terminal->out_closed = true;
+    terminal->out_count = 0;
+    watch_output(terminal, false);
+    log_warn("nobody reads standard output any more (%s); the guest's output is dropped",
+             strerror(errno));
+}
+
+/* Writes some of the queue; false when the reader takes nothing now. */
+static bool flush_some(struct terminal *terminal, int wait_ms)
+{
+    size_t chunk = MIN(terminal->out_count, OUT_QUEUE_BYTES - terminal->out_first);
+    ssize_t n;
+
+    if (!out_ready(terminal, wait_ms))
+        return false;
+    n = write(terminal->out_fd, terminal->out_queue + terminal->out_first,
+              MIN(chunk, (size_t)WRITE_BYTES));
+    if (n < 0) {
+        if (errno != EINTR && errno != EAGAIN)
+            close_output(terminal);
+        return false;
+    }
+    terminal->out_first = (terminal->out_first + (size_t)n) % OUT_QUEUE_BYTES;
+    terminal->out_count -= (size_t)n;
+    return true;
+}
+
+static void flush(struct terminal *terminal)
+{
+    while (terminal->out_count > 0 && flush_some(terminal, 0))
+        continue;
+    watch_output(terminal, terminal->out_count > 0);
+}
+
+void terminal_write(struct terminal *terminal, const void *bytes, size_t count)
+{
+    const uint8_t *from = bytes;
+
+    while (count > 0 && !terminal->out_closed) {
+        size_t last = (terminal->out_first + terminal->out_count) % OUT_QUEUE_BYTES;
+        size_t room = OUT_QUEUE_BYTES - terminal->out_count;
+        size_t chunk = MIN(count, MIN(room, OUT_QUEUE_BYTES - last));
+
+        if (room == 0) {
+            if (atomic_load_explicit(&terminal->abandoned, memory_order_relaxed))
+                return;
+            (void)flush_some(terminal, WAIT_SLICE_MS);
+            continue;
+        }
+        memcpy(terminal->out_queue + last, from, chunk);
+        terminal->out_count += chunk;
+        from += chunk;
+        count -= chunk;
+    }
+    flush(terminal);
+}
+
+void terminal_abandon(struct terminal *terminal)
+{
+    atomic_store_explicit(&terminal->abandoned, true, memory_order_relaxed);
+}
+
+void terminal_resume(struct terminal *terminal)
+{
+    size_t taken;
+
+    if (terminal->in_count > 0) {
+        taken = terminal->ops->input(terminal->opaque, terminal->in_queue, terminal->in_count);
+        terminal->in_count -= taken;
+        memmove(terminal->in_queue, terminal->in_queue + taken, terminal->in_count);
+    }
+    /* A pipe is read again only when nothing is held back; a terminal always. */
+    watch_input(terminal, !terminal->in_ended && (terminal->raw || terminal->in_count == 0));
+}
+
+/* Queues a byte for the guest; a full queue loses it, as a PC's keyboard buffer does. */
+static void take_byte(struct terminal *terminal, uint8_t byte)
+{
+    if (terminal->in_count < IN_QUEUE_BYTES)
+        terminal->in_queue[terminal->in_count++] = byte;
+}
+
+static void print_help(void)
+{
+    log_raw("\n"
+            "Ctrl-a x       quit Umbra\n"
+            "Ctrl-a h       this help\n"
+            "Ctrl-a c       monitor console (there is none yet)\n"
+            "Ctrl-a a       send Ctrl-a to the guest (Ctrl-a Ctrl-a does too)\n");
+}
+
+/* The key behind Ctrl-a. One that means nothing is dropped. */
+static void take_escape(struct terminal *terminal, uint8_t key)
+{
+    switch (key) {
+    case 'x': terminal->ops->quit(terminal->opaque); break;
+    case 'h':
+    case '?': print_help(); break;
+    case 'a':
+    case KEY_ESCAPE: take_byte(terminal, KEY_ESCAPE); break;
+    case 'c':
+        if (terminal->ops->monitor)
+            terminal->ops->monitor(terminal->opaque);
+        else
+            log_info("there is no monitor console yet");
+        break;
+    default: break;
+    }
+}
+
+static void take_input(struct terminal *terminal, const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (terminal->escape) {
+            terminal->escape = false;
+            take_escape(terminal, bytes[i]);
+        } else if (terminal->raw && bytes[i] == KEY_ESCAPE) {
+            terminal->escape = true;
+        } else {
+            take_byte(terminal, bytes[i]);
+        }
+    }
+}
+
+static void read_input(struct terminal *terminal)
+{
+    struct pollfd poll_fd = {.fd = terminal->in_fd, .events = POLLIN};
+    uint8_t bytes[READ_BYTES];
+    ssize_t n;
+
+    if (!terminal->in_watched || poll(&poll_fd, 1, 0) <= 0)
+        return;
+    n = read(terminal->in_fd, bytes, sizeof(bytes));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0)
+        terminal->in_ended = true; /* end of file, or the terminal hung up */
+    else
+        take_input(terminal, bytes, (size_t)n);
+    terminal_resume(terminal);
+}
+
+void terminal_ready(struct terminal *terminal)
+{
+    read_input(terminal);
+    flush(terminal);
+}
+
+void terminal_destroy(struct terminal *terminal)
+{
+    if (!terminal)
+        return;
+    while (terminal->out_count > 0 &&
+           !atomic_load_explicit(&terminal->abandoned, memory_order_relaxed))
+        (void)flush_some(terminal, WAIT_SLICE_MS);
+    if (terminal->raw) {
+        terminal_restore_now();
+        log_set_raw(false);
+    }
+    if (terminal->always_fd >= 0)
+        close(terminal->always_fd);
+    close(terminal->epoll_fd);
+    free(terminal);
+}

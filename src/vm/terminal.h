@@ -1,0 +1,65 @@
+/*
+ * The user's terminal as the guest's serial line: raw while the VM runs, restored however it ends.
+ * It knows the keys behind Ctrl-a; all else goes to the guest, ^C too. End of file on standard
+ * input ends the input, not the VM. On a pipe or a file, Ctrl-a is an ordinary byte.
+ *
+ * It is driven by an event loop: watch terminal_fd for input (EPOLLIN) and call terminal_ready when
+ * it reports. Input that the guest does not take is held back: a pipe is then not read any more; of
+ * a terminal, whose escape keys must work even then, 4 KiB are kept and what comes after is lost.
+ *
+ * Locking: the owner serialises all calls, but terminal_abandon and terminal_restore_now.
+ */
+#ifndef UMBRA_VM_TERMINAL_H
+#define UMBRA_VM_TERMINAL_H
+
+#include "base/types.h"
+
+struct terminal_ops {
+    /* Offers bytes to the guest; returns how many it took (the UART's room). */
+    size_t (*input)(void *opaque, const uint8_t *bytes, size_t count);
+    /* Ctrl-a x. */
+    void (*quit)(void *opaque);
+    /* Ctrl-a c: the monitor console; may be NULL. */
+    void (*monitor)(void *opaque);
+};
+
+struct terminal;
+
+/*
+ * Takes over a pair of file descriptors (0 and 1; a test has its own). When in_fd is a terminal it
+ * becomes raw; one terminal at a time can be so. SIGPIPE is ignored from here on. NULL with errno
+ * set: -EBUSY when a raw terminal exists, or the host's error.
+ */
+struct terminal *terminal_create(int in_fd, int out_fd, const struct terminal_ops *ops,
+                                 void *opaque) must_check;
+
+/* Waits until the queued output is written (see terminal_abandon), restores, frees. NULL is fine.
+ */
+void terminal_destroy(struct terminal *terminal);
+
+/* A descriptor that is readable when terminal_ready has work. The same one for ever. */
+int terminal_fd(const struct terminal *terminal);
+
+/* Reads and delivers input, writes queued output. Never blocks. */
+void terminal_ready(struct terminal *terminal);
+
+/* The guest has room again: delivers what was held back. */
+void terminal_resume(struct terminal *terminal);
+
+/*
+ * Writes guest output. When the reader is slow, up to 64 KiB are queued; beyond that the call waits
+ * for the reader, unless terminal_abandon was called. When nobody reads any more the bytes are
+ * dropped.
+ */
+void terminal_write(struct terminal *terminal, const void *bytes, size_t count);
+
+/* Lets a terminal_write that waits return, now and ever after; from any thread, without lock. */
+void terminal_abandon(struct terminal *terminal);
+
+/*
+ * Restores the terminal at once; async-signal-safe, for handlers of fatal signals. terminal.c has
+ * such handlers of its own for signals that still had their default action at terminal_create.
+ */
+void terminal_restore_now(void);
+
+#endif
