@@ -34,7 +34,7 @@ struct x86_gate x86_gate_parse(uint64_t low)
 {
     struct x86_gate gate = {
         .selector = (uint16_t)(low >> 16),
-        .type = bits_get(low, 43, 40),
+        .type = bits_get(low, 44, 40),
         .dpl = bits_get(low, 46, 45),
         .params = bits_get(low, 36, 32),
         .present = bits_get(low, 47, 47),
@@ -53,7 +53,7 @@ struct x86_gate x86_gate_parse_wide(uint64_t low, uint64_t high)
     return (struct x86_gate){
         .offset = (low & 0xffff) | bits_get(low, 63, 48) << 16 | high << 32,
         .selector = (uint16_t)(low >> 16),
-        .type = bits_get(low, 43, 40),
+        .type = bits_get(low, 44, 40),
         .dpl = bits_get(low, 46, 45),
         .ist = bits_get(low, 34, 32),
         .present = bits_get(low, 47, 47),

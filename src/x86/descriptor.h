@@ -26,7 +26,7 @@
 struct x86_gate {
     uint64_t offset; /* of the entry point; 0 in a task gate */
     uint16_t selector;
-    uint8_t type; /* enum x86_system_type */
+    uint8_t type; /* enum x86_system_type, with the S bit above it: 16 and up are no gates */
     uint8_t dpl;
     uint8_t ist;    /* 0 to 7, IDT of long mode only */
     uint8_t params; /* 0 to 31 stack slots that a legacy call gate copies */
