@@ -1,0 +1,374 @@
+/* The 16550A's registers and its interrupt logic; see uart.h. */
+#include "dev/uart.h"
+
+#include <stdlib.h>
+
+#include "base/trace.h"
+
+/* Offsets. With the divisor latch open, 0 and 1 are its two bytes. */
+enum uart_port {
+    PORT_DATA = 0,
+    PORT_IER = 1,
+    PORT_IIR_FCR = 2, /* read: IIR, write: FCR */
+    PORT_LCR = 3,
+    PORT_MCR = 4,
+    PORT_LSR = 5,
+    PORT_MSR = 6,
+    PORT_SCRATCH = 7,
+};
+
+#define IER_RECEIVED 0x01
+#define IER_THRE     0x02
+#define IER_LINE     0x04
+#define IER_MODEM    0x08
+#define IER_WRITABLE 0x0f
+
+/* IIR: bit 0 is clear when an interrupt is pending; the identifications in falling priority. */
+#define IIR_NONE     0x01
+#define IIR_LINE     0x06
+#define IIR_RECEIVED 0x04
+#define IIR_TIMEOUT  0x0c
+#define IIR_THRE     0x02
+#define IIR_MODEM    0x00
+#define IIR_FIFO     0xc0
+
+#define FCR_ENABLE        0x01
+#define FCR_CLEAR_RECEIVE 0x02
+#define FCR_TRIGGER_SHIFT 6
+
+#define LCR_DLAB 0x80
+
+#define MCR_DTR      0x01
+#define MCR_RTS      0x02
+#define MCR_OUT1     0x04
+#define MCR_OUT2     0x08
+#define MCR_LOOP     0x10
+#define MCR_WRITABLE 0x1f
+
+#define LSR_READY   0x01
+#define LSR_OVERRUN 0x02
+#define LSR_BREAK   0x10
+#define LSR_THRE    0x20
+#define LSR_TEMT    0x40
+#define LSR_IN_FIFO 0x80 /* an error stands somewhere in the FIFO */
+#define LSR_ERRORS  (LSR_OVERRUN | LSR_BREAK)
+
+#define MSR_DELTA_CTS 0x01
+#define MSR_DELTA_DSR 0x02
+#define MSR_TRAIL_RI  0x04
+#define MSR_DELTA_DCD 0x08
+#define MSR_CTS       0x10
+#define MSR_DSR       0x20
+#define MSR_RI        0x40
+#define MSR_DCD       0x80
+#define MSR_DELTAS    0x0f
+#define MSR_CONNECTED (MSR_CTS | MSR_DSR | MSR_DCD)
+
+#define FIFO_SIZE 16
+
+static const uint8_t trigger_levels[4] = {1, 4, 8, 14};
+
+struct uart {
+    struct uart_backend backend;
+    struct irq_line irq;
+    bool irq_level;
+    bool thre_pending; /* THRE became true and nobody was told yet */
+    uint8_t fifo[FIFO_SIZE];
+    uint16_t fifo_break; /* bit i: the i-th oldest byte is a break */
+    unsigned fifo_count;
+    uint8_t errors; /* the LSR's error bits */
+    uint8_t ier, fcr, lcr, mcr, msr, scratch;
+    uint8_t divisor[2];
+    uint8_t last; /* what a read of an empty receiver gives */
+};
+
+static bool fifo_enabled(const struct uart *uart)
+{
+    return uart->fcr & FCR_ENABLE;
+}
+
+static unsigned fifo_capacity(const struct uart *uart)
+{
+    return fifo_enabled(uart) ? FIFO_SIZE : 1;
+}
+
+/* The interrupt of the highest priority that is pending and enabled. */
+static uint8_t uart_identify(const struct uart *uart)
+{
+    unsigned trigger = trigger_levels[uart->fcr >> FCR_TRIGGER_SHIFT];
+
+    if ((uart->ier & IER_LINE) && uart->errors)
+        return IIR_LINE;
+    if ((uart->ier & IER_RECEIVED) && uart->fifo_count)
+        return fifo_enabled(uart) && uart->fifo_count < trigger ? IIR_TIMEOUT : IIR_RECEIVED;
+    if ((uart->ier & IER_THRE) && uart->thre_pending)
+        return IIR_THRE;
+    if ((uart->ier & IER_MODEM) && (uart->msr & MSR_DELTAS))
+        return IIR_MODEM;
+    return IIR_NONE;
+}
+
+/*
+ * DEVIATION: on a PC, OUT2 gates the interrupt. Many small systems never set it and work on other
+ * virtual machines, none is known that relies on the gate.
+ */
+static void uart_update(struct uart *uart)
+{
+    bool level = uart_identify(uart) != IIR_NONE;
+
+    if (level == uart->irq_level)
+        return;
+    uart->irq_level = level;
+    irq_set(&uart->irq, level);
+}
+
+static void fifo_clear(struct uart *uart)
+{
+    uart->fifo_count = 0;
+    uart->fifo_break = 0;
+}
+
+/* The break of a byte shows in the LSR when that byte is the next to be read. */
+static void fifo_expose(struct uart *uart)
+{
+    if (uart->fifo_count && (uart->fifo_break & 1))
+        uart->errors |= LSR_BREAK;
+}
+
+static void fifo_push(struct uart *uart, uint8_t byte, bool is_break)
+{
+    if (uart->fifo_count == fifo_capacity(uart)) {
+        uart->errors |= LSR_OVERRUN;
+        if (!fifo_enabled(uart)) /* the one register is overwritten; a full FIFO keeps its bytes */
+            uart->fifo[0] = byte;
+        return;
+    }
+    uart->fifo[uart->fifo_count] = byte;
+    if (is_break)
+        uart->fifo_break |= (uint16_t)BIT(uart->fifo_count);
+    uart->fifo_count++;
+    if (uart->fifo_count == 1)
+        fifo_expose(uart);
+}
+
+static uint8_t fifo_pop(struct uart *uart)
+{
+    if (uart->fifo_count == 0)
+        return uart->last;
+    uart->last = uart->fifo[0];
+    uart->fifo_count--;
+    for (unsigned i = 0; i < uart->fifo_count; i++)
+        uart->fifo[i] = uart->fifo[i + 1];
+    uart->fifo_break >>= 1;
+    uart->fifo_break &= ~1u | (uart->fifo_count != 0);
+    fifo_expose(uart);
+    return uart->last;
+}
+
+static uint8_t uart_lsr(const struct uart *uart)
+{
+    uint8_t lsr = LSR_THRE | LSR_TEMT | uart->errors;
+
+    if (uart->fifo_count)
+        lsr |= LSR_READY;
+    if (fifo_enabled(uart) && uart->fifo_break)
+        lsr |= LSR_IN_FIFO;
+    return lsr;
+}
+
+/* In loopback the four outputs of the MCR are the four inputs of the MSR. */
+static uint8_t uart_modem_inputs(const struct uart *uart)
+{
+    uint8_t inputs = 0;
+
+    if (!(uart->mcr & MCR_LOOP))
+        return MSR_CONNECTED;
+    if (uart->mcr & MCR_RTS)
+        inputs |= MSR_CTS;
+    if (uart->mcr & MCR_DTR)
+        inputs |= MSR_DSR;
+    if (uart->mcr & MCR_OUT1)
+        inputs |= MSR_RI;
+    if (uart->mcr & MCR_OUT2)
+        inputs |= MSR_DCD;
+    return inputs;
+}
+
+/* Notes what changed on the modem inputs; of RI only the fall counts. */
+static void uart_update_modem(struct uart *uart)
+{
+    uint8_t inputs = uart_modem_inputs(uart);
+    uint8_t changed = inputs ^ (uart->msr & ~MSR_DELTAS);
+    uint8_t deltas = (changed & (MSR_CTS | MSR_DSR | MSR_DCD)) >> 4;
+
+    if ((changed & MSR_RI) && !(inputs & MSR_RI))
+        deltas |= MSR_TRAIL_RI;
+    uart->msr = inputs | (uart->msr & MSR_DELTAS) | deltas;
+}
+
+static void uart_transmit(struct uart *uart, uint8_t byte)
+{
+    if (uart->mcr & MCR_LOOP)
+        fifo_push(uart, byte, false);
+    else if (uart->backend.write)
+        uart->backend.write(uart->backend.opaque, byte);
+    uart->thre_pending = true; /* full and empty again within this write */
+}
+
+static void uart_write_fcr(struct uart *uart, uint8_t value)
+{
+    if ((value ^ uart->fcr) & FCR_ENABLE)
+        fifo_clear(uart);
+    /* The other bits are taken only together with the enable bit. */
+    uart->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | 3u << FCR_TRIGGER_SHIFT) : 0;
+    if (value & FCR_CLEAR_RECEIVE)
+        fifo_clear(uart);
+}
+
+static void uart_write_ier(struct uart *uart, uint8_t value)
+{
+    /* Enabling THRE while it is true raises the interrupt each time anew; drivers test for it. */
+    if (value & ~uart->ier & IER_THRE)
+        uart->thre_pending = true;
+    uart->ier = value & IER_WRITABLE;
+}
+
+static uint8_t uart_read_iir(struct uart *uart)
+{
+    uint8_t id = uart_identify(uart);
+
+    if (id == IIR_THRE) /* reading it as the source is what resets it */
+        uart->thre_pending = false;
+    return fifo_enabled(uart) ? id | IIR_FIFO : id;
+}
+
+static uint8_t uart_read_register(struct uart *uart, uint64_t port)
+{
+    uint8_t value;
+
+    if ((uart->lcr & LCR_DLAB) && port <= PORT_IER)
+        return uart->divisor[port];
+    switch ((enum uart_port)port) {
+    case PORT_DATA: return fifo_pop(uart);
+    case PORT_IER: return uart->ier;
+    case PORT_IIR_FCR: return uart_read_iir(uart);
+    case PORT_LCR: return uart->lcr;
+    case PORT_MCR: return uart->mcr;
+    case PORT_LSR:
+        value = uart_lsr(uart);
+        uart->errors = 0;
+        return value;
+    case PORT_MSR:
+        value = uart->msr;
+        uart->msr &= ~MSR_DELTAS;
+        return value;
+    case PORT_SCRATCH: return uart->scratch;
+    }
+    return 0xff;
+}
+
+static void uart_write_register(struct uart *uart, uint64_t port, uint8_t value)
+{
+    if ((uart->lcr & LCR_DLAB) && port <= PORT_IER) {
+        uart->divisor[port] = value;
+        return;
+    }
+    switch ((enum uart_port)port) {
+    case PORT_DATA: uart_transmit(uart, value); break;
+    case PORT_IER: uart_write_ier(uart, value); break;
+    case PORT_IIR_FCR: uart_write_fcr(uart, value); break;
+    case PORT_LCR: uart->lcr = value; break;
+    case PORT_MCR:
+        uart->mcr = value & MCR_WRITABLE;
+        uart_update_modem(uart);
+        break;
+    case PORT_LSR: /* the factory's test bits */
+    case PORT_MSR: break;
+    case PORT_SCRATCH: uart->scratch = value; break;
+    }
+}
+
+/* Tells the host when input went to nothing, or the loop opened, within an access. */
+static void uart_offer_room(struct uart *uart, bool had_room)
+{
+    if (!had_room && uart->fifo_count == 0 && uart_can_receive(uart) && uart->backend.room)
+        uart->backend.room(uart->backend.opaque);
+}
+
+static bool uart_idle(const struct uart *uart)
+{
+    return uart->fifo_count == 0 && !(uart->mcr & MCR_LOOP);
+}
+
+static uint64_t uart_read(void *dev, uint64_t offset, unsigned width)
+{
+    struct uart *uart = dev;
+    bool had_room = uart_idle(uart);
+    uint8_t value = uart_read_register(uart, offset & 7);
+
+    uart_update(uart);
+    uart_offer_room(uart, had_room);
+    return value;
+}
+
+static void uart_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
+{
+    struct uart *uart = dev;
+    bool had_room = uart_idle(uart);
+
+    uart_write_register(uart, offset & 7, (uint8_t)value);
+    uart_update(uart);
+    uart_offer_room(uart, had_room);
+}
+
+const struct bus_ops uart_ops = {.read = uart_read, .write = uart_write};
+
+bool uart_can_receive(const struct uart *uart)
+{
+    return !(uart->mcr & MCR_LOOP) && uart->fifo_count < fifo_capacity(uart);
+}
+
+void uart_receive(struct uart *uart, uint8_t byte)
+{
+    if (uart->mcr & MCR_LOOP)
+        return;
+    fifo_push(uart, byte, false);
+    uart_update(uart);
+}
+
+void uart_receive_break(struct uart *uart)
+{
+    if (uart->mcr & MCR_LOOP)
+        return;
+    fifo_push(uart, 0, true);
+    uart_update(uart);
+}
+
+struct uart *uart_create(const struct uart_backend *backend, const struct irq_line *irq)
+{
+    struct uart *uart = calloc(1, sizeof(*uart));
+
+    if (!uart)
+        return NULL;
+    uart->backend = *backend;
+    uart->irq = *irq;
+    uart_reset(uart);
+    return uart;
+}
+
+void uart_destroy(struct uart *uart)
+{
+    free(uart);
+}
+
+void uart_reset(struct uart *uart)
+{
+    struct uart_backend backend = uart->backend;
+    struct irq_line irq = uart->irq;
+    bool level = uart->irq_level;
+
+    *uart = (struct uart){.backend = backend, .irq = irq, .irq_level = level};
+    uart->msr = MSR_CONNECTED;
+    uart->divisor[0] = 12; /* 9600 baud; undefined on the chip */
+    uart_update(uart);
+}
