@@ -42,7 +42,8 @@ static inline uint64_t clock_now_ns(const struct clock *clock)
 
 void timer_init(struct timer *timer, struct clock *clock, void (*fn)(void *opaque), void *opaque);
 
-/* Arms at an absolute virtual time; re-arming moves it. A deadline in the past fires at the next run. */
+/* Arms at an absolute virtual time; re-arming moves it. A deadline in the past fires at the next
+ * run. */
 void timer_arm(struct timer *timer, uint64_t deadline_ns);
 
 /* Disarms; harmless when idle. */

@@ -14,29 +14,29 @@
 
 #include "base/types.h"
 
-#define LAYOUT_EBDA_BASE       0x9d000 /* the BIOS keeps its data and its stack here */
-#define LAYOUT_EBDA_SIZE       0x3000
-#define LAYOUT_VGA_BASE        0xa0000
-#define LAYOUT_VGA_SIZE        0x20000
-#define LAYOUT_UPPER_BASE      0xc0000
-#define LAYOUT_BIOS_BASE       0xf0000
-#define LAYOUT_BIOS_SIZE       0x10000
-#define LAYOUT_HIGH_BASE       0x100000
-#define LAYOUT_HOLE_BASE       (3 * GIB) /* RAM below 4 GiB ends here at the latest */
-#define LAYOUT_PCI_MMIO_BASE   (3 * GIB)
-#define LAYOUT_PCI_MMIO_END    0xfec00000
-#define LAYOUT_IOAPIC_BASE     0xfec00000
-#define LAYOUT_HPET_BASE       0xfed00000
-#define LAYOUT_LAPIC_BASE      0xfee00000
-#define LAYOUT_4G              (4 * GIB)
-#define LAYOUT_ACPI_SIZE       0x20000  /* reserved at the end of low RAM for the ACPI tables */
-#define LAYOUT_MIN_MEMORY      (1 * MIB)
-#define LAYOUT_MAX_MEMORY      (1024 * GIB)
+#define LAYOUT_EBDA_BASE     0x9d000 /* the BIOS keeps its data and its stack here */
+#define LAYOUT_EBDA_SIZE     0x3000
+#define LAYOUT_VGA_BASE      0xa0000
+#define LAYOUT_VGA_SIZE      0x20000
+#define LAYOUT_UPPER_BASE    0xc0000
+#define LAYOUT_BIOS_BASE     0xf0000
+#define LAYOUT_BIOS_SIZE     0x10000
+#define LAYOUT_HIGH_BASE     0x100000
+#define LAYOUT_HOLE_BASE     (3 * GIB) /* RAM below 4 GiB ends here at the latest */
+#define LAYOUT_PCI_MMIO_BASE (3 * GIB)
+#define LAYOUT_PCI_MMIO_END  0xfec00000
+#define LAYOUT_IOAPIC_BASE   0xfec00000
+#define LAYOUT_HPET_BASE     0xfed00000
+#define LAYOUT_LAPIC_BASE    0xfee00000
+#define LAYOUT_4G            (4 * GIB)
+#define LAYOUT_ACPI_SIZE     0x20000 /* reserved at the end of low RAM for the ACPI tables */
+#define LAYOUT_MIN_MEMORY    (1 * MIB)
+#define LAYOUT_MAX_MEMORY    (1024 * GIB)
 
 /* Port numbers and interrupt lines of the board, for the board and for ACPI. */
-#define LAYOUT_PM_BASE         0x600  /* ACPI PM1a event/control block, PM timer at +8 */
-#define LAYOUT_PM_GPE_BASE     0x620
-#define LAYOUT_IRQ_SCI         9
+#define LAYOUT_PM_BASE     0x600 /* ACPI PM1a event/control block, PM timer at +8 */
+#define LAYOUT_PM_GPE_BASE 0x620
+#define LAYOUT_IRQ_SCI     9
 
 /* The kinds of INT 15h E820 (ACPI specification, "Address Range Types"). */
 enum layout_kind {
@@ -55,10 +55,10 @@ struct layout_range {
 #define LAYOUT_MAX_RANGES 16
 
 struct layout {
-    uint64_t memory_bytes;     /* what the user configured */
-    uint64_t low_end;          /* end of RAM below 4 GiB */
-    uint64_t high_end;         /* end of RAM above 4 GiB; 4 GiB when there is none */
-    gpa_t acpi_base;           /* the ACPI tables' range below low_end */
+    uint64_t memory_bytes; /* what the user configured */
+    uint64_t low_end;      /* end of RAM below 4 GiB */
+    uint64_t high_end;     /* end of RAM above 4 GiB; 4 GiB when there is none */
+    gpa_t acpi_base;       /* the ACPI tables' range below low_end */
     uint64_t acpi_size_bytes;
     struct layout_range e820[LAYOUT_MAX_RANGES]; /* rising, disjoint */
     size_t e820_count;

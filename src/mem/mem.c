@@ -17,7 +17,7 @@ struct mem {
     struct mem_slot slots[MAX_SLOTS];
     size_t count;
     uint64_t generation;
-    void (*watcher)(void *opaque, gpa_t page);
+    void (*watcher)(void *opaque, gpa_t gpa, uint64_t len);
     void *watcher_opaque;
 };
 
@@ -58,8 +58,8 @@ void mem_destroy(struct mem *mem)
 /* Maps the slot's memory and its watch bits; both cost nothing until touched. */
 static int slot_map(struct mem_slot *slot, enum mem_backend backend)
 {
-    int flags = MAP_NORESERVE | (backend == MEM_BACKEND_MEMFD ? MAP_SHARED
-                                                              : MAP_PRIVATE | MAP_ANONYMOUS);
+    int flags =
+        MAP_NORESERVE | (backend == MEM_BACKEND_MEMFD ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
     void *p;
 
     if (backend == MEM_BACKEND_MEMFD) {
@@ -130,8 +130,7 @@ int mem_remove_slot(struct mem *mem, gpa_t base)
     if (at == mem->count || mem->slots[at].base != base)
         return -ENOENT;
     slot_fini(&mem->slots[at]);
-    memmove(&mem->slots[at], &mem->slots[at + 1],
-            (mem->count - at - 1) * sizeof(mem->slots[0]));
+    memmove(&mem->slots[at], &mem->slots[at + 1], (mem->count - at - 1) * sizeof(mem->slots[0]));
     mem->count--;
     mem->generation++;
     return 0;
@@ -258,26 +257,26 @@ uint64_t mem_read64(const struct mem *mem, gpa_t gpa)
 
 void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len)
 {
-    if (len == 0)
-        return;
-    for (gpa_t page = gpa & PAGE_MASK; page <= gpa + (len - 1); page += PAGE_SIZE) {
-        const struct mem_slot *slot = mem_find_slot(mem, page);
+    for (uint64_t n; len > 0; gpa += n, len -= n) {
+        const struct mem_slot *slot = mem_find_slot(mem, gpa);
         uint64_t index, bit;
 
+        n = MIN(len, PAGE_SIZE - gpa % PAGE_SIZE);
         if (!slot)
             continue;
-        index = (page - slot->base) >> PAGE_SHIFT;
+        index = (gpa - slot->base) >> PAGE_SHIFT;
         bit = BIT(index % 64);
         /* Relaxed: whoever fetches the bits stops the vCPUs or tolerates a late bit. */
         if (slot->dirty)
             atomic_fetch_or_explicit(&slot->dirty[index / 64], bit, memory_order_relaxed);
         if (mem->watcher &&
             (atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & bit))
-            mem->watcher(mem->watcher_opaque, page);
+            mem->watcher(mem->watcher_opaque, gpa, n);
     }
 }
 
-void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t page), void *opaque)
+void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t gpa, uint64_t len),
+                     void *opaque)
 {
     mem->watcher = fn;
     mem->watcher_opaque = opaque;
@@ -294,8 +293,7 @@ void mem_watch_page(struct mem *mem, gpa_t page, bool watch)
     if (watch)
         atomic_fetch_or_explicit(&slot->watch[index / 64], BIT(index % 64), memory_order_release);
     else
-        atomic_fetch_and_explicit(&slot->watch[index / 64], ~BIT(index % 64),
-                                  memory_order_release);
+        atomic_fetch_and_explicit(&slot->watch[index / 64], ~BIT(index % 64), memory_order_release);
 }
 
 bool mem_page_watched(const struct mem *mem, gpa_t page)

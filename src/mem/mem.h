@@ -30,11 +30,11 @@ struct mem_slot {
     gpa_t base;
     uint64_t size_bytes; /* a multiple of PAGE_SIZE */
     enum mem_slot_kind kind;
-    char name[16];            /* "low", "high", "bios", ... for people */
+    char name[16]; /* "low", "high", "bios", ... for people */
     uint8_t *hva;
-    int fd;                   /* of the memfd, or -1 */
-    _Atomic uint64_t *watch;  /* a bit a page: writes must be told to the watcher */
-    _Atomic uint64_t *dirty;  /* a bit a page written since the last clear; NULL: not logged */
+    int fd;                  /* of the memfd, or -1 */
+    _Atomic uint64_t *watch; /* a bit a page: writes must be told to the watcher */
+    _Atomic uint64_t *dirty; /* a bit a page written since the last clear; NULL: not logged */
 };
 
 struct mem;
@@ -89,9 +89,11 @@ void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len);
 /*
  * The watcher is told of writes (by mem_write and mem_mark_written) to pages whose watch bit is
  * set: the engine sets it for pages that hold decoded code or walked page tables.
- * The function is called on the writing thread, after the bytes have changed.
+ * The function is called on the writing thread, after the bytes have changed, once a page, with the
+ * part of the write that lies in it.
  */
-void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t page), void *opaque);
+void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t gpa, uint64_t len),
+                     void *opaque);
 void mem_watch_page(struct mem *mem, gpa_t page, bool watch);
 bool mem_page_watched(const struct mem *mem, gpa_t page);
 

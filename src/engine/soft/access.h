@@ -29,6 +29,10 @@ enum step seg_check(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned siz
 enum step access_slow_read(struct cpu *cpu, gva_t linear, void *value, unsigned size);
 enum step access_slow_write(struct cpu *cpu, gva_t linear, const void *value, unsigned size);
 
+/* A non-canonical address through SS is #SS, through the others #GP: corrects what a miss raised.
+ */
+enum step access_fault_of_segment(struct cpu *cpu, unsigned seg, enum step step);
+
 /* Segment and offset to linear address, checked. */
 static inline enum step seg_linear(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned size,
                                    bool write, gva_t *linear)
@@ -92,16 +96,20 @@ static inline enum step seg_read(struct cpu *cpu, unsigned seg, uint64_t offset,
     gva_t linear;
     enum step step = seg_linear(cpu, seg, offset, size, false, &linear);
 
-    return unlikely(step) ? step : lin_read(cpu, linear, value, size);
+    if (likely(!step))
+        step = lin_read(cpu, linear, value, size);
+    return likely(!step) ? step : access_fault_of_segment(cpu, seg, step);
 }
 
-static inline enum step seg_write(struct cpu *cpu, unsigned seg, uint64_t offset,
-                                  const void *value, unsigned size)
+static inline enum step seg_write(struct cpu *cpu, unsigned seg, uint64_t offset, const void *value,
+                                  unsigned size)
 {
     gva_t linear;
     enum step step = seg_linear(cpu, seg, offset, size, true, &linear);
 
-    return unlikely(step) ? step : lin_write(cpu, linear, value, size);
+    if (likely(!step))
+        step = lin_write(cpu, linear, value, size);
+    return likely(!step) ? step : access_fault_of_segment(cpu, seg, step);
 }
 
 /* The memory operand of an op. size is a constant at each call, so the copies become moves. */
@@ -151,7 +159,9 @@ static inline enum step op_rmw_open(struct cpu *cpu, const struct op *op, unsign
     gva_t linear;
     enum step step = seg_linear(cpu, op->seg, op_offset(cpu, op), size, true, &linear);
 
-    return unlikely(step) ? step : lin_rmw_open(cpu, linear, size, rmw);
+    if (likely(!step))
+        step = lin_rmw_open(cpu, linear, size, rmw);
+    return likely(!step) ? step : access_fault_of_segment(cpu, op->seg, step);
 }
 
 static inline void rmw_close(struct cpu *cpu, struct access_rmw *rmw)
@@ -171,7 +181,8 @@ enum step sys_write(struct cpu *cpu, gva_t linear, const void *value, unsigned s
 enum step lin_read_as(struct cpu *cpu, bool user, gva_t linear, void *value, unsigned size);
 enum step lin_write_as(struct cpu *cpu, bool user, gva_t linear, const void *value, unsigned size);
 
-/* Checks that [linear, linear + size) can be accessed so, without accessing it; A/D bits are set. */
+/* Checks that [linear, linear + size) can be accessed so, without accessing it; A/D bits are set.
+ */
 enum step lin_probe(struct cpu *cpu, gva_t linear, unsigned size, bool write);
 
 /* Pushes and pops on the current stack; width in bytes. RSP changes only on success. */

@@ -37,7 +37,7 @@ enum step {
 struct cpu_fault {
     uint8_t vector;
     bool has_error;
-    bool is_trap;   /* #DB traps, #BP, #OF: RIP is past the instruction already */
+    bool is_trap; /* #DB traps, #BP, #OF: RIP is past the instruction already */
     uint32_t error;
     uint64_t address; /* CR2, for #PF */
 };
@@ -74,7 +74,7 @@ struct cpu {
     struct x86_state x; /* x.rflags without the arithmetic flags */
     uint32_t arith;     /* AH: LAHF image, AL: OF (see above) */
 
-    /* Derived from x by cpu_update_mode and cpu_update_stack; see there. */
+    /* Derived from x by cpu_update_mode; see there. */
     uint8_t cpl;
     uint8_t mode;           /* enum x86_mode */
     bool long64;            /* 64-bit mode proper */
@@ -82,21 +82,22 @@ struct cpu {
     uint64_t seg_base[8];   /* 0 for ES, CS, SS and DS in 64-bit mode; [6], [7] unused */
     uint32_t seg_flat_read; /* a bit a segment: any offset may be read without a check */
     uint32_t seg_flat_write;
-    uint64_t linear_mask;   /* 32 bits outside 64-bit mode */
-    uint64_t stack_mask;    /* how much of RSP the stack uses */
-    uint64_t ip_mask;       /* how much of RIP counts: 16, 32 or 64 bits */
-    struct tlb_entry *tlb;  /* the table in force for data */
-    uint64_t tlb_mask;      /* entries - 1 */
+    uint64_t linear_mask;  /* 32 bits outside 64-bit mode */
+    uint64_t stack_mask;   /* how much of RSP the stack uses */
+    uint64_t ip_mask;      /* how much of RIP counts: 16, 32 or 64 bits */
+    struct tlb_entry *tlb; /* the table in force for data */
+    uint8_t tlb_kind;      /* enum tlb_kind by privilege, whatever tlb points to */
+    uint64_t tlb_mask;     /* entries - 1 */
 
     /* Between instructions. */
-    bool interrupt_shadow;  /* STI or a load of SS: no interrupt after this instruction */
-    bool debug_shadow;      /* MOV SS / POP SS: also no #DB */
+    bool interrupt_shadow; /* STI or a load of SS: no interrupt after this instruction */
+    bool debug_shadow;     /* MOV SS / POP SS: also no #DB */
     bool halted;
     bool wait_for_sipi;
-    bool nmi_blocked;       /* until IRET */
-    bool single_step;       /* the loop must go one instruction at a time (TF, DR7, trace) */
+    bool nmi_blocked; /* until IRET */
+    bool single_step; /* the loop must go one instruction at a time (TF, DR7, trace) */
     uint8_t sipi_vector;
-    uint64_t dr6_pending;   /* #DB causes met by the running instruction */
+    uint64_t dr6_pending; /* #DB causes met by the running instruction */
     struct cpu_fault fault;
     enum engine_stop stop;
     _Atomic uint32_t requests; /* CPU_REQUEST_*; release on set, acquire on look */
@@ -128,8 +129,8 @@ void cpu_set_arith(struct cpu *cpu, uint64_t rflags);
 
 /*
  * Re-derives everything above from CR0, CR4, EFER, RFLAGS and the segment registers. Call it after
- * any change of those, of CPL and of DR7. CPL itself is kept in cpu->cpl by whoever changes CS or SS;
- * this sets it to 3 in virtual-8086 mode and to 0 in real mode.
+ * any change of those, of CPL and of DR7. CPL itself is kept in cpu->cpl by whoever changes CS or
+ * SS; this sets it to 3 in virtual-8086 mode and to 0 in real mode.
  */
 void cpu_update_mode(struct cpu *cpu);
 
@@ -182,11 +183,17 @@ enum step cpu_write_cr3(struct cpu *cpu, uint64_t value);
 enum step cpu_write_cr4(struct cpu *cpu, uint64_t value);
 
 /* Paging and TLB (paging.c). */
-void tlb_flush_all(struct cpu *cpu);               /* global pages too */
-void tlb_flush_nonglobal(struct cpu *cpu);         /* what a load of CR3 does */
-void tlb_flush_page(struct cpu *cpu, gva_t page);  /* INVLPG; large pages whole */
+void tlb_flush_all(struct cpu *cpu);              /* global pages too */
+void tlb_flush_nonglobal(struct cpu *cpu);        /* what a load of CR3 does */
+void tlb_flush_page(struct cpu *cpu, gva_t page); /* INVLPG; large pages whole */
 /* Loads the PDPTE registers for PAE paging; false: a reserved bit is set (#GP). */
 bool paging_load_pdptes(struct cpu *cpu, uint64_t cr3);
+/* The gpa of a linear address as a debugger sees it: no rights, no A/D bits. */
+bool paging_peek(struct cpu *cpu, gva_t linear, gpa_t *gpa);
+/* Where the processor fetches from: fills *gpa for [linear], with execute rights checked. */
+enum step paging_fetch(struct cpu *cpu, gva_t linear, gpa_t *gpa);
+/* Forgets write tags to a page that from now on must not be written behind the monitor's back. */
+void tlb_protect_page(struct cpu *cpu, gpa_t page);
 /* No guest physical address has more bits than this. */
 unsigned paging_physical_bits(const struct cpu *cpu);
 

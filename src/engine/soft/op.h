@@ -18,24 +18,24 @@ typedef enum step (*op_fn)(struct cpu *cpu, const struct op *op);
 
 struct op {
     op_fn fn;
-    uint64_t imm;       /* immediate, sign-extended to 64 bits unless the instruction zero-extends;
-                           relative branches: the displacement; far pointers: offset */
+    uint64_t imm; /* immediate, sign-extended to 64 bits unless the instruction zero-extends;
+                     relative branches: the displacement; far pointers: offset */
     int64_t disp;
     uint64_t addr_mask; /* 16, 32 or 64 bits of the effective address count */
     const void *native; /* host code (native.c), or what else the function wants */
     uint8_t base;       /* byte offsets into x.gpr: 8 * X86_RAX ... 8 * X86_ZERO, 8 * X86_RIP */
     uint8_t index;
-    uint8_t scale;      /* a shift count, 0..3 */
-    uint8_t seg;        /* enum x86_seg, effective (override or default) */
-    uint8_t dst;        /* byte offsets into x.gpr of the register operands (AH = 1, CH = 9 ...); */
-    uint8_t src;        /* for control, debug and segment registers their number */
-    uint8_t size;       /* operand size in bytes: 1, 2, 4, 8 (see the binder for exceptions) */
-    uint8_t len;        /* instruction length */
-    uint8_t flags;      /* OP_* */
-    uint8_t cc;         /* condition code, 0..15 */
-    uint16_t mnemonic;  /* ZydisMnemonic */
-    uint16_t aux;       /* second immediate (ENTER), far pointer's selector, or private use */
-    uint8_t src2;       /* third register operand (VEX BMI: MULX, ANDN ...) */
+    uint8_t scale;     /* a shift count, 0..3 */
+    uint8_t seg;       /* enum x86_seg, effective (override or default) */
+    uint8_t dst;       /* byte offsets into x.gpr of the register operands (AH = 1, CH = 9 ...); */
+    uint8_t src;       /* for control, debug and segment registers their number */
+    uint8_t size;      /* operand size in bytes: 1, 2, 4, 8 (see the binder for exceptions) */
+    uint8_t len;       /* instruction length */
+    uint8_t flags;     /* OP_* */
+    uint8_t cc;        /* condition code, 0..15 */
+    uint16_t mnemonic; /* ZydisMnemonic */
+    uint16_t aux;      /* second immediate (ENTER), far pointer's selector, or private use */
+    uint8_t src2;      /* third register operand (VEX BMI: MULX, ANDN ...) */
     uint8_t pad[5];
 };
 
@@ -51,12 +51,13 @@ struct binder_input {
     const struct x86_insn *insn;
     enum x86_mode mode;
 };
-bool bind_segment(struct op *op, const struct binder_input *in); /* interp/: segments, far, INT, gates */
-bool bind_integer(struct op *op, const struct binder_input *in);  /* interp/: the user integer set */
-bool bind_control(struct op *op, const struct binder_input *in);  /* interp/: jumps, calls, loops */
-bool bind_string(struct op *op, const struct binder_input *in);   /* interp/: string instructions */
-bool bind_system(struct op *op, const struct binder_input *in);   /* interp/: privileged, sensitive */
-bool bind_native(struct op *op, const struct binder_input *in);   /* soft/native*.c: SIMD, x87 ... */
+bool bind_segment(struct op *op,
+                  const struct binder_input *in); /* interp/: segments, far, INT, gates */
+bool bind_integer(struct op *op, const struct binder_input *in); /* interp/: the user integer set */
+bool bind_control(struct op *op, const struct binder_input *in); /* interp/: jumps, calls, loops */
+bool bind_string(struct op *op, const struct binder_input *in);  /* interp/: string instructions */
+bool bind_system(struct op *op, const struct binder_input *in); /* interp/: privileged, sensitive */
+bool bind_native(struct op *op, const struct binder_input *in); /* soft/native*.c: SIMD, x87 ... */
 
 /* Raises #UD: what is bound when nothing else is. */
 enum step op_undefined(struct cpu *cpu, const struct op *op);

@@ -1,0 +1,545 @@
+/*
+ * The block cache: decoding, finding, dropping.
+ *
+ * Dropping a block that may be executing right now: its ops are overwritten with an op that leaves
+ * the block, and the memory is freed at the next look of the run loop. The op that is running keeps
+ * its own function pointer and length, which the loop has read already.
+ */
+#include "engine/soft/block.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/lock.h"
+#include "engine/soft/access.h"
+#include "engine/soft/native.h"
+
+#define HASH_BITS       14
+#define HASH_SIZE       (1u << HASH_BITS)
+#define PAGE_HASH_SIZE  4096u
+#define JUMP_CACHE_SIZE 4096u
+#define LINE_SHIFT      6 /* 64 lines of 64 bytes a page: one bit each */
+#define QUEUE_SIZE      64
+/* When more blocks than this are cached, all go: simpler than ageing, and rare. */
+#define MAX_BLOCKS 60000
+
+struct code_page {
+    gpa_t page;
+    uint64_t lines; /* which 64-byte lines hold decoded bytes */
+    struct block *blocks;
+    struct code_page *next;
+};
+
+struct jump_entry {
+    gva_t linear;
+    uint32_t generation;
+    uint8_t mode;
+    uint8_t user;
+    struct block *block;
+};
+
+struct queued_write {
+    gpa_t gpa;
+    uint64_t len;
+};
+
+struct block_cache {
+    struct block *hash[HASH_SIZE];
+    struct code_page *pages[PAGE_HASH_SIZE];
+    struct jump_entry jumps[JUMP_CACHE_SIZE];
+    uint32_t generation; /* of the jump cache: entries of an older one are void */
+    unsigned count;
+    struct block *graveyard;
+    struct lock queue_lock;
+    struct queued_write queue[QUEUE_SIZE];
+    unsigned queued; /* more than QUEUE_SIZE: drop everything */
+};
+
+int block_cache_create(struct cpu *cpu)
+{
+    cpu->blocks = calloc(1, sizeof(*cpu->blocks));
+    if (!cpu->blocks)
+        return -ENOMEM;
+    cpu->blocks->generation = 1;
+    lock_init(&cpu->blocks->queue_lock, LOCK_RANK_ENGINE);
+    return 0;
+}
+
+void block_cache_destroy(struct cpu *cpu)
+{
+    if (!cpu->blocks)
+        return;
+    block_drop_all(cpu);
+    block_collect(cpu);
+    lock_fini(&cpu->blocks->queue_lock);
+    free(cpu->blocks);
+    cpu->blocks = NULL;
+}
+
+static unsigned hash_of(gpa_t gpa, unsigned mode)
+{
+    uint64_t h = (gpa ^ (uint64_t)mode << 60) * 0x9e3779b97f4a7c15u;
+
+    return (unsigned)(h >> (64 - HASH_BITS));
+}
+
+static struct code_page **page_link(struct block_cache *cache, gpa_t page)
+{
+    struct code_page **link = &cache->pages[(page >> PAGE_SHIFT) % PAGE_HASH_SIZE];
+
+    while (*link && (*link)->page != page)
+        link = &(*link)->next;
+    return link;
+}
+
+/* The record of a page, made when its first block is; its writes come to us from then on. */
+static struct code_page *page_get(struct cpu *cpu, gpa_t page)
+{
+    struct code_page **link = page_link(cpu->blocks, page);
+
+    if (!*link) {
+        struct code_page *fresh = calloc(1, sizeof(*fresh));
+
+        ASSERT(fresh, "the host has memory for a code page record");
+        fresh->page = page;
+        *link = fresh;
+        mem_watch_page(cpu->mem, page, true);
+        tlb_protect_page(cpu, page);
+    }
+    return *link;
+}
+
+static uint64_t line_bits(gpa_t gpa, uint64_t len)
+{
+    unsigned first = (unsigned)((gpa & ~PAGE_MASK) >> LINE_SHIFT);
+    unsigned last = (unsigned)(((gpa & ~PAGE_MASK) + len - 1) >> LINE_SHIFT);
+
+    return bits_get(UINT64_MAX, last, first) << first;
+}
+
+static enum step leave_block(struct cpu *cpu, const struct op *op)
+{
+    return STEP_JUMP;
+}
+
+static void link_block(struct cpu *cpu, struct block *block)
+{
+    struct block_cache *cache = cpu->blocks;
+    struct block **head = &cache->hash[hash_of(block->gpa, block->mode)];
+    uint64_t room = PAGE_SIZE - (block->gpa & ~PAGE_MASK);
+
+    block->hash_next = *head;
+    *head = block;
+    block->page[0] = page_get(cpu, block->gpa & PAGE_MASK);
+    block->page[0]->lines |= line_bits(block->gpa, MIN(block->bytes, room));
+    block->page_next[0] = block->page[0]->blocks;
+    block->page[0]->blocks = block;
+    if (block->second_page != BLOCK_ONE_PAGE && block->second_page != block->page[0]->page) {
+        block->page[1] = page_get(cpu, block->second_page);
+        block->page[1]->lines |= line_bits(block->second_page, block->bytes - room);
+        block->page_next[1] = block->page[1]->blocks;
+        block->page[1]->blocks = block;
+    }
+    cache->count++;
+    cpu->counters.blocks_made++;
+}
+
+static void unlink_from_page(struct block *block, struct code_page *page)
+{
+    struct block **link = &page->blocks;
+
+    while (*link != block) {
+        ASSERT(*link, "a block is in the lists of its pages");
+        link = &(*link)->page_next[(*link)->page[1] == page];
+    }
+    *link = block->page_next[block->page[1] == page];
+}
+
+static void drop_block(struct cpu *cpu, struct block *block)
+{
+    struct block_cache *cache = cpu->blocks;
+    struct block **link = &cache->hash[hash_of(block->gpa, block->mode)];
+
+    while (*link != block) {
+        ASSERT(*link, "a block is in its hash chain");
+        link = &(*link)->hash_next;
+    }
+    *link = block->hash_next;
+    for (unsigned i = 0; i < 2; i++) {
+        if (block->page[i])
+            unlink_from_page(block, block->page[i]);
+    }
+    for (unsigned i = 0; i < block->count; i++) {
+        block->ops[i].fn = leave_block;
+        block->ops[i].len = 0;
+    }
+    block->hash_next = cache->graveyard;
+    cache->graveyard = block;
+    cache->count--;
+    cpu->counters.blocks_dropped++;
+}
+
+void block_forget_addresses(struct cpu *cpu)
+{
+    struct block_cache *cache = cpu->blocks;
+
+    if (++cache->generation == 0) {
+        memset(cache->jumps, 0, sizeof(cache->jumps));
+        cache->generation = 1;
+    }
+}
+
+/* Recomputes which lines of a page still hold code, after some of its blocks went. */
+static void recount_lines(struct code_page *page)
+{
+    page->lines = 0;
+    for (struct block *b = page->blocks; b; b = b->page_next[b->page[1] == page]) {
+        uint64_t room = PAGE_SIZE - (b->gpa & ~PAGE_MASK);
+
+        if (b->page[0] == page)
+            page->lines |= line_bits(b->gpa, MIN(b->bytes, room));
+        else
+            page->lines |= line_bits(page->page, b->bytes - room);
+    }
+}
+
+static bool block_overlaps(const struct block *block, const struct code_page *page, gpa_t gpa,
+                           uint64_t len)
+{
+    uint64_t room = PAGE_SIZE - (block->gpa & ~PAGE_MASK);
+
+    if (block->page[0] == page)
+        return gpa < block->gpa + block->bytes && block->gpa < gpa + len;
+    return gpa < page->page + (block->bytes - room);
+}
+
+void block_invalidate(struct cpu *cpu, gpa_t gpa, uint64_t len)
+{
+    struct code_page *page = *page_link(cpu->blocks, gpa & PAGE_MASK);
+    bool dropped = false;
+
+    if (!page || !(page->lines & line_bits(gpa, len)))
+        return;
+    for (struct block *b = page->blocks, *next; b; b = next) {
+        next = b->page_next[b->page[1] == page];
+        if (block_overlaps(b, page, gpa, len)) {
+            drop_block(cpu, b);
+            dropped = true;
+        }
+    }
+    if (!dropped)
+        return;
+    recount_lines(page);
+    block_forget_addresses(cpu);
+    /*
+     * A page without code needs no watching any more; its record goes when everything does. Some
+     * blocks of another page may have ended here, so only an empty list says so.
+     */
+    if (!page->blocks) {
+        struct code_page **link = page_link(cpu->blocks, page->page);
+
+        mem_watch_page(cpu->mem, page->page, false);
+        *link = page->next;
+        free(page);
+    }
+}
+
+void block_drop_all(struct cpu *cpu)
+{
+    struct block_cache *cache = cpu->blocks;
+
+    for (unsigned i = 0; i < HASH_SIZE; i++) {
+        while (cache->hash[i])
+            drop_block(cpu, cache->hash[i]);
+    }
+    for (unsigned i = 0; i < PAGE_HASH_SIZE; i++) {
+        while (cache->pages[i]) {
+            struct code_page *page = cache->pages[i];
+
+            cache->pages[i] = page->next;
+            mem_watch_page(cpu->mem, page->page, false);
+            free(page);
+        }
+    }
+    block_forget_addresses(cpu);
+    if (cpu->native)
+        native_reset(cpu);
+}
+
+void block_collect(struct cpu *cpu)
+{
+    struct block_cache *cache = cpu->blocks;
+
+    while (cache->graveyard) {
+        struct block *block = cache->graveyard;
+
+        cache->graveyard = block->hash_next;
+        free(block);
+    }
+}
+
+void block_invalidate_later(struct cpu *cpu, gpa_t gpa, uint64_t len)
+{
+    struct block_cache *cache = cpu->blocks;
+
+    lock_acquire(&cache->queue_lock);
+    if (cache->queued < QUEUE_SIZE)
+        cache->queue[cache->queued] = (struct queued_write){gpa, len};
+    if (cache->queued <= QUEUE_SIZE)
+        cache->queued++;
+    lock_release(&cache->queue_lock);
+    cpu_request(cpu, CPU_REQUEST_CODE);
+}
+
+void block_apply_queued(struct cpu *cpu)
+{
+    struct block_cache *cache = cpu->blocks;
+    struct queued_write queue[QUEUE_SIZE];
+    unsigned queued;
+
+    lock_acquire(&cache->queue_lock);
+    queued = cache->queued;
+    memcpy(queue, cache->queue, sizeof(queue));
+    cache->queued = 0;
+    lock_release(&cache->queue_lock);
+    if (queued > QUEUE_SIZE) {
+        block_drop_all(cpu);
+        return;
+    }
+    for (unsigned i = 0; i < queued; i++)
+        block_invalidate(cpu, queue[i].gpa, queue[i].len);
+}
+
+/* Where decoding reads: the rest of the first page, and the second page once it is needed. */
+struct fetch {
+    struct cpu *cpu;
+    gva_t linear;
+    gpa_t gpa;
+    uint64_t room;     /* bytes to the end of the page or of the CS limit */
+    bool limited;      /* room is the limit's, not the page's */
+    gpa_t second_page; /* BLOCK_ONE_PAGE until fetched */
+    uint8_t bytes[PAGE_SIZE + X86_INSN_MAX_BYTES];
+};
+
+static enum step fetch_begin(struct fetch *fetch, struct cpu *cpu)
+{
+    uint64_t ip = cpu->x.gpr[X86_RIP];
+    const struct x86_segment *cs = &cpu->x.seg[X86_CS];
+    enum step step;
+
+    fetch->cpu = cpu;
+    fetch->second_page = BLOCK_ONE_PAGE;
+    fetch->limited = false;
+    if (cpu->long64) {
+        fetch->linear = ip;
+        if (!x86_canonical(ip))
+            return cpu_raise_error(cpu, X86_GP, 0);
+    } else {
+        fetch->linear = (uint32_t)(cs->base + ip);
+        if (ip > cs->limit)
+            return cpu_raise_error(cpu, X86_GP, 0);
+    }
+    step = paging_fetch(cpu, fetch->linear, &fetch->gpa);
+    if (step)
+        return step;
+    fetch->room = PAGE_SIZE - (fetch->linear & ~PAGE_MASK);
+    if (!cpu->long64 && (uint64_t)cs->limit - ip + 1 < fetch->room) {
+        fetch->room = (uint64_t)cs->limit - ip + 1;
+        fetch->limited = true;
+    }
+    mem_read(cpu->mem, fetch->gpa, fetch->bytes, fetch->room);
+    return STEP_NEXT;
+}
+
+/* Appends the first bytes of the next page, for an instruction that crosses into it. */
+static enum step fetch_second(struct fetch *fetch)
+{
+    struct cpu *cpu = fetch->cpu;
+    gva_t next = (fetch->linear + fetch->room) & cpu->linear_mask;
+    uint64_t bytes = X86_INSN_MAX_BYTES;
+    enum step step;
+
+    if (fetch->limited)
+        return cpu_raise_error(cpu, X86_GP, 0);
+    if (!cpu->long64) {
+        uint64_t limit = cpu->x.seg[X86_CS].limit;
+        uint64_t used = cpu->x.gpr[X86_RIP] + fetch->room;
+
+        if (used > limit)
+            return cpu_raise_error(cpu, X86_GP, 0);
+        bytes = MIN(bytes, limit - used + 1);
+    } else if (!x86_canonical(next)) {
+        return cpu_raise_error(cpu, X86_GP, 0);
+    }
+    step = paging_fetch(cpu, next, &fetch->second_page);
+    if (step)
+        return step;
+    mem_read(cpu->mem, fetch->second_page, fetch->bytes + fetch->room, bytes);
+    fetch->room += bytes;
+    return STEP_NEXT;
+}
+
+static enum step op_too_long(struct cpu *cpu, const struct op *op)
+{
+    return cpu_raise_error(cpu, X86_GP, 0);
+}
+
+static void make_undecodable(struct op *op, enum x86_decode_result result)
+{
+    *op = (struct op){
+        .fn = result == X86_DECODE_TOO_LONG ? op_too_long : op_undefined,
+        .len = 1,
+        .flags = OP_ENDS,
+        .mnemonic = ZYDIS_MNEMONIC_INVALID,
+    };
+}
+
+/*
+ * Decodes into ops until something ends the block. Returns the number of ops; 0 with *step set when
+ * not even the first instruction can be fetched.
+ */
+static unsigned decode_ops(struct fetch *fetch, struct op *ops, uint64_t *bytes, enum step *step)
+{
+    struct binder_input in = {.cpu = fetch->cpu, .mode = fetch->cpu->mode};
+    struct x86_insn insn;
+    unsigned count = 0;
+    uint64_t at = 0;
+
+    in.insn = &insn;
+    while (count < BLOCK_MAX_OPS && at < fetch->room) {
+        enum x86_decode_result result =
+            x86_decode(&insn, in.mode, fetch->bytes + at, fetch->room - at);
+
+        if (result == X86_DECODE_MORE) {
+            if (count > 0)
+                break; /* gets a block of its own when it is reached */
+            *step = fetch_second(fetch);
+            if (*step)
+                return 0;
+            result = x86_decode(&insn, in.mode, fetch->bytes + at, fetch->room - at);
+        }
+        if (result == X86_DECODE_MORE) {
+            /* Both pages' bytes end inside it: the limit does. */
+            *step = cpu_raise_error(fetch->cpu, X86_GP, 0);
+            return 0;
+        }
+        if (result != X86_DECODE_OK) {
+            make_undecodable(&ops[count], result);
+            at++;
+        } else {
+            op_bind(&ops[count], &in);
+            at += insn.info.length;
+        }
+        count++;
+        if ((ops[count - 1].flags & (OP_ENDS | OP_SHADOW)) || fetch->second_page != BLOCK_ONE_PAGE)
+            break;
+    }
+    *bytes = at;
+    return count;
+}
+
+static enum step make_block(struct cpu *cpu, struct block **out)
+{
+    struct op ops[BLOCK_MAX_OPS];
+    struct fetch fetch;
+    struct block *block;
+    uint64_t bytes = 0;
+    unsigned count;
+    enum step step = fetch_begin(&fetch, cpu);
+
+    if (step)
+        return step;
+    if (cpu->blocks->count >= MAX_BLOCKS || native_full(cpu))
+        block_drop_all(cpu);
+    count = decode_ops(&fetch, ops, &bytes, &step);
+    if (count == 0)
+        return step;
+    block = calloc(1, sizeof(*block) + (count + 1) * sizeof(struct op));
+    ASSERT(block, "the host has memory for a block");
+    block->gpa = fetch.gpa;
+    block->second_page = fetch.second_page;
+    block->mode = cpu->mode;
+    block->count = (uint8_t)count;
+    block->bytes = (uint16_t)bytes;
+    memcpy(block->ops, ops, count * sizeof(struct op));
+    block->ops[count].fn = leave_block;
+    link_block(cpu, block);
+    *out = block;
+    return STEP_NEXT;
+}
+
+/* Whether a block whose instruction crosses a page still continues where it did. */
+static enum step second_page_holds(struct cpu *cpu, const struct block *block, gva_t linear,
+                                   bool *holds)
+{
+    gpa_t second;
+    enum step step;
+
+    step = paging_fetch(cpu, ((linear & PAGE_MASK) + PAGE_SIZE) & cpu->linear_mask, &second);
+    *holds = second == block->second_page;
+    return step;
+}
+
+static bool fits_limit(const struct cpu *cpu, const struct block *block)
+{
+    return cpu->long64 || cpu->x.gpr[X86_RIP] + block->bytes - 1 <= cpu->x.seg[X86_CS].limit;
+}
+
+/* Looks in the hash, with the fetch translated; makes the block if it is not there. */
+static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
+{
+    struct block *block;
+    gpa_t gpa;
+    enum step step;
+
+    if (cpu->long64 ? !x86_canonical(linear) : cpu->x.gpr[X86_RIP] > cpu->x.seg[X86_CS].limit)
+        return cpu_raise_error(cpu, X86_GP, 0);
+    step = paging_fetch(cpu, linear, &gpa);
+    if (step)
+        return step;
+    block = cpu->blocks->hash[hash_of(gpa, cpu->mode)];
+    for (; block; block = block->hash_next) {
+        bool holds = true;
+
+        if (block->gpa != gpa || block->mode != cpu->mode || !fits_limit(cpu, block))
+            continue;
+        if (block->second_page != BLOCK_ONE_PAGE) {
+            step = second_page_holds(cpu, block, linear, &holds);
+            if (step)
+                return step;
+        }
+        if (holds) {
+            *out = block;
+            return STEP_NEXT;
+        }
+    }
+    return make_block(cpu, out);
+}
+
+enum step block_find(struct cpu *cpu, struct block **out)
+{
+    struct block_cache *cache = cpu->blocks;
+    struct jump_entry *jump;
+    gva_t linear;
+    enum step step;
+
+    cpu->x.gpr[X86_RIP] &= cpu->ip_mask;
+    linear = (cpu->seg_base[X86_CS] + cpu->x.gpr[X86_RIP]) & cpu->linear_mask;
+    jump = &cache->jumps[(linear ^ linear >> 12) % JUMP_CACHE_SIZE];
+    if (likely(jump->linear == linear && jump->generation == cache->generation &&
+               jump->mode == cpu->mode && jump->user == (cpu->cpl == 3) &&
+               fits_limit(cpu, jump->block))) {
+        *out = jump->block;
+        return STEP_NEXT;
+    }
+    step = find_by_gpa(cpu, linear, out);
+    if (step)
+        return step;
+    /* A crossing block's second page is looked up each time: it is not worth a cache of its own. */
+    if ((*out)->second_page == BLOCK_ONE_PAGE)
+        *jump = (struct jump_entry){linear, cache->generation, cpu->mode, cpu->cpl == 3, *out};
+    return STEP_NEXT;
+}

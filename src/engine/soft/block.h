@@ -1,0 +1,64 @@
+/*
+ * Blocks: straight runs of decoded guest instructions, keyed by the guest-physical address of their
+ * first byte and the mode that decides decoding; dropped when their bytes are written.
+ *
+ *   linear RIP --jump cache--> block        (forgotten when translations change)
+ *   gpa, mode  --hash--------> block --> ops[] ... end marker
+ *   gfn        --page table--> the page's blocks and which of its 64-byte lines hold code
+ *
+ * A block never crosses a page, except when its only instruction does.
+ */
+#ifndef UMBRA_ENGINE_SOFT_BLOCK_H
+#define UMBRA_ENGINE_SOFT_BLOCK_H
+
+#include "engine/soft/op.h"
+
+#define BLOCK_MAX_OPS 48
+
+struct code_page;
+
+struct block {
+    gpa_t gpa;
+    gpa_t second_page; /* where a crossing instruction continues, or BLOCK_ONE_PAGE */
+    uint8_t mode;      /* enum x86_mode */
+    uint8_t count;     /* ops without the end marker */
+    uint16_t bytes;
+    struct block *hash_next;
+    struct block *page_next[2]; /* in the lists of its pages */
+    struct code_page *page[2];
+    struct op ops[]; /* count + 1 */
+};
+
+#define BLOCK_ONE_PAGE UINT64_MAX
+
+/* 0 or -ENOMEM. */
+int block_cache_create(struct cpu *cpu) must_check;
+void block_cache_destroy(struct cpu *cpu);
+
+/*
+ * The block at CS:RIP, decoded now if need be. STEP_NEXT with *block set, or STEP_FAULT (#PF or #GP
+ * of the fetch; an undecodable instruction is an op that raises #UD).
+ */
+enum step block_find(struct cpu *cpu, struct block **block);
+
+/* Drops what was decoded from [gpa, gpa + len), which lies in one page. Safe while it executes. */
+void block_invalidate(struct cpu *cpu, gpa_t gpa, uint64_t len);
+
+/* Drops every block (and with them all native stubs). Safe while one executes. */
+void block_drop_all(struct cpu *cpu);
+
+/* Forgets which linear addresses lead where: translations changed, the code did not. */
+void block_forget_addresses(struct cpu *cpu);
+
+/* Frees what was dropped while it may have been executing; the run loop calls it between blocks. */
+void block_collect(struct cpu *cpu);
+
+/* Writes by other threads to pages with code: queued here, dropped by the vCPU at its next block.
+ */
+void block_invalidate_later(struct cpu *cpu, gpa_t gpa, uint64_t len);
+void block_apply_queued(struct cpu *cpu);
+
+/* Fills in an op from a decoded instruction and finds its function (bind.c). */
+void op_bind(struct op *op, const struct binder_input *in);
+
+#endif

@@ -1,0 +1,177 @@
+/*
+ * The paging unit and its TLB. A miss walks the guest's tables (mmu/guest_walk.c), finds the slot,
+ * and fills an entry; pages that need the monitor on a write (ROM, watched pages) get no write tag,
+ * addresses without a slot get no entry at all.
+ * Specification: SDM 3 "Paging", "Caching Translation Information".
+ */
+#include "engine/soft/paging.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "engine/soft/block.h"
+#include "mmu/guest_walk.h"
+#include "x86/cpuid.h"
+
+unsigned paging_physical_bits(const struct cpu *cpu)
+{
+    return cpu->model->physical_bits;
+}
+
+static enum guest_paging paging_format(const struct cpu *cpu)
+{
+    if (!(cpu->x.cr0 & X86_CR0_PG))
+        return GUEST_PAGING_NONE;
+    if (!(cpu->x.cr4 & X86_CR4_PAE))
+        return GUEST_PAGING_32BIT;
+    return cpu->x.msr.efer & X86_EFER_LMA ? GUEST_PAGING_4LEVEL : GUEST_PAGING_PAE;
+}
+
+static void walk_context(struct cpu *cpu, struct guest_walk_context *context)
+{
+    *context = (struct guest_walk_context){
+        .mem = cpu->mem,
+        .format = paging_format(cpu),
+        .cr3 = cpu->x.cr3,
+        .pdpte = cpu->x.pdpte,
+        .physical_bits = paging_physical_bits(cpu),
+        .a20_mask = cpu->host.a20_mask(cpu->host.opaque),
+        .pse = cpu->x.cr4 & X86_CR4_PSE,
+        .wp = cpu->x.cr0 & X86_CR0_WP,
+        .nxe = cpu->x.msr.efer & X86_EFER_NXE,
+        .smep = cpu->x.cr4 & X86_CR4_SMEP,
+        .gib_pages = cpu->model->has[X86_FEATURE_PDPE1GB],
+    };
+}
+
+static struct tlb_entry *tlb_slot(struct cpu *cpu, enum tlb_kind kind, gva_t linear)
+{
+    return &cpu->tlb_tables[kind][(linear >> PAGE_SHIFT) & cpu->tlb_mask];
+}
+
+static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
+                     const struct guest_walk_result *walk, const struct translation *out)
+{
+    struct tlb_entry *entry = tlb_slot(cpu, kind, linear);
+    gva_t page = linear & PAGE_MASK;
+
+    entry->addend = (uint64_t)(uintptr_t)out->host - linear;
+    entry->read = page;
+    entry->write = walk->writable && !out->rom && !out->watched ? page : TLB_NO_TAG;
+    entry->exec = walk->executable ? page : TLB_NO_TAG;
+    if (walk->page_bytes > PAGE_SIZE)
+        cpu->large_pages_cached = true;
+}
+
+enum step paging_translate(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
+                           enum access_kind access, struct translation *out)
+{
+    struct guest_walk_context context;
+    struct guest_walk_result walk;
+    struct guest_walk_access how = {
+        .write = access == ACCESS_WRITE,
+        .fetch = access == ACCESS_EXEC,
+        .user = kind == TLB_USER,
+        .smap = kind == TLB_SUPER_SMAP,
+    };
+    const struct mem_slot *slot;
+
+    cpu->counters.tlb_misses++;
+    walk_context(cpu, &context);
+    if (!guest_walk(&context, linear, &how, &walk))
+        return cpu_raise_page_fault(cpu, linear, walk.error);
+
+    out->gpa = walk.gpa & context.a20_mask;
+    slot = mem_find_slot(cpu->mem, out->gpa);
+    if (!slot) {
+        *out = (struct translation){.gpa = out->gpa};
+        return STEP_NEXT;
+    }
+    out->host = slot->hva + (out->gpa - slot->base);
+    out->rom = slot->kind == MEM_SLOT_ROM;
+    out->watched = slot->dirty || mem_page_watched(cpu->mem, out->gpa);
+    tlb_fill(cpu, kind, linear, &walk, out);
+    if (access == ACCESS_WRITE && out->rom)
+        out->host = NULL;
+    return STEP_NEXT;
+}
+
+enum step paging_fetch(struct cpu *cpu, gva_t linear, gpa_t *gpa)
+{
+    enum tlb_kind kind = cpu->cpl == 3 ? TLB_USER : TLB_SUPER;
+    struct translation out;
+    enum step step = paging_translate(cpu, kind, linear, ACCESS_EXEC, &out);
+
+    *gpa = out.gpa;
+    return step;
+}
+
+bool paging_peek(struct cpu *cpu, gva_t linear, gpa_t *gpa)
+{
+    struct guest_walk_context context;
+    struct guest_walk_result walk;
+
+    walk_context(cpu, &context);
+    if (!guest_walk_peek(&context, linear & cpu->linear_mask, &walk))
+        return false;
+    *gpa = walk.gpa & context.a20_mask;
+    return true;
+}
+
+bool paging_load_pdptes(struct cpu *cpu, uint64_t cr3)
+{
+    uint64_t a20 = cpu->host.a20_mask(cpu->host.opaque);
+    uint64_t reserved = ~(BIT(paging_physical_bits(cpu)) - 1) | 0x1e6;
+    uint64_t pdpte[4];
+
+    for (unsigned i = 0; i < 4; i++) {
+        pdpte[i] = mem_read64(cpu->mem, ((cr3 & 0xffffffe0) + 8 * i) & a20);
+        if ((pdpte[i] & 1) && (pdpte[i] & reserved))
+            return false;
+    }
+    memcpy(cpu->x.pdpte, pdpte, sizeof(pdpte));
+    return true;
+}
+
+void tlb_flush_all(struct cpu *cpu)
+{
+    /* All ones is TLB_NO_TAG in every field. The table TLB_NEVER stays as it was made: empty. */
+    memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables[0]) * TLB_KINDS);
+    cpu->large_pages_cached = false;
+    cpu->counters.tlb_flushes++;
+    block_forget_addresses(cpu);
+}
+
+void tlb_flush_nonglobal(struct cpu *cpu)
+{
+    /* Entries do not remember G or PCID: dropping more than asked for is always allowed. */
+    tlb_flush_all(cpu);
+}
+
+void tlb_flush_page(struct cpu *cpu, gva_t page)
+{
+    if (cpu->large_pages_cached) {
+        tlb_flush_all(cpu);
+        return;
+    }
+    for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+        struct tlb_entry *entry = tlb_slot(cpu, kind, page);
+
+        entry->read = entry->write = entry->exec = TLB_NO_TAG;
+    }
+    block_forget_addresses(cpu);
+}
+
+void tlb_protect_page(struct cpu *cpu, gpa_t page)
+{
+    uintptr_t host = (uintptr_t)mem_host(cpu->mem, page, PAGE_SIZE, false);
+
+    for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+        for (uint64_t i = 0; i <= cpu->tlb_mask; i++) {
+            struct tlb_entry *entry = &cpu->tlb_tables[kind][i];
+
+            if (entry->write != TLB_NO_TAG && entry->addend + entry->write == host)
+                entry->write = TLB_NO_TAG;
+        }
+    }
+}

@@ -1,0 +1,472 @@
+/*
+ * The soft engine's run loop: looks at requests, finds the block at RIP, runs it, delivers what it
+ * raised.
+ *
+ *        +--> requests? --> flush | invalidate | INIT | NMI | INTR | kick (returns)
+ *        |    block at RIP (decoded now if need be)
+ *        |    run its ops until one does not say NEXT
+ *        +--- NEXT/JUMP: go on; FAULT: deliver; AGAIN: go on; STOP: return to the monitor
+ *
+ * Events of one instruction are taken in the order of SDM 3 "Priority Among Concurrent Events".
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "engine/soft/access.h"
+#include "engine/soft/block.h"
+#include "engine/soft/last_words.h"
+#include "engine/soft/native.h"
+
+#define DR6_BS BIT(14)
+
+/* Requests that change nothing for the guest but must be served before the next block. */
+#define SERVICE_REQUESTS (CPU_REQUEST_FLUSH | CPU_REQUEST_CODE)
+
+struct engine_vcpu {
+    struct cpu cpu;
+    pthread_t thread; /* the one that runs it, for writes to its own code */
+    bool running;
+};
+
+static enum step run_ops(struct cpu *cpu, const struct op *op)
+{
+    const struct op *first = op;
+    uint64_t rip;
+    enum step step;
+
+    do {
+        rip = cpu->x.gpr[X86_RIP];
+        cpu->x.gpr[X86_RIP] = rip + op->len;
+        step = op->fn(cpu, op);
+        op++;
+    } while (likely(step == STEP_NEXT));
+    cpu->counters.instructions += (uint64_t)(op - first);
+    if (unlikely(step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap)))
+        cpu->x.gpr[X86_RIP] = rip;
+    return step;
+}
+
+/* Whether an instruction is a software interrupt or fast system call: its own #DB is not taken. */
+static bool suppresses_single_step(unsigned mnemonic)
+{
+    switch (mnemonic) {
+    case ZYDIS_MNEMONIC_INT:
+    case ZYDIS_MNEMONIC_INT3:
+    case ZYDIS_MNEMONIC_INT1:
+    case ZYDIS_MNEMONIC_INTO:
+    case ZYDIS_MNEMONIC_SYSCALL:
+    case ZYDIS_MNEMONIC_SYSENTER: return true;
+    default: return false;
+    }
+}
+
+static bool instruction_breakpoint(struct cpu *cpu)
+{
+    uint64_t dr7 = cpu->x.dr[7];
+    uint64_t linear = (cpu->seg_base[X86_CS] + cpu->x.gpr[X86_RIP]) & cpu->linear_mask;
+    uint64_t hit = 0;
+
+    if (cpu->x.rflags & X86_FLAG_RF)
+        return false;
+    for (unsigned i = 0; i < 4; i++) {
+        bool enabled = dr7 >> (2 * i) & 3;
+        bool execute = (dr7 >> (16 + 4 * i) & 3) == 0;
+
+        if (enabled && execute && cpu->x.dr[i] == linear)
+            hit |= BIT(i);
+    }
+    cpu->dr6_pending |= hit;
+    return hit;
+}
+
+static enum step deliver_debug(struct cpu *cpu, bool trap)
+{
+    cpu->fault = (struct cpu_fault){.vector = X86_DB, .is_trap = trap};
+    return cpu_deliver_fault(cpu);
+}
+
+static void trace_instruction(struct cpu *cpu, const struct op *op)
+{
+    trace(cpu_insn, cpu->x.seg[X86_CS].selector, cpu->x.gpr[X86_RIP]);
+    if (trace_on(TRACE_cpu_insn))
+        last_words_trace(cpu);
+}
+
+/* One instruction with everything that can happen around it: TF, DR7, RF, shadows, trace. */
+static enum step run_single(struct cpu *cpu, struct block *block)
+{
+    const struct op *op = &block->ops[0];
+    uint64_t rip = cpu->x.gpr[X86_RIP];
+    unsigned mnemonic = op->mnemonic;
+    bool tf = cpu->x.rflags & X86_FLAG_TF;
+    bool rf = cpu->x.rflags & X86_FLAG_RF;
+    enum step step;
+
+    if (!cpu->debug_shadow && instruction_breakpoint(cpu))
+        return deliver_debug(cpu, false);
+    trace_instruction(cpu, op);
+    cpu->interrupt_shadow = false;
+    cpu->debug_shadow = false;
+    cpu->x.gpr[X86_RIP] = rip + op->len;
+    step = op->fn(cpu, op);
+    cpu->counters.instructions++;
+    if (step == STEP_FAULT || step == STEP_AGAIN) {
+        if (step == STEP_AGAIN || !cpu->fault.is_trap)
+            cpu->x.gpr[X86_RIP] = rip;
+        if (step == STEP_FAULT) {
+            cpu->dr6_pending = 0;
+            return step;
+        }
+    }
+    if (rf && mnemonic != ZYDIS_MNEMONIC_IRET && mnemonic != ZYDIS_MNEMONIC_IRETD &&
+        mnemonic != ZYDIS_MNEMONIC_IRETQ) {
+        cpu->x.rflags &= ~X86_FLAG_RF;
+        cpu_update_mode(cpu);
+    }
+    if (tf && !suppresses_single_step(mnemonic))
+        cpu->dr6_pending |= DR6_BS;
+    if (cpu->dr6_pending && !cpu->debug_shadow && step != STEP_STOP)
+        return deliver_debug(cpu, true);
+    return step;
+}
+
+static void reset(struct cpu *cpu, bool init)
+{
+    native_sync(cpu);
+    x86_state_reset(&cpu->x, init);
+    native_load(cpu);
+    cpu_set_arith(cpu, cpu->x.rflags);
+    cpu->cpl = 0;
+    cpu->interrupt_shadow = cpu->debug_shadow = false;
+    cpu->halted = cpu->nmi_blocked = false;
+    cpu->dr6_pending = 0;
+    tlb_flush_all(cpu);
+    cpu_update_mode(cpu);
+}
+
+static void take_request(struct cpu *cpu, uint32_t request)
+{
+    atomic_fetch_and_explicit(&cpu->requests, ~request, memory_order_acq_rel);
+}
+
+static void take_sipi(struct cpu *cpu)
+{
+    struct x86_segment *cs = &cpu->x.seg[X86_CS];
+
+    cs->selector = (uint16_t)(cpu->sipi_vector << 8);
+    cs->base = (uint64_t)cpu->sipi_vector << 12;
+    cpu->x.gpr[X86_RIP] = 0;
+    cpu->wait_for_sipi = false;
+    cpu_update_mode(cpu);
+}
+
+static enum step take_interrupt(struct cpu *cpu)
+{
+    int vector;
+
+    cpu_count_exit(cpu, EXIT_EXTERNAL_INTERRUPT);
+    vector = cpu->host.interrupt_acknowledge(cpu->host.opaque, cpu->index);
+    if (vector < 0)
+        return STEP_JUMP;
+    cpu->halted = false;
+    return cpu_deliver_interrupt(cpu, (uint8_t)vector);
+}
+
+static enum step stop(struct cpu *cpu, enum engine_stop why)
+{
+    cpu->stop = why;
+    return STEP_STOP;
+}
+
+/* Serves what stands in the request word; STEP_JUMP to go on. */
+static enum step serve_requests(struct cpu *cpu, uint32_t requests)
+{
+    if (requests & CPU_REQUEST_CODE) {
+        take_request(cpu, CPU_REQUEST_CODE);
+        block_apply_queued(cpu);
+    }
+    if (requests & CPU_REQUEST_FLUSH) {
+        take_request(cpu, CPU_REQUEST_FLUSH);
+        tlb_flush_all(cpu);
+    }
+    if (requests & CPU_REQUEST_KICK) {
+        take_request(cpu, CPU_REQUEST_KICK);
+        return stop(cpu, ENGINE_STOP_KICK);
+    }
+    if (requests & CPU_REQUEST_INIT) {
+        take_request(cpu, CPU_REQUEST_INIT);
+        cpu_count_exit(cpu, EXIT_INIT);
+        reset(cpu, true);
+        cpu->wait_for_sipi = cpu->index != 0;
+    }
+    if (requests & CPU_REQUEST_SIPI) {
+        take_request(cpu, CPU_REQUEST_SIPI);
+        cpu_count_exit(cpu, EXIT_SIPI);
+        if (cpu->wait_for_sipi)
+            take_sipi(cpu);
+    }
+    if (cpu->wait_for_sipi)
+        return stop(cpu, ENGINE_STOP_WAIT);
+    if (cpu->interrupt_shadow)
+        return STEP_JUMP;
+    if ((requests & CPU_REQUEST_NMI) && !cpu->nmi_blocked) {
+        take_request(cpu, CPU_REQUEST_NMI);
+        cpu_count_exit(cpu, EXIT_EXCEPTION_NMI);
+        cpu->halted = false;
+        return cpu_deliver_nmi(cpu);
+    }
+    if ((requests & CPU_REQUEST_INTR) && (cpu->x.rflags & X86_FLAG_IF))
+        return take_interrupt(cpu);
+    return STEP_JUMP;
+}
+
+/* What the loop looks at before each block, in one glance where nothing is the matter. */
+static enum step before_block(struct cpu *cpu)
+{
+    uint32_t requests = atomic_load_explicit(&cpu->requests, memory_order_acquire);
+
+    if (unlikely(requests)) {
+        enum step step = serve_requests(cpu, requests);
+
+        if (step == STEP_STOP)
+            return step;
+    }
+    if (unlikely(cpu->halted))
+        return stop(cpu, ENGINE_STOP_HALT);
+    return STEP_JUMP;
+}
+
+static enum step run_next(struct cpu *cpu)
+{
+    struct block *block;
+    enum step step;
+
+    block_collect(cpu);
+    step = block_find(cpu, &block);
+    if (unlikely(step))
+        return step;
+    if (unlikely(cpu->single_step || cpu->interrupt_shadow))
+        return run_single(cpu, block);
+    return run_ops(cpu, block->ops);
+}
+
+static enum engine_stop run_loop(struct cpu *cpu)
+{
+    for (;;) {
+        enum step step = before_block(cpu);
+
+        if (step != STEP_STOP)
+            step = run_next(cpu);
+        while (unlikely(step == STEP_FAULT)) {
+            /* A fault ends a shadow: the handler starts with interrupts as its gate says. */
+            cpu->interrupt_shadow = cpu->debug_shadow = false;
+            step = cpu_deliver_fault(cpu);
+        }
+        if (unlikely(step == STEP_STOP))
+            return cpu->stop;
+    }
+}
+
+static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
+{
+    struct cpu *cpu = &vcpu->cpu;
+    enum engine_stop why;
+
+    vcpu->thread = pthread_self();
+    vcpu->running = true;
+    assert_set_last_words(last_words_say, cpu);
+    native_enter(cpu);
+    why = run_loop(cpu);
+    native_leave(cpu);
+    assert_set_last_words(NULL, NULL);
+    vcpu->running = false;
+    return why;
+}
+
+/* Somebody wrote to a page that holds decoded code. */
+static void code_written(void *opaque, gpa_t gpa, uint64_t len)
+{
+    struct engine_vcpu *vcpu = opaque;
+
+    if (vcpu->running && pthread_equal(vcpu->thread, pthread_self()))
+        block_invalidate(&vcpu->cpu, gpa, len);
+    else
+        block_invalidate_later(&vcpu->cpu, gpa, len);
+}
+
+static void vcpu_destroy(struct engine_vcpu *vcpu)
+{
+    if (!vcpu)
+        return;
+    if (vcpu->cpu.mem)
+        mem_set_watcher(vcpu->cpu.mem, NULL, NULL);
+    block_cache_destroy(&vcpu->cpu);
+    native_destroy(&vcpu->cpu);
+    free(vcpu);
+}
+
+static int vcpu_create(struct engine_vcpu **out, unsigned index, struct mem *mem,
+                       const struct engine_host *host, const struct cpu_model *model)
+{
+    struct engine_vcpu *vcpu = NULL;
+    struct cpu *cpu;
+    int err;
+
+    if (posix_memalign((void **)&vcpu, 64, sizeof(*vcpu)) != 0)
+        return -ENOMEM;
+    memset(vcpu, 0, sizeof(*vcpu));
+    cpu = &vcpu->cpu;
+    cpu->index = index;
+    cpu->mem = mem;
+    cpu->host = *host;
+    cpu->model = model;
+    cpu->tlb_mask = TLB_MAX_ENTRIES - 1;
+    memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
+    err = block_cache_create(cpu);
+    if (!err)
+        err = native_create(cpu);
+    if (err) {
+        vcpu_destroy(vcpu);
+        return err;
+    }
+    native_install_signals();
+    mem_set_watcher(mem, code_written, vcpu);
+    reset(cpu, false);
+    cpu->wait_for_sipi = index != 0;
+    *out = vcpu;
+    return 0;
+}
+
+static void vcpu_reset(struct engine_vcpu *vcpu, bool init)
+{
+    struct cpu *cpu = &vcpu->cpu;
+
+    atomic_store_explicit(&cpu->requests, 0, memory_order_release);
+    block_drop_all(cpu);
+    reset(cpu, init);
+    cpu->wait_for_sipi = cpu->index != 0;
+}
+
+static void vcpu_get_state(struct engine_vcpu *vcpu, struct x86_state *state)
+{
+    native_sync(&vcpu->cpu);
+    *state = vcpu->cpu.x;
+    state->rflags = cpu_rflags(&vcpu->cpu);
+}
+
+static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *state)
+{
+    struct cpu *cpu = &vcpu->cpu;
+
+    native_sync(cpu);
+    cpu->x = *state;
+    native_load(cpu);
+    cpu->x.gpr[X86_ZERO] = 0;
+    cpu_set_arith(cpu, state->rflags);
+    cpu->x.rflags = (state->rflags & ~X86_FLAGS_ARITH) | X86_FLAG_ONE;
+    cpu->cpl = (uint8_t)x86_seg_dpl(&cpu->x.seg[X86_SS]);
+    cpu->halted = false;
+    cpu->wait_for_sipi = false;
+    tlb_flush_all(cpu);
+    cpu_update_mode(cpu);
+}
+
+static void vcpu_set_intr(struct engine_vcpu *vcpu, bool level)
+{
+    if (level)
+        cpu_request(&vcpu->cpu, CPU_REQUEST_INTR);
+    else
+        take_request(&vcpu->cpu, CPU_REQUEST_INTR);
+}
+
+static void vcpu_nmi(struct engine_vcpu *vcpu)
+{
+    cpu_request(&vcpu->cpu, CPU_REQUEST_NMI);
+}
+
+static void vcpu_init(struct engine_vcpu *vcpu)
+{
+    cpu_request(&vcpu->cpu, CPU_REQUEST_INIT);
+}
+
+static void vcpu_sipi(struct engine_vcpu *vcpu, uint8_t vector)
+{
+    vcpu->cpu.sipi_vector = vector;
+    cpu_request(&vcpu->cpu, CPU_REQUEST_SIPI);
+}
+
+static void vcpu_kick(struct engine_vcpu *vcpu)
+{
+    cpu_request(&vcpu->cpu, CPU_REQUEST_KICK);
+}
+
+static void vcpu_flush(struct engine_vcpu *vcpu)
+{
+    cpu_request(&vcpu->cpu, CPU_REQUEST_FLUSH);
+}
+
+static bool vcpu_pending(struct engine_vcpu *vcpu)
+{
+    const struct cpu *cpu = &vcpu->cpu;
+    uint32_t requests = atomic_load_explicit(&cpu->requests, memory_order_acquire);
+
+    if (requests & (CPU_REQUEST_INIT | CPU_REQUEST_SIPI | CPU_REQUEST_KICK))
+        return true;
+    if ((requests & CPU_REQUEST_NMI) && !cpu->nmi_blocked)
+        return true;
+    return (requests & CPU_REQUEST_INTR) && (cpu->x.rflags & X86_FLAG_IF);
+}
+
+static const struct engine_counters *vcpu_counters(struct engine_vcpu *vcpu)
+{
+    return &vcpu->cpu.counters;
+}
+
+static const char *vcpu_error(struct engine_vcpu *vcpu)
+{
+    return "the soft engine has no failures of its own";
+}
+
+static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len)
+{
+    struct cpu *cpu = &vcpu->cpu;
+    uint8_t *to = buffer;
+
+    while (len > 0) {
+        size_t n = MIN(len, (size_t)(PAGE_SIZE - gva % PAGE_SIZE));
+        gpa_t gpa;
+
+        if (!paging_peek(cpu, gva, &gpa) || !mem_read(cpu->mem, gpa, to, n))
+            return false;
+        gva += n;
+        to += n;
+        len -= n;
+    }
+    return true;
+}
+
+const struct engine engine_soft = {
+    .name = "soft",
+    .vcpu_create = vcpu_create,
+    .vcpu_destroy = vcpu_destroy,
+    .vcpu_run = vcpu_run,
+    .vcpu_reset = vcpu_reset,
+    .vcpu_get_state = vcpu_get_state,
+    .vcpu_set_state = vcpu_set_state,
+    .vcpu_set_intr = vcpu_set_intr,
+    .vcpu_nmi = vcpu_nmi,
+    .vcpu_init = vcpu_init,
+    .vcpu_sipi = vcpu_sipi,
+    .vcpu_kick = vcpu_kick,
+    .vcpu_pending = vcpu_pending,
+    .vcpu_flush = vcpu_flush,
+    .vcpu_counters = vcpu_counters,
+    .vcpu_error = vcpu_error,
+    .vcpu_read_gva = vcpu_read_gva,
+};

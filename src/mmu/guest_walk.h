@@ -1,0 +1,60 @@
+/*
+ * The walk of the guest's own page tables, as the processor does it: GVA -> GPA in each of the
+ * three formats, with rights, reserved bits and accessed and dirty bits.
+ * It refuses to cache anything; that is the TLB's business.
+ * Specification: SDM 3 "Paging" ("32-Bit Paging", "PAE Paging", "4-Level Paging", "Access Rights",
+ * "Page-Fault Exceptions", "Accessed and Dirty Flags").
+ */
+#ifndef UMBRA_MMU_GUEST_WALK_H
+#define UMBRA_MMU_GUEST_WALK_H
+
+#include "base/types.h"
+
+struct mem;
+
+enum guest_paging {
+    GUEST_PAGING_NONE,  /* CR0.PG clear: GVA is GPA */
+    GUEST_PAGING_32BIT, /* 2 levels of 4-byte entries */
+    GUEST_PAGING_PAE,   /* the PDPTE registers and 2 levels */
+    GUEST_PAGING_4LEVEL,
+};
+
+/* What the processor's registers say about paging. */
+struct guest_walk_context {
+    struct mem *mem;
+    enum guest_paging format;
+    uint64_t cr3;
+    const uint64_t *pdpte;  /* PAE: the four registers */
+    unsigned physical_bits; /* MAXPHYADDR */
+    uint64_t a20_mask;
+    bool pse, wp, nxe, smep, gib_pages;
+};
+
+struct guest_walk_access {
+    bool write, fetch, user;
+    bool smap; /* supervisor data accesses to user pages fault */
+};
+
+struct guest_walk_result {
+    gpa_t gpa;           /* of the address walked, A20 not applied */
+    uint64_t page_bytes; /* size of the guest's page */
+    bool writable;       /* by the access's privilege, and the dirty bit is set */
+    bool user;           /* a user page */
+    bool executable;     /* by the access's privilege */
+    bool global;
+    uint32_t error; /* the #PF error code when the walk failed */
+};
+
+/*
+ * Walks gva for the access. True: result holds the mapping, and the accessed (and, for a write, the
+ * dirty) bits are set in guest memory. False: result->error is the page fault's error code and no
+ * bit was changed.
+ */
+bool guest_walk(const struct guest_walk_context *context, gva_t gva,
+                const struct guest_walk_access *access, struct guest_walk_result *result);
+
+/* As guest_walk for a supervisor read, leaving guest memory alone: for debuggers. */
+bool guest_walk_peek(const struct guest_walk_context *context, gva_t gva,
+                     struct guest_walk_result *result);
+
+#endif
