@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/trace.h"
-
 /* Offsets. With the divisor latch open, 0 and 1 are its two bytes. */
 enum uart_port {
     PORT_DATA = 0,
