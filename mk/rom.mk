@@ -5,7 +5,7 @@ ROM_LD     ?= ld
 ROM_OBJCOPY ?= objcopy
 ROM_FLAGS  := -Isrc -Os -march=i386 -mtune=i686 -mgeneral-regs-only -ffreestanding -fno-builtin -fno-pic -fno-pie \
               -fno-stack-protector -fno-asynchronous-unwind-tables -fno-jump-tables -fcf-protection=none \
-              -fomit-frame-pointer -fno-strict-aliasing -fwrapv -Wa,--noexecstack
+              -fomit-frame-pointer -fno-strict-aliasing -fwrapv -fno-tree-loop-distribute-patterns -Wa,--noexecstack
 ROM_CFLAGS := -m16 $(ROM_FLAGS) -mregparm=3 -std=gnu11 $(WARN) -mpreferred-stack-boundary=2
 
 ROM_OBJS := $(patsubst %,$(O)/rom/%.o,$(sort $(wildcard src/fw/rom/*.c src/fw/rom/*.S)))
