@@ -77,7 +77,7 @@ void layout_fill_cmos(const struct layout *layout, uint8_t cmos[128])
         layout->low_end > 16 * MIB ? (layout->low_end - 16 * MIB) / (64 * KIB) : 0;
     uint64_t high_64k = (layout->high_end - LAYOUT_4G) / (64 * KIB);
 
-    put16(cmos, 0x15, LAYOUT_EBDA_BASE / KIB + 1); /* base memory, rounded up to 640 */
+    put16(cmos, 0x15, LAYOUT_VGA_BASE / KIB); /* the EBDA is the BIOS's to subtract */
     put16(cmos, 0x17, MIN(extended_kib, 0xfc00));
     put16(cmos, 0x30, MIN(extended_kib, 0xfc00));
     put16(cmos, 0x34, MIN(above_16m_64k, 0xffff));
