@@ -54,5 +54,8 @@ size_t x86_disassemble(char *text, size_t size, enum x86_mode mode, const uint8_
 unsigned x86_register_number(ZydisRegister reg, bool *high)
 {
     *high = reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH;
+    /* Zydis counts AH..BH between BL and SPL. */
+    if (reg >= ZYDIS_REGISTER_SPL && reg <= ZYDIS_REGISTER_R15B)
+        return (unsigned)(reg - ZYDIS_REGISTER_SPL) + 4;
     return (unsigned)(uint8_t)ZydisRegisterGetId(reg) & 0x1f;
 }
