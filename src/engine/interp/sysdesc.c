@@ -36,8 +36,7 @@ static enum step read_selector(struct cpu *cpu, const struct op *op, uint16_t *s
 }
 
 /* LGDT and LIDT: 64-bit mode takes 8 bytes of base, a 16-bit operand size only 3. */
-static enum step load_table(struct cpu *cpu, const struct op *op,
-                            struct x86_table_register *table)
+static enum step load_table(struct cpu *cpu, const struct op *op, struct x86_table_register *table)
 {
     uint64_t at = op_offset(cpu, op);
     uint64_t base = 0;

@@ -2,6 +2,7 @@
 #include "engine/soft/task.h"
 
 #include "engine/soft/access.h"
+#include "engine/soft/transfer.h"
 
 #define TSS_LINK 0
 
@@ -263,7 +264,7 @@ static void enter_image(struct cpu *cpu, const struct task_image *image, uint32_
             vm86 ? segment_vm86(image->selector[i]) : x86_segment_null(image->selector[i], 0);
     cpu->x.seg[X86_LDTR] = x86_segment_null(image->ldt, 0);
     cpu->cpl = vm86 ? 3 : x86_selector_rpl(image->selector[X86_CS]);
-    cpu_set_rflags(cpu, eflags | X86_FLAG_ONE);
+    transfer_finish(cpu, eflags);
 }
 
 /* Everything after the point of no return. */

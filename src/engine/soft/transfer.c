@@ -85,7 +85,10 @@ void stack_frame_commit_rsp(struct cpu *cpu, const struct stack_frame *frame)
 {
     uint64_t *rsp = &cpu->x.gpr[X86_RSP];
 
-    *rsp = (*rsp & ~frame->mask) | (frame->rsp & frame->mask);
+    if (frame->mask == 0xffff)
+        *rsp = (*rsp & ~frame->mask) | (frame->rsp & frame->mask);
+    else
+        *rsp = frame->rsp & frame->mask;
 }
 
 /* Reads from the current TSS; outside its limit #TS names TR. */
@@ -159,6 +162,11 @@ enum step transfer_gate_code(struct cpu *cpu, uint16_t selector, struct descript
     return STEP_NEXT;
 }
 
+bool transfer_code_bits_valid(const struct cpu *cpu, uint16_t attr)
+{
+    return !cpu_long_mode(cpu) || (attr & (X86_SEG_L | X86_SEG_DB)) != (X86_SEG_L | X86_SEG_DB);
+}
+
 bool transfer_target_valid(const struct cpu *cpu, const struct x86_segment *cs, uint64_t rip)
 {
     if (cpu_long_mode(cpu) && x86_attr_is_long(cs->attr))
@@ -173,4 +181,78 @@ void transfer_commit_code(struct cpu *cpu, const struct descriptor *d, unsigned 
     cpu->x.seg[X86_CS] = x86_segment_parse(d->low, selector);
     cpu->cpl = (uint8_t)cpl;
     cpu->x.gpr[X86_RIP] = rip;
+}
+
+static enum step return_code(struct cpu *cpu, uint16_t selector, struct descriptor *d)
+{
+    unsigned rpl = x86_selector_rpl(selector);
+    unsigned dpl;
+    enum step step;
+
+    if (unlikely(x86_selector_null(selector)))
+        return cpu_raise_error(cpu, X86_GP, 0);
+    step = descriptor_read(cpu, selector, X86_GP, d);
+    if (unlikely(step))
+        return step;
+    dpl = x86_attr_dpl(d->attr);
+    if (unlikely(!x86_attr_is_code(d->attr) || rpl < cpu->cpl ||
+                 (x86_attr_is_conforming(d->attr) ? dpl > rpl : dpl != rpl) ||
+                 !transfer_code_bits_valid(cpu, d->attr)))
+        return cpu_raise_error(cpu, X86_GP, selector_error(selector));
+    if (unlikely(!x86_attr_present(d->attr)))
+        return cpu_raise_error(cpu, X86_NP, selector_error(selector));
+    return STEP_NEXT;
+}
+
+/* SS may be null on the way to 64-bit code of levels 0 to 2. */
+static enum step return_stack(struct cpu *cpu, const struct transfer_return *to, bool to64,
+                              struct x86_segment *ss)
+{
+    unsigned rpl = x86_selector_rpl(to->cs);
+
+    if (unlikely(x86_selector_null(to->ss)) && to64 && rpl != 3 &&
+        x86_selector_rpl(to->ss) == rpl) {
+        *ss = x86_segment_null(to->ss, rpl);
+        return STEP_NEXT;
+    }
+    return segment_fetch_stack(cpu, to->ss, rpl, X86_GP, ss);
+}
+
+static void return_set_stack(struct cpu *cpu, const struct transfer_return *to, bool to64,
+                             const struct x86_segment *ss)
+{
+    struct stack_frame frame;
+
+    stack_frame_new(&frame, ss, to->rsp, 0, to64);
+    stack_frame_commit_rsp(cpu, &frame);
+    cpu->x.seg[X86_SS] = *ss;
+}
+
+enum step transfer_return(struct cpu *cpu, const struct transfer_return *to)
+{
+    bool outer = transfer_goes_out(cpu, to->cs);
+    struct x86_segment cs, ss;
+    struct descriptor d;
+    bool to64;
+    enum step step = return_code(cpu, to->cs, &d);
+
+    if (unlikely(step))
+        return step;
+    to64 = cpu_long_mode(cpu) && x86_attr_is_long(d.attr);
+    if (to->stack)
+        step = return_stack(cpu, to, to64, &ss);
+    if (unlikely(step))
+        return step;
+    cs = x86_segment_parse(d.low, to->cs);
+    if (unlikely(!transfer_target_valid(cpu, &cs, to->rip)))
+        return cpu_raise_error(cpu, X86_GP, 0);
+    step = descriptor_set_accessed(cpu, &d);
+    if (unlikely(step))
+        return step;
+    transfer_commit_code(cpu, &d, x86_selector_rpl(to->cs), to->rip);
+    if (to->stack)
+        return_set_stack(cpu, to, to64, &ss);
+    if (outer)
+        segment_drop_privileged(cpu, cpu->cpl);
+    return STEP_NEXT;
 }

@@ -57,13 +57,47 @@ enum step transfer_ist_stack(struct cpu *cpu, unsigned ist, uint64_t *rsp);
  */
 enum step transfer_gate_code(struct cpu *cpu, uint16_t selector, struct descriptor *d);
 
+/* In long mode a code segment with both L and D set is reserved. */
+bool transfer_code_bits_valid(const struct cpu *cpu, uint16_t attr);
+
 /* Whether a new RIP is one that may be loaded with this code segment. */
 bool transfer_target_valid(const struct cpu *cpu, const struct x86_segment *cs, uint64_t rip);
 
 /*
  * Loads CS and CPL (the selector's RPL becomes cpl) and RIP. The caller ends with cpu_update_mode,
- * alone or through cpu_set_rflags.
+ * alone or through transfer_finish.
  */
 void transfer_commit_code(struct cpu *cpu, const struct descriptor *d, unsigned cpl, uint64_t rip);
+
+/* Ends a transfer that loads RFLAGS too: cpu_set_rflags re-derives only what flags decide. */
+static inline enum step transfer_finish(struct cpu *cpu, uint64_t rflags)
+{
+    cpu_set_arith(cpu, rflags);
+    cpu->x.rflags = (rflags & ~X86_FLAGS_ARITH) | X86_FLAG_ONE;
+    cpu_update_mode(cpu);
+    return STEP_JUMP;
+}
+
+/* Where a far return goes: RETF and IRET once they have read their frame. */
+struct transfer_return {
+    uint64_t rip;
+    uint64_t rsp;
+    uint16_t cs;
+    uint16_t ss;
+    bool stack; /* ss:rsp are part of the frame, else the caller moves RSP */
+};
+
+/* Whether a return to this selector changes the privilege level (so that the frame has SS:RSP). */
+static inline bool transfer_goes_out(const struct cpu *cpu, uint16_t cs)
+{
+    return x86_selector_rpl(cs) > cpu->cpl;
+}
+
+/*
+ * Checks CS, RIP and SS of a return in protected or long mode (#GP, #NP, #SS) and loads them; data
+ * segments that an outer level may not hold become null. The caller ends as with
+ * transfer_commit_code.
+ */
+enum step transfer_return(struct cpu *cpu, const struct transfer_return *to);
 
 #endif
