@@ -1,7 +1,7 @@
 # Guest code: the BIOS (src/fw/rom) and the embedded guest (src/fw/demo), and the flat guests that test
 # them (tests/guests/bios). All of it is built for the i386, whatever the host compiler is.
-ROM_CC     ?= gcc
-ROM_LD     ?= ld
+ROM_CC ?= gcc
+ROM_LD ?= ld
 ROM_OBJCOPY ?= objcopy
 ROM_FLAGS  := -Isrc -Os -march=i386 -mtune=i686 -mgeneral-regs-only -ffreestanding -fno-builtin -fno-pic -fno-pie \
               -fno-stack-protector -fno-asynchronous-unwind-tables -fno-jump-tables -fcf-protection=none \

@@ -1,9 +1,9 @@
 /*
  * The hand-over between the monitor and its BIOS: the fw_cfg file BOOT_FILE, and the places in the
- * ROM image that the monitor may patch before the start. Read by 64-bit host code and by 16-bit guest
- * code, so it holds fixed-width fields only, little-endian, no padding. It refuses to know how a guest
- * file is parsed: the monitor has validated everything here, the BIOS merely acts on it.
- * A BIOS that finds no such file behaves as for BOOT_AUTO without flags.
+ * ROM image that the monitor may patch before the start. Read by 64-bit host code and by 16-bit
+ * guest code, so it holds fixed-width fields only, little-endian, no padding. It refuses to know
+ * how a guest file is parsed: the monitor has validated everything here, the BIOS merely acts on
+ * it. A BIOS that finds no such file behaves as for BOOT_AUTO without flags.
  */
 #ifndef UMBRA_FW_BOOT_H
 #define UMBRA_FW_BOOT_H
@@ -16,13 +16,13 @@
 
 /* What INT 19h does. */
 enum boot_kind {
-    BOOT_AUTO = 0,   /* the CD image if sector_count is not 0, else hard disk 0, else INT 18h */
-    BOOT_DISK = 1,   /* sector 0 of drive 80h to 0000:7C00 */
-    BOOT_CDROM = 2,  /* the El Torito image described below */
-    BOOT_LINUX = 3,  /* real-mode setup code stands at `segment`; entered at segment+20h:0000 */
-    BOOT_FLAT = 4,   /* a flat binary stands at 0000:7C00 */
+    BOOT_AUTO = 0,      /* the CD image if sector_count is not 0, else hard disk 0, else INT 18h */
+    BOOT_DISK = 1,      /* sector 0 of drive 80h to 0000:7C00 */
+    BOOT_CDROM = 2,     /* the El Torito image described below */
+    BOOT_LINUX = 3,     /* real-mode setup code stands at `segment`; entered at segment+20h:0000 */
+    BOOT_FLAT = 4,      /* a flat binary stands at 0000:7C00 */
     BOOT_MULTIBOOT = 5, /* 32-bit entry at `eip`, EBX = `ebx`, EAX = 2BADB002h */
-    BOOT_NONE = 6,   /* nothing to start: INT 18h at once */
+    BOOT_NONE = 6,      /* nothing to start: INT 18h at once */
 };
 
 #define BOOT_FLAG_NO_SERIAL 0x1 /* don't mirror INT 10h output to COM1, don't read keys from it */

@@ -1,6 +1,7 @@
 /*
  * INT 19h and 18h: starting the guest, the way boot_info asks for.
- * Sources: Linux Documentation/arch/x86/boot.rst (real-mode entry); Multiboot Specification 0.6.96, 3.2.
+ * Sources: Linux Documentation/arch/x86/boot.rst (real-mode entry); Multiboot Specification
+ * 0.6.96, 3.2.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"

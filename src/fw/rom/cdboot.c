@@ -1,7 +1,7 @@
 /*
- * Booting from a CD by El Torito: no emulation, or a floppy or hard disk image shown as drive 00h or 80h.
- * The monitor has parsed and checked the catalogue; its answer is in boot_info.
- * Source: El Torito Bootable CD-ROM Format Specification 1.0, INT 13h 4Ah-4Dh.
+ * Booting from a CD by El Torito: no emulation, or a floppy or hard disk image shown as drive 00h
+ * or 80h. The monitor has parsed and checked the catalogue; its answer is in boot_info. Source: El
+ * Torito Bootable CD-ROM Format Specification 1.0, INT 13h 4Ah-4Dh.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/disk.h"

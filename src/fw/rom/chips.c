@@ -1,7 +1,7 @@
 /*
- * The motherboard's chips, brought from reset to what a PC's software expects. No waiting for time to pass:
- * each loop that waits for a chip has a bound and goes on without it.
- * Sources: Intel 8259A, 8254 and 8042 data sheets, Motorola MC146818A, National PC16550D.
+ * The motherboard's chips, brought from reset to what a PC's software expects. No waiting for time
+ * to pass: each loop that waits for a chip has a bound and goes on without it. Sources: Intel
+ * 8259A, 8254 and 8042 data sheets, Motorola MC146818A, National PC16550D.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"
@@ -23,7 +23,7 @@
 
 void chips_init_pic(void)
 {
-    outb(PIC_MASTER, 0x11);     /* ICW1: edge, cascade, ICW4 follows */
+    outb(PIC_MASTER, 0x11); /* ICW1: edge, cascade, ICW4 follows */
     outb(PIC_SLAVE, 0x11);
     outb(PIC_MASTER + 1, 0x08); /* ICW2: IRQ0 is vector 08h */
     outb(PIC_SLAVE + 1, 0x70);  /*       IRQ8 is vector 70h */
@@ -105,7 +105,6 @@ void chips_init_rtc(void)
     cmos_read(0x0c);
     cmos_read(0x0d);
 }
-
 
 bool chips_a20(void)
 {

@@ -1,7 +1,7 @@
 /*
- * CMOS access and the real-time clock's share of INT 1Ah (00h-07h). Times are kept in whatever form register
- * B says, binary or BCD, and always given to the caller in BCD.
- * Source: Motorola MC146818A; IBM BIOS Interface Technical Reference, INT 1Ah.
+ * CMOS access and the real-time clock's share of INT 1Ah (00h-07h). Times are kept in whatever form
+ * register B says, binary or BCD, and always given to the caller in BCD. Source: Motorola
+ * MC146818A; IBM BIOS Interface Technical Reference, INT 1Ah.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"
@@ -102,7 +102,8 @@ static void set_date(const struct regs *r)
     cmos_write(RTC_B, (uint8_t)(cmos_read(RTC_B) & ~RTC_B_SET));
 }
 
-/* 06h: an alarm is refused while another one waits. The interrupt is INT 70h, which calls INT 4Ah. */
+/* 06h: an alarm is refused while another one waits. The interrupt is INT 70h, which calls INT 4Ah.
+ */
 static void set_alarm(struct regs *r)
 {
     if (cmos_read(RTC_B) & RTC_B_ALARM) {
@@ -161,27 +162,13 @@ void rtc_services(struct regs *r)
         bda_write8(BDA_MIDNIGHT, 0);
         regs_return(r, 0);
         return;
-    case 0x02:
-        get_time(r);
-        return;
-    case 0x03:
-        set_time(r);
-        break;
-    case 0x04:
-        get_date(r);
-        return;
-    case 0x05:
-        set_date(r);
-        break;
-    case 0x06:
-        set_alarm(r);
-        return;
-    case 0x07:
-        cmos_write(RTC_B, (uint8_t)(cmos_read(RTC_B) & ~RTC_B_ALARM));
-        break;
-    default:
-        regs_set_carry(r, true);
-        return;
+    case 0x02: get_time(r); return;
+    case 0x03: set_time(r); break;
+    case 0x04: get_date(r); return;
+    case 0x05: set_date(r); break;
+    case 0x06: set_alarm(r); return;
+    case 0x07: cmos_write(RTC_B, (uint8_t)(cmos_read(RTC_B) & ~RTC_B_ALARM)); break;
+    default: regs_set_carry(r, true); return;
     }
     regs_return(r, 0);
 }

@@ -1,7 +1,7 @@
 /*
- * The processor, where it is newer than the i386 that the rest of the BIOS asks for: memory types (MTRRs) and
- * the local APIC's two interrupt pins.
- * Source: SDM 3, "Memory Cache Control" (MTRRs) and "Advanced Programmable Interrupt Controller".
+ * The processor, where it is newer than the i386 that the rest of the BIOS asks for: memory types
+ * (MTRRs) and the local APIC's two interrupt pins. Source: SDM 3, "Memory Cache Control" (MTRRs)
+ * and "Advanced Programmable Interrupt Controller".
  */
 #include "mem/layout.h"
 #include "fw/rom/parts.h"
@@ -9,19 +9,19 @@
 #define CPUID_MTRR (1u << 12)
 #define CPUID_APIC (1u << 9)
 
-#define MSR_APIC_BASE      0x01b
-#define MSR_MTRR_CAP       0x0fe
-#define MSR_MTRR_BASE0     0x200
-#define MSR_MTRR_FIX64K    0x250
-#define MSR_MTRR_FIX16K    0x258
-#define MSR_MTRR_FIX4K     0x268
-#define MSR_MTRR_DEFAULT   0x2ff
+#define MSR_APIC_BASE    0x01b
+#define MSR_MTRR_CAP     0x0fe
+#define MSR_MTRR_BASE0   0x200
+#define MSR_MTRR_FIX64K  0x250
+#define MSR_MTRR_FIX16K  0x258
+#define MSR_MTRR_FIX4K   0x268
+#define MSR_MTRR_DEFAULT 0x2ff
 
 #define MTRR_ENABLE       0x800
 #define MTRR_FIXED_ENABLE 0x400
-#define TYPES_UC 0x00000000u
-#define TYPES_WP 0x05050505u
-#define TYPES_WB 0x06060606u
+#define TYPES_UC          0x00000000u
+#define TYPES_WP          0x05050505u
+#define TYPES_WB          0x06060606u
 
 #define LAPIC_SPURIOUS 0xf0
 #define LAPIC_LINT0    0x350
@@ -68,11 +68,21 @@ static uint32_t msr_read_low(uint32_t msr)
     return low;
 }
 
-/* RAM is write-back; the VGA window and the hole below 4 GiB are uncached, the ROM area write-protected. */
+/* A reset leaves CR0.CD and CR0.NW set. */
+static void enable_caches(void)
+{
+    uint32_t cr0;
+
+    __asm__ volatile("movl %%cr0, %0\n\tandl $0x9fffffff, %0\n\tmovl %0, %%cr0" : "=r"(cr0));
+}
+
+/* RAM is write-back; the VGA window and the hole below 4 GiB are uncached, the ROM area
+ * write-protected. */
 void cpu_init_memory_types(void)
 {
     uint32_t eax, edx, physical_bits = 36;
 
+    enable_caches();
     if (!(features() & CPUID_MTRR))
         return;
     uint32_t capabilities = msr_read_low(MSR_MTRR_CAP);
@@ -105,7 +115,8 @@ static void lapic_write(uint32_t offset, uint32_t value)
     rom_flat_copy((uint32_t)LAYOUT_LAPIC_BASE + offset, near_to_gpa(&value), 4);
 }
 
-/* Virtual wire: LINT0 brings the 8259's interrupts, LINT1 is NMI (MultiProcessor Specification 1.4, 3.6.2.1). */
+/* Virtual wire: LINT0 brings the 8259's interrupts, LINT1 is NMI (MultiProcessor
+ * Specification 1.4, 3.6.2.1). */
 void cpu_init_local_apic(void)
 {
     if (!(features() & CPUID_APIC) || !(msr_read_low(MSR_APIC_BASE) & 0x800))

@@ -1,6 +1,6 @@
 /*
- * Drives and their blocks. The monitor's disk port does the transfer into the caller's memory; only the sectors
- * of a CD's emulated disk, four to a block, go through a buffer here.
+ * Drives and their blocks. The monitor's disk port does the transfer into the caller's memory; only
+ * the sectors of a CD's emulated disk, four to a block, go through a buffer here.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/disk.h"
@@ -50,8 +50,8 @@ static uint16_t read_emulated(struct drive *drive, uint64_t lba, uint32_t count,
     return BOOT_DISK_OK;
 }
 
-uint16_t disk_transfer(struct drive *drive, enum boot_disk_command command, uint64_t lba, uint32_t count,
-                       uint32_t gpa)
+uint16_t disk_transfer(struct drive *drive, enum boot_disk_command command, uint64_t lba,
+                       uint32_t count, uint32_t gpa)
 {
     if (lba >= drive->total_blocks || count > drive->total_blocks - lba)
         return BOOT_DISK_OUT_OF_RANGE;
@@ -93,8 +93,9 @@ struct drive *disk_find(uint8_t number)
 }
 
 /*
- * The geometry to show. 16383/16/63 is what an ATA disk says when it is too large for CHS: heads grow instead
- * (the "LBA-assisted translation" of the Phoenix EDD specification), so that 1024 cylinders reach 8 GiB.
+ * The geometry to show. 16383/16/63 is what an ATA disk says when it is too large for CHS: heads
+ * grow instead (the "LBA-assisted translation" of the Phoenix EDD specification), so that 1024
+ * cylinders reach 8 GiB.
  */
 static void set_geometry(struct drive *drive, const struct boot_disk_info *info)
 {
@@ -104,8 +105,8 @@ static void set_geometry(struct drive *drive, const struct boot_disk_info *info)
         uint32_t tracks;
 
         sectors = 63;
-        tracks = drive->total_blocks > 0xffffffff ? 0xffffffff / 63
-                                                  : (uint32_t)drive->total_blocks / 63;
+        tracks =
+            drive->total_blocks > 0xffffffff ? 0xffffffff / 63 : (uint32_t)drive->total_blocks / 63;
         heads = 16;
         while (heads < 255 && tracks / heads > 1024)
             heads = heads == 128 ? 255 : heads * 2;

@@ -10,16 +10,16 @@
 #define DISK_MAX 4 /* hard disks */
 
 struct drive {
-    uint8_t device;       /* the monitor's number, BOOT_DISK_CD for the CD-ROM */
+    uint8_t device; /* the monitor's number, BOOT_DISK_CD for the CD-ROM */
     uint8_t present;
-    uint8_t flags;        /* BOOT_DISK_FLAG_* */
-    uint8_t emulated;     /* a floppy or hard disk image on the CD: 512-byte sectors from `start` on */
+    uint8_t flags;    /* BOOT_DISK_FLAG_* */
+    uint8_t emulated; /* a floppy or hard disk image on the CD: 512-byte sectors from `start` on */
     uint16_t block_bytes; /* of the caller's view: 512, or 2048 for the CD-ROM itself */
     uint16_t cylinders;   /* 1024 at most, as CHS calls can say */
     uint16_t heads;
     uint16_t sectors;
     uint64_t total_blocks;
-    uint32_t start;       /* emulated: first 512-byte sector on the CD */
+    uint32_t start; /* emulated: first 512-byte sector on the CD */
 };
 
 extern struct drive hard_disks[DISK_MAX], cd_drive, emulated_drive;
@@ -29,8 +29,8 @@ extern uint8_t emulated_number; /* INT 13h number of emulated_drive: 00h or 80h 
 struct drive *disk_find(uint8_t number);
 
 /* Moves blocks of the drive's view between disk and physical memory; enum boot_disk_status. */
-uint16_t disk_transfer(struct drive *drive, enum boot_disk_command command, uint64_t lba, uint32_t count,
-                       uint32_t gpa);
+uint16_t disk_transfer(struct drive *drive, enum boot_disk_command command, uint64_t lba,
+                       uint32_t count, uint32_t gpa);
 
 #define DISK_OK            0x00
 #define DISK_BAD_COMMAND   0x01

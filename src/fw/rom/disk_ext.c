@@ -1,15 +1,15 @@
 /*
- * The extensions of INT 13h: blocks by 64-bit number, drive parameters. Locking and ejecting are refused.
- * Source: Phoenix, Enhanced Disk Drive Specification 3.0.
+ * The extensions of INT 13h: blocks by 64-bit number, drive parameters. Locking and ejecting are
+ * refused. Source: Phoenix, Enhanced Disk Drive Specification 3.0.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/disk.h"
 #include "fw/rom/parts.h"
 
-#define EDD_VERSION  0x21 /* 1.1: the parameter block ends at 1Ah bytes */
-#define EDD_ACCESS   0x01 /* 42h-44h, 47h, 48h */
-#define EDD_SUPPORT  0x04 /* 48h, 4Eh */
-#define INFO_CHS     0x02 /* cylinders, heads and sectors are valid */
+#define EDD_VERSION    0x21 /* 1.1: the parameter block ends at 1Ah bytes */
+#define EDD_ACCESS     0x01 /* 42h-44h, 47h, 48h */
+#define EDD_SUPPORT    0x04 /* 48h, 4Eh */
+#define INFO_CHS       0x02 /* cylinders, heads and sectors are valid */
 #define INFO_REMOVABLE 0x04
 
 struct packet {
@@ -57,7 +57,8 @@ static bool get_packet(const struct regs *r, struct packet *p)
     return true;
 }
 
-/* Blocks moved before an error are not counted: the port moves all of them or says that it failed. */
+/* Blocks moved before an error are not counted: the port moves all of them or says that it failed.
+ */
 static void transfer(struct regs *r, struct drive *drive, enum boot_disk_command command)
 {
     struct packet p;

@@ -1,7 +1,7 @@
 /*
- * What the monitor tells the BIOS, read from fw_cfg: the memory map and what to boot. The file names and the
- * record formats are QEMU's; the byte-wise interface is enough.
- * Source: QEMU docs/specs/fw_cfg.
+ * What the monitor tells the BIOS, read from fw_cfg: the memory map and what to boot. The file
+ * names and the record formats are QEMU's; the byte-wise interface is enough. Source: QEMU
+ * docs/specs/fw_cfg.
  */
 #include "fw/rom/parts.h"
 

@@ -79,8 +79,7 @@ static void palette(struct regs *r)
     case 0x01: vga_set_attribute_register(0x11, r->bh); break;
     case 0x02:
         for (uint8_t i = 0; i <= 16; i++)
-            vga_set_attribute_register(i == 16 ? 0x11 : i,
-                                       far_read8(r->es, (uint16_t)(r->dx + i)));
+            vga_set_attribute_register(i == 16 ? 0x11 : i, far_read8(r->es, (uint16_t)(r->dx + i)));
         break;
     case 0x03: /* blink or bright background */
         vga_set_attribute_register(0x10, r->bl & 1 ? 0x0c : 0x04);

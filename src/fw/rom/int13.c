@@ -1,7 +1,7 @@
 /*
- * INT 13h by cylinder, head and sector, for hard disks and a CD's emulated disk; the extensions are in
- * disk_ext.c. A call for a drive that is not there gives AH = 01h, as PC BIOSes do. Formatting is refused.
- * Source: IBM BIOS Interface Technical Reference, INT 13h.
+ * INT 13h by cylinder, head and sector, for hard disks and a CD's emulated disk; the extensions are
+ * in disk_ext.c. A call for a drive that is not there gives AH = 01h, as PC BIOSes do. Formatting
+ * is refused. Source: IBM BIOS Interface Technical Reference, INT 13h.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/disk.h"
@@ -137,7 +137,8 @@ void int13(struct regs *r)
     case 0x03: transfer(r, drive, BOOT_DISK_WRITE); break;
     case 0x04: verify(r, drive); break;
     case 0x08: get_parameters(r, drive); break;
-    case 0x00: /* reset, set parameters, seek, reset, ready, recalibrate, self test: nothing to do */
+    case 0x00: /* reset, set parameters, seek, reset, ready, recalibrate, self test: nothing to do
+                */
     case 0x09:
     case 0x0c:
     case 0x0d:

@@ -1,17 +1,17 @@
 /*
- * INT 15h: system services, the memory map first of all. A function that is not there gives CF and AH = 86h.
- * Sources: ACPI specification, "INT 15H, E820H - Query System Address Map"; IBM BIOS Interface Technical
- * Reference.
+ * INT 15h: system services, the memory map first of all. A function that is not there gives CF and
+ * AH = 86h. Sources: ACPI specification, "INT 15H, E820H - Query System Address Map"; IBM BIOS
+ * Interface Technical Reference.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"
 
-#define SMAP            0x534d4150
-#define UNSUPPORTED     0x86
-#define KIB_15M         0x3c00
-#define MAX_COPY_WORDS  0x8000
+#define SMAP           0x534d4150
+#define UNSUPPORTED    0x86
+#define KIB_15M        0x3c00
+#define MAX_COPY_WORDS 0x8000
 
-#define MOVE_FAILED     0x02
+#define MOVE_FAILED 0x02
 
 static void unsupported(struct regs *r)
 {
@@ -19,8 +19,9 @@ static void unsupported(struct regs *r)
 }
 
 /*
- * E820h: EDX the signature, EBX which entry (0 at first, then what the last call gave), ECX the buffer's size,
- * ES:DI the buffer. Gives one entry of 20 bytes, EBX of the next or 0 after the last.
+ * E820h: EDX the signature, EBX which entry (0 at first, then what the last call gave), ECX the
+ * buffer's size, ES:DI the buffer. Gives one entry of 20 bytes, EBX of the next or 0 after the
+ * last.
  */
 static void int15_e820(struct regs *r)
 {
@@ -67,7 +68,8 @@ static uint32_t descriptor_base(uint16_t segment, uint16_t offset)
            (uint32_t)far_read8(segment, (uint16_t)(offset + 7)) << 24;
 }
 
-/* 87h: CX words between the bases of descriptors 10h (source) and 18h (destination) of the table at ES:SI. */
+/* 87h: CX words between the bases of descriptors 10h (source) and 18h (destination) of the table at
+ * ES:SI. */
 static void int15_87(struct regs *r)
 {
     uint16_t machine_status;
@@ -107,8 +109,8 @@ static uint16_t pit_count(void)
 }
 
 /*
- * Counts the PIT's counter 0, which runs at 1193182 Hz. A wait longer than a tick sleeps in between, as long as
- * the timer interrupt can end the sleep.
+ * Counts the PIT's counter 0, which runs at 1193182 Hz. A wait longer than a tick sleeps in
+ * between, as long as the timer interrupt can end the sleep.
  */
 void wait_microseconds(uint32_t us)
 {

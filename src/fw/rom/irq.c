@@ -4,7 +4,7 @@
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"
 
-#define TICKS_A_DAY 0x1800b0
+#define TICKS_A_DAY   0x1800b0
 #define OCW3_READ_ISR 0x0b
 
 /* NMI: nothing here raises one on purpose. */
@@ -49,8 +49,9 @@ void int70(struct regs *r)
 }
 
 /*
- * An interrupt without a driver is masked, as on the PC/AT: a level-triggered line would come back for ever.
- * Nothing in service means that the interrupt was spurious, or that software called the vector.
+ * An interrupt without a driver is masked, as on the PC/AT: a level-triggered line would come back
+ * for ever. Nothing in service means that the interrupt was spurious, or that software called the
+ * vector.
  */
 void irq_unexpected(struct regs *r)
 {

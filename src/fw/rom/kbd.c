@@ -1,7 +1,8 @@
 /*
- * The keyboard: INT 09h turns scan codes of set 1 into keys in the BDA's buffer; bytes from COM1 become keys
- * by the same tables, read backwards. A key is (scan code << 8 | ASCII) as INT 16h returns it.
- * Source: IBM BIOS Interface Technical Reference, "Keyboard"; ECMA-48 for the arrow keys of a terminal.
+ * The keyboard: INT 09h turns scan codes of set 1 into keys in the BDA's buffer; bytes from COM1
+ * become keys by the same tables, read backwards. A key is (scan code << 8 | ASCII) as INT 16h
+ * returns it. Source: IBM BIOS Interface Technical Reference, "Keyboard"; ECMA-48 for the arrow
+ * keys of a terminal.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"
@@ -32,8 +33,10 @@
 #define SCAN_F12   0x58
 
 /* ASCII by scan code 00h-39h, US layout. */
-static const char plain[0x3a] = "\0\0331234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
-static const char shifted[0x3a] = "\0\033!@#$%^&*()_+\b\0QWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
+static const char plain[0x3a] =
+    "\0\0331234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
+static const char shifted[0x3a] =
+    "\0\033!@#$%^&*()_+\b\0QWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 static const char keypad[] = "789-456+1230.";
 
 /* What COM1's byte stream is in the middle of: nothing, ESC, ESC [ or ESC O, ESC [ digit. */

@@ -1,6 +1,6 @@
 /*
- * The memory map behind INT 15h E820h and its elders. The map is the monitor's; without one, the sizes in
- * CMOS make a plain one.
+ * The memory map behind INT 15h E820h and its elders. The map is the monitor's; without one, the
+ * sizes in CMOS make a plain one.
  */
 #include "fw/rom/parts.h"
 

@@ -1,6 +1,6 @@
 /*
- * Option ROMs between C8000h and EFFFFh: a signature, a length and a checksum make one; its entry at offset 3 is
- * called far. Source: Plug and Play BIOS Specification 1.0A, "Option ROM".
+ * Option ROMs between C8000h and EFFFFh: a signature, a length and a checksum make one; its entry
+ * at offset 3 is called far. Source: Plug and Play BIOS Specification 1.0A, "Option ROM".
  */
 #include "fw/rom/parts.h"
 
@@ -32,6 +32,7 @@ void optrom_run(void)
             continue;
         }
         rom_call_far(segment, 3);
-        segment = (uint16_t)(segment + (blocks * 32 + STEP_SEGMENT - 1) / STEP_SEGMENT * STEP_SEGMENT);
+        segment =
+            (uint16_t)(segment + (blocks * 32 + STEP_SEGMENT - 1) / STEP_SEGMENT * STEP_SEGMENT);
     }
 }

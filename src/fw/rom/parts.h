@@ -31,7 +31,8 @@ void cpu_init_memory_types(void);
 void cpu_init_local_apic(void);
 
 /* fwcfg.c */
-extern struct boot_info boot_info; /* what to start; zeroes (BOOT_AUTO) when the monitor says nothing */
+extern struct boot_info
+    boot_info; /* what to start; zeroes (BOOT_AUTO) when the monitor says nothing */
 void fwcfg_init(void);
 
 /* memmap.c: what RAM there is */
@@ -72,7 +73,7 @@ void pci_services(struct regs *r); /* INT 1Ah B1h */
 
 /* disk.c, cdboot.c */
 void disk_init(void);
-bool disk_start_cd(void);  /* loads the El Torito image and sets up its emulation */
+bool disk_start_cd(void); /* loads the El Torito image and sets up its emulation */
 uint8_t disk_read_boot_sector(void);
 bool cd_emulation_status(struct regs *r);
 

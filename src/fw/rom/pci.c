@@ -1,6 +1,7 @@
 /*
- * PCI at POST: BARs, interrupt routing and enable bits for the functions of bus 0. Bridges to further buses
- * are left alone. Register addresses of the south bridge are the PIIX3's (Intel 82371SB data sheet).
+ * PCI at POST: BARs, interrupt routing and enable bits for the functions of bus 0. Bridges to
+ * further buses are left alone. Register addresses of the south bridge are the PIIX3's (Intel
+ * 82371SB data sheet).
  */
 #include "mem/layout.h"
 #include "fw/rom/parts.h"
@@ -13,8 +14,9 @@
 #define COMMAND_MEMORY 0x2
 #define COMMAND_MASTER 0x4
 
-#define PIIX_ROUTES  0x60 /* in the ISA bridge: PIRQA-PIRQD */
-#define PIIX_IDE_TIM 0x40 /* in the IDE function: bit 15 of a channel's word lets its ports decode */
+#define PIIX_ROUTES 0x60 /* in the ISA bridge: PIRQA-PIRQD */
+#define PIIX_IDE_TIM                                                                               \
+    0x40 /* in the IDE function: bit 15 of a channel's word lets its ports decode */
 #define PIIX4_PMBASE 0x40
 #define PIIX4_PMMISC 0x80
 
@@ -111,8 +113,7 @@ static void init_function(struct windows *w, uint16_t bdf)
         pci_write8(bdf, PCI_IRQ_LINE, pci_irq_of(bdf, pin));
     }
     if (enable)
-        pci_write16(bdf, PCI_COMMAND,
-                    pci_read16(bdf, PCI_COMMAND) | enable | COMMAND_MASTER);
+        pci_write16(bdf, PCI_COMMAND, pci_read16(bdf, PCI_COMMAND) | enable | COMMAND_MASTER);
 }
 
 void pci_init(void)

@@ -1,6 +1,6 @@
 /*
- * PCI configuration space by mechanism 1. An address is bus << 8 | device << 3 | function, as BX has it in the
- * PCI BIOS. Source: PCI Local Bus Specification 3.0, 3.2.2.3.2.
+ * PCI configuration space by mechanism 1. An address is bus << 8 | device << 3 | function, as BX
+ * has it in the PCI BIOS. Source: PCI Local Bus Specification 3.0, 3.2.2.3.2.
  */
 #ifndef UMBRA_FW_ROM_PCI_H
 #define UMBRA_FW_ROM_PCI_H

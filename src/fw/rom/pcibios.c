@@ -12,10 +12,10 @@
 
 static void present(struct regs *r)
 {
-    r->al = 0x01;         /* mechanism 1 */
-    r->bx = 0x0210;       /* version 2.10 */
-    r->cl = 0;            /* last bus */
-    r->edx = 0x20494350;  /* "PCI " */
+    r->al = 0x01;        /* mechanism 1 */
+    r->bx = 0x0210;      /* version 2.10 */
+    r->cl = 0;           /* last bus */
+    r->edx = 0x20494350; /* "PCI " */
     r->edi = 0;
     regs_return(r, 0);
 }

@@ -1,6 +1,7 @@
 /*
- * Power-on self test, the part in C: in the order of this list the machine becomes a PC. It touches no memory but
- * the vectors, the BDA, the EBDA and the screen: a kernel may already stand everywhere else.
+ * Power-on self test, the part in C: in the order of this list the machine becomes a PC. It touches
+ * no memory but the vectors, the BDA, the EBDA and the screen: a kernel may already stand
+ * everywhere else.
  */
 #include "mem/layout.h"
 #include "fw/rom/bda.h"
@@ -13,9 +14,9 @@ _Static_assert(EBDA_SEGMENT * 16 == LAYOUT_EBDA_BASE && EBDA_BYTES == LAYOUT_EBD
 #define EQUIPMENT 0x0222 /* coprocessor, 80x25 colour, one serial port */
 
 /* entry.S */
-extern const char entry_05[], entry_08[], entry_09[], entry_10[], entry_11[], entry_12[], entry_13[],
-    entry_14[], entry_15[], entry_16[], entry_17[], entry_18[], entry_19[], entry_1a[], entry_70[],
-    entry_nmi[], entry_irq_master[], entry_irq_slave[];
+extern const char entry_05[], entry_08[], entry_09[], entry_10[], entry_11[], entry_12[],
+    entry_13[], entry_14[], entry_15[], entry_16[], entry_17[], entry_18[], entry_19[], entry_1a[],
+    entry_70[], entry_nmi[], entry_irq_master[], entry_irq_slave[];
 
 static void set_vector(uint8_t vector, const char *offset)
 {

@@ -16,7 +16,7 @@ void print_text(const char *text)
 void print_hex(uint32_t value, uint8_t digits)
 {
     while (digits--)
-        video_teletype((uint8_t)"0123456789ABCDEF"[value >> (digits * 4) & 15]);
+        video_teletype((uint8_t) "0123456789ABCDEF"[value >> (digits * 4) & 15]);
 }
 
 void print_decimal(uint32_t value)

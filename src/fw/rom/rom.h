@@ -1,7 +1,8 @@
 /*
  * What every part of the BIOS shares: the caller's registers, ports, far memory and the BDA.
- * The BIOS is guest code for an i386 in real mode; DS, ES and SS hold the EBDA segment while C runs, so
- * near pointers reach its data and stack only. Anything of the caller's goes through far_*.
+ * The BIOS is guest code for an i386 in real mode; DS, ES and SS hold the EBDA segment while C
+ * runs, so near pointers reach its data and stack only. Anything of the caller's goes through
+ * far_*.
  */
 #ifndef UMBRA_FW_ROM_ROM_H
 #define UMBRA_FW_ROM_ROM_H
@@ -14,14 +15,47 @@
 
 /* The caller's registers as int_common in entry.S stores them; changes go back to the caller. */
 struct regs {
-    union { uint32_t edi; uint16_t di; };
-    union { uint32_t esi; uint16_t si; };
-    union { uint32_t ebp; uint16_t bp; };
+    union {
+        uint32_t edi;
+        uint16_t di;
+    };
+    union {
+        uint32_t esi;
+        uint16_t si;
+    };
+    union {
+        uint32_t ebp;
+        uint16_t bp;
+    };
     uint32_t unused;
-    union { uint32_t ebx; uint16_t bx; struct { uint8_t bl, bh; }; };
-    union { uint32_t edx; uint16_t dx; struct { uint8_t dl, dh; }; };
-    union { uint32_t ecx; uint16_t cx; struct { uint8_t cl, ch; }; };
-    union { uint32_t eax; uint16_t ax; struct { uint8_t al, ah; }; };
+    union {
+        uint32_t ebx;
+        uint16_t bx;
+        struct {
+            uint8_t bl, bh;
+        };
+    };
+    union {
+        uint32_t edx;
+        uint16_t dx;
+        struct {
+            uint8_t dl, dh;
+        };
+    };
+    union {
+        uint32_t ecx;
+        uint16_t cx;
+        struct {
+            uint8_t cl, ch;
+        };
+    };
+    union {
+        uint32_t eax;
+        uint16_t ax;
+        struct {
+            uint8_t al, ah;
+        };
+    };
     uint16_t gs, fs, es, ds;
     uint16_t ip, cs, flags, filler;
     uint32_t esp; /* before the stub's 10 bytes were pushed: points below IP */
@@ -128,7 +162,8 @@ void rom_flat_copy(uint32_t destination, uint32_t source, uint32_t bytes);
 extern uint8_t call_carry; /* CF after rom_call_interrupt */
 
 /* The fixed addresses of fixed.S and entry.S; only their offsets in ROM_SEGMENT mean anything. */
-extern const char rom_iret[], rom_config_table[], rom_diskette_table[], rom_video_table[], rom_font[];
+extern const char rom_iret[], rom_config_table[], rom_diskette_table[], rom_video_table[],
+    rom_font[];
 #define ROM_OFFSET(symbol) ((uint16_t)(uintptr_t)(symbol))
 
 /* The result of a service: CF clear with AH = 0, or CF set with AH = the code. */

@@ -1,23 +1,23 @@
 /*
- * COM1 as a second screen and a second keyboard. What INT 10h writes goes out as plain text as long as the
- * guest just writes on; only where it moves its cursor about does an ANSI sequence follow it, so a log stays
- * readable and a menu looks like one. It refuses to wait for ever: a transmitter that stays full loses bytes.
- * Sources: National PC16550D; ECMA-48 (CUP, ED, SGR).
+ * COM1 as a second screen and a second keyboard. What INT 10h writes goes out as plain text as long
+ * as the guest just writes on; only where it moves its cursor about does an ANSI sequence follow
+ * it, so a log stays readable and a menu looks like one. It refuses to wait for ever: a transmitter
+ * that stays full loses bytes. Sources: National PC16550D; ECMA-48 (CUP, ED, SGR).
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"
 #include "fw/rom/video.h"
 
-#define COM1         0x3f8
-#define UART_DATA    0
-#define UART_IER     1
-#define UART_FCR     2
-#define UART_LCR     3
-#define UART_MCR     4
-#define UART_LSR     5
-#define LSR_READY    0x01
-#define LSR_EMPTY    0x20
-#define SEND_TRIES   20000
+#define COM1       0x3f8
+#define UART_DATA  0
+#define UART_IER   1
+#define UART_FCR   2
+#define UART_LCR   3
+#define UART_MCR   4
+#define UART_LSR   5
+#define LSR_READY  0x01
+#define LSR_EMPTY  0x20
+#define SEND_TRIES 20000
 
 static bool present;
 static uint8_t at_column, at_row; /* where the terminal's cursor is, in screen cells */
@@ -85,7 +85,8 @@ static void move_to(uint8_t column, uint8_t row)
 
 static void set_attribute(uint8_t attribute)
 {
-    static const uint8_t ansi[8] = {0, 4, 2, 6, 1, 5, 3, 7}; /* a PC counts blue as bit 0, ANSI red */
+    static const uint8_t ansi[8] = {0, 4, 2, 6,
+                                    1, 5, 3, 7}; /* a PC counts blue as bit 0, ANSI red */
 
     if (attribute == at_attribute)
         return;

@@ -1,11 +1,11 @@
 /*
- * The small services: INT 11h (equipment), 12h (memory), 14h (serial), 17h (printer), 1Ah (time, PCI).
- * Source: IBM BIOS Interface Technical Reference.
+ * The small services: INT 11h (equipment), 12h (memory), 14h (serial), 17h (printer), 1Ah (time,
+ * PCI). Source: IBM BIOS Interface Technical Reference.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"
 
-#define SERIAL_TRIES 50000
+#define SERIAL_TRIES   50000
 #define SERIAL_TIMEOUT 0x80
 
 void int11(struct regs *r)

@@ -1,6 +1,6 @@
 /*
- * Cells, cursors and pages of the text screen: what int10.c is written with. Rows and columns count from 0;
- * pages from 0 to 7, higher numbers wrap.
+ * Cells, cursors and pages of the text screen: what int10.c is written with. Rows and columns count
+ * from 0; pages from 0 to 7, higher numbers wrap.
  */
 #ifndef UMBRA_FW_ROM_TEXT_H
 #define UMBRA_FW_ROM_TEXT_H

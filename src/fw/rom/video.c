@@ -1,6 +1,6 @@
 /*
- * The text screen behind INT 10h: cells, cursors, scrolling, teletype. All state is in the BDA, where guests
- * read and change it.
+ * The text screen behind INT 10h: cells, cursors, scrolling, teletype. All state is in the BDA,
+ * where guests read and change it.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/parts.h"

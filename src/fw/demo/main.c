@@ -1,0 +1,98 @@
+/*
+ * The embedded guest, 64-bit part: a lesson in memory virtualization that ends in a power-off. It
+ * needs 1 MiB of memory, COM1 and the ACPI power management block.
+ */
+#include "mem/layout.h"
+#include "fw/demo/demo.h"
+
+#define PM1A_CONTROL    (LAYOUT_PM_BASE + 4)
+#define SLP_EN          (1 << 13) /* with SLP_TYP 0, which the board's \_S5 object names */
+#define POWER_OFF_SPINS 1000000
+
+static uint64_t read_cr0(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%cr0, %0" : "=r"(v));
+    return v;
+}
+
+static uint64_t read_cr3(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%cr3, %0" : "=r"(v));
+    return v;
+}
+
+static uint64_t read_cr4(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%cr4, %0" : "=r"(v));
+    return v;
+}
+
+static uint64_t read_efer(void)
+{
+    uint32_t low, high;
+
+    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(0xc0000080));
+    return (uint64_t)high << 32 | low;
+}
+
+static void lesson_long_mode(void)
+{
+    console_print("   Here I am: CR0 = %x, CR3 = %x, CR4 = %x, EFER = %x.\n", read_cr0(),
+                  read_cr3(), read_cr4(), read_efer());
+    console_print("   From now on I use guest-virtual addresses (GVA). The tables say which GPA\n"
+                  "   each of them is. My own code, for example:\n");
+    paging_show((uint64_t)(uintptr_t)demo_main);
+    console_print("   GVA and GPA are the same: I mapped the first 2 MiB to themselves.\n");
+}
+
+static void lesson_page_fault(void)
+{
+    volatile uint64_t *page = (volatile uint64_t *)DEMO_FAULT_GVA;
+
+    console_print("\n4. A page fault on purpose\n");
+    paging_show(DEMO_FAULT_GVA);
+    console_print("   I write there all the same.\n");
+    *page = 0x756d627261;
+    console_print("   The write has happened. The walk is complete now:\n");
+    paging_show(DEMO_FAULT_GVA);
+    uint64_t seen = *(volatile uint64_t *)DEMO_FRAME;
+    console_print("   One frame, two names: GVA %x and GVA %x both read %x. %s\n", DEMO_FAULT_GVA,
+                  (uint64_t)DEMO_FRAME, seen, seen == *page ? "Right." : "WRONG!");
+}
+
+static void lesson_ring3(void)
+{
+    uint8_t *to = (uint8_t *)DEMO_USER_CODE;
+
+    console_print("\n5. A program in ring 3\n");
+    for (const char *p = user_program; p < user_program_end; p++)
+        *to++ = (uint8_t)*p;
+    paging_map(DEMO_USER_CODE_GVA, DEMO_USER_CODE, PTE_USER);
+    paging_map(DEMO_USER_STACK_GVA, DEMO_USER_STACK, PTE_USER | PTE_WRITABLE);
+    paging_show(DEMO_USER_CODE_GVA);
+    console_print(
+        "   IRETQ with CS = %x takes me there. Only a trap brings me back: the processor\n"
+        "   then takes its stack from my TSS and the entry from my IDT.\n",
+        (uint64_t)SELECTOR_USERCODE);
+    uint64_t status = user_run(DEMO_USER_CODE_GVA, DEMO_USER_STACK_GVA + 0x1000);
+    console_print("   Back in ring 0. The program's status is %d; I have seen %d page faults.\n",
+                  status, (uint64_t)trap_page_faults);
+}
+
+void demo_main(void)
+{
+    trap_init();
+    lesson_long_mode();
+    lesson_page_fault();
+    lesson_ring3();
+    console_print("\n6. Power off\n"
+                  "   I write SLP_EN to the ACPI register PM1a control, port %x. Good-bye.\n",
+                  (uint64_t)PM1A_CONTROL);
+    outw(PM1A_CONTROL, SLP_EN);
+    for (unsigned i = 0; i < POWER_OFF_SPINS; i++)
+        __asm__ volatile("pause");
+    console_print("   The power is still on?\n");
+}
