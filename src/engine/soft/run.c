@@ -140,7 +140,6 @@ static void reset(struct cpu *cpu, bool init)
 {
     native_sync(cpu);
     x86_state_reset(&cpu->x, init);
-    native_load(cpu);
     cpu_set_arith(cpu, cpu->x.rflags);
     cpu->cpl = 0;
     cpu->interrupt_shadow = cpu->debug_shadow = false;
@@ -281,9 +280,8 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
     vcpu->thread = pthread_self();
     vcpu->running = true;
     assert_set_last_words(last_words_say, cpu);
-    native_enter(cpu);
     why = run_loop(cpu);
-    native_leave(cpu);
+    native_sync(cpu); /* others may ask for the state now, or another thread run the vCPU */
     assert_set_last_words(NULL, NULL);
     vcpu->running = false;
     return why;
@@ -366,7 +364,6 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
 
     native_sync(cpu);
     cpu->x = *state;
-    native_load(cpu);
     cpu->x.gpr[X86_ZERO] = 0;
     cpu_set_arith(cpu, state->rflags);
     cpu->x.rflags = (state->rflags & ~X86_FLAGS_ARITH) | X86_FLAG_ONE;

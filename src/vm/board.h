@@ -1,0 +1,89 @@
+/*
+ * The motherboard: every device of the PC, at its address, on its interrupt line. It knows neither
+ * the engine nor threads; what reaches beyond the board goes through struct board_events.
+ *
+ * Locking: every call under the machine lock.
+ */
+#ifndef UMBRA_VM_BOARD_H
+#define UMBRA_VM_BOARD_H
+
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "dev/a20.h"
+#include "dev/backend/block.h"
+#include "dev/bus.h"
+#include "mem/layout.h"
+#include "mem/mem.h"
+
+#define BOARD_IOAPIC_ID 1
+
+/* What devices ask of the VM. Each may be called from inside a guest's access. */
+struct board_events {
+    void *opaque;
+    void (*power_off)(void *opaque);
+    void (*reset)(void *opaque);
+    void (*panic)(void *opaque);
+    void (*debug_exit)(void *opaque, unsigned status);
+    void (*intr)(void *opaque, bool level); /* the processor's INTR input */
+    void (*nmi)(void *opaque);
+    void (*init)(void *opaque);
+    void (*sipi)(void *opaque, uint8_t vector);
+    uint64_t (*tsc_now)(void *opaque);           /* the processor's time-stamp counter */
+    void (*address_space_changed)(void *opaque); /* A20, or what a range of memory is */
+    void (*serial_output)(void *opaque, uint8_t byte);
+    void (*serial_room)(void *opaque);                /* the UART takes input again */
+    void (*debug_output)(void *opaque, uint8_t byte); /* ports E9h and 402h */
+};
+
+struct board_config {
+    const struct layout *layout;
+    struct mem *mem;
+    struct clock *clock;
+    int64_t start_utc;
+    uint64_t tsc_hz;
+    unsigned physical_bits;
+    struct block *disk; /* NULL: no drive; owned by the caller, outlives the board */
+    struct block *cdrom;
+    struct board_events events;
+};
+
+/* The devices, open to src/vm. */
+struct board {
+    struct board_config config;
+    struct bus *bus;
+    struct pic *pic;
+    struct pit *pit;
+    struct rtc *rtc;
+    struct uart *uart;
+    struct i8042 *i8042;
+    struct sysctl *sysctl;
+    struct debugport *debugport;
+    struct vga *vga;
+    struct apic_bus *apic_bus;
+    struct lapic *lapic;
+    struct ioapic *ioapic;
+    struct hpet *hpet;
+    struct acpi_pm *acpi_pm;
+    struct pci_host *pci;
+    struct i440fx *chipset;
+    struct ide *ide;
+    struct fw_cfg *fw_cfg;
+    struct biosdisk *biosdisk;
+    gpa_t lapic_base;
+    /* Physical addresses are ANDed with it. Relaxed: a change also flushes the vCPU. */
+    _Atomic uint64_t a20_mask;
+    struct a20_gate a20;
+};
+
+/* Makes and wires all devices. 0 or -errno; on failure nothing is left. */
+int board_create(struct board **out, const struct board_config *config) must_check;
+void board_destroy(struct board *board);
+
+/* The RESET line: every device to its power-up state. */
+void board_reset(struct board *board);
+
+/* INTA: the vector of the interrupt that the processor takes, or -1. */
+int board_interrupt_acknowledge(struct board *board);
+
+#endif

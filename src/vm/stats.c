@@ -1,0 +1,40 @@
+/* What `--stats` prints at the end: exits by reason, and the engine's own counters. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "vm/vm_internal.h"
+
+static uint64_t total_exits(const struct engine_counters *counters)
+{
+    uint64_t total = 0;
+
+    for (unsigned i = 0; i < EXIT_REASONS; i++)
+        total += counters->exits[i];
+    return total;
+}
+
+void vm_print_stats(const struct vm *vm)
+{
+    const struct engine_counters *counters = vm->engine->vcpu_counters(vm->vcpu);
+    uint64_t total = total_exits(counters);
+    uint64_t ns = clock_now_ns(&vm->clock.clock);
+    double seconds = (double)ns / (double)NS_PER_SEC;
+
+    log_raw("umbra: ran %.3f s, %" PRIu64 " instructions (%.1f million a second)\n", seconds,
+            counters->instructions, (double)counters->instructions / seconds / 1e6);
+    log_raw("%14s %6s  %s\n", "exits", "share", "reason");
+    for (unsigned i = 0; i < EXIT_REASONS; i++) {
+        uint64_t n = counters->exits[i];
+
+        if (n > 0)
+            log_raw("%14" PRIu64 " %5.1f%%  %s\n", n, 100.0 * (double)n / (double)total,
+                    exit_reason_words(i));
+    }
+    log_raw("%14" PRIu64 " exits in all\n", total);
+    log_raw("%14" PRIu64 " exceptions and %" PRIu64 " interrupts delivered\n",
+            counters->faults_injected, counters->interrupts_injected);
+    log_raw("%14" PRIu64 " TLB misses, %" PRIu64 " TLB flushes\n", counters->tlb_misses,
+            counters->tlb_flushes);
+    log_raw("%14" PRIu64 " blocks decoded, %" PRIu64 " dropped\n", counters->blocks_made,
+            counters->blocks_dropped);
+}

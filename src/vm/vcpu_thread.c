@@ -1,0 +1,93 @@
+/* The vCPU's thread: runs the engine, waits while the processor is halted, carries out resets. */
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "vm/vm_internal.h"
+
+/* A reset as seen from the vCPU's thread, the one place where it is not inside the engine. */
+static void carry_out_reset(struct vm *vm)
+{
+    int err;
+
+    vm->reset_requested = false;
+    if (vm->config->no_reboot) {
+        log_info("the guest asked for a reset; --no-reboot ends the VM");
+        vm_end_locked(vm, VM_EXIT_RESET);
+        return;
+    }
+    board_reset(vm->board);
+    vm->engine->vcpu_reset(vm->vcpu, false);
+    err = vm_firmware_place(vm);
+    if (err)
+        vm_end_locked(vm, VM_EXIT_ERROR);
+}
+
+/* Waits until a halted vCPU has something to do or the VM ends. */
+static void wait_while_halted(struct vm *vm)
+{
+    lock_acquire(&vm->lock);
+    while (!vm->ended && !vm->reset_requested && !vm->engine->vcpu_pending(vm->vcpu))
+        lock_wait(&vm->lock, &vm->wake);
+    lock_release(&vm->lock);
+}
+
+static void report_triple_fault(struct vm *vm)
+{
+    struct x86_state state;
+
+    vm->engine->vcpu_get_state(vm->vcpu, &state);
+    log_error("the guest's processor shut down (triple fault) at %04x:%016" PRIx64 ", cr2 %" PRIx64
+              ", cr3 %" PRIx64 "; --trace 'cpu_exception' shows how it came to that",
+              state.seg[X86_CS].selector, state.gpr[X86_RIP], state.cr2, state.cr3);
+}
+
+/*
+ * DEVIATION: a PC's chipset answers the shutdown cycle with a reset. Umbra ends the VM, because the
+ * guest is nearly always broken then, and an honest exit status serves its author better than a
+ * loop of reboots. Tested by tests/guests.
+ */
+static void on_shutdown(struct vm *vm)
+{
+    report_triple_fault(vm);
+    lock_acquire(&vm->lock);
+    vm_end_locked(vm, VM_EXIT_TRIPLE_FAULT);
+    lock_release(&vm->lock);
+}
+
+static void on_error(struct vm *vm)
+{
+    log_error("the %s engine failed: %s", vm->engine->name, vm->engine->vcpu_error(vm->vcpu));
+    lock_acquire(&vm->lock);
+    vm_end_locked(vm, VM_EXIT_ERROR);
+    lock_release(&vm->lock);
+}
+
+/* Whether the VM goes on. */
+static bool serve_requests(struct vm *vm)
+{
+    bool on;
+
+    lock_acquire(&vm->lock);
+    if (vm->reset_requested && !vm->ended)
+        carry_out_reset(vm);
+    on = !vm->ended;
+    lock_release(&vm->lock);
+    return on;
+}
+
+void *vm_vcpu_main(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    while (serve_requests(vm)) {
+        switch (vm->engine->vcpu_run(vm->vcpu)) {
+        case ENGINE_STOP_KICK:
+        case ENGINE_STOP_DEBUG: break;
+        case ENGINE_STOP_HALT:
+        case ENGINE_STOP_WAIT: wait_while_halted(vm); break;
+        case ENGINE_STOP_SHUTDOWN: on_shutdown(vm); break;
+        case ENGINE_STOP_ERROR: on_error(vm); break;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,447 @@
+/*
+ * The life of a VM: everything is checked, then made, then run, then taken apart in the reverse
+ * order. Two threads: this one is the event loop, the other is the vCPU.
+ */
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "dev/acpi_pm.h"
+#include "dev/uart.h"
+#include "fw/rom_image.h"
+#include "vm/vm_internal.h"
+
+void vm_end_locked(struct vm *vm, int status)
+{
+    if (!vm->ended) {
+        vm->ended = true;
+        vm->status = status;
+    }
+    if (vm->terminal)
+        terminal_abandon(vm->terminal);
+    if (vm->vcpu)
+        vm->engine->vcpu_kick(vm->vcpu);
+    pthread_cond_broadcast(&vm->wake);
+    events_stop(vm->events);
+}
+
+/* --- what the devices ask of the VM; the machine lock is held --- */
+
+static void on_power_off(void *opaque)
+{
+    vm_end_locked(opaque, VM_EXIT_POWEROFF);
+}
+
+static void on_reset(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    vm->reset_requested = true;
+    vm->engine->vcpu_kick(vm->vcpu);
+    pthread_cond_broadcast(&vm->wake);
+}
+
+static void on_panic(void *opaque)
+{
+    log_error("the guest reports a panic");
+    vm_end_locked(opaque, VM_EXIT_PANIC);
+}
+
+static void on_debug_exit(void *opaque, unsigned status)
+{
+    vm_end_locked(opaque, (int)(status & 0xff));
+}
+
+static void on_intr(void *opaque, bool level)
+{
+    struct vm *vm = opaque;
+
+    vm->engine->vcpu_set_intr(vm->vcpu, level);
+    if (level)
+        pthread_cond_broadcast(&vm->wake);
+}
+
+static void on_nmi(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    vm->engine->vcpu_nmi(vm->vcpu);
+    pthread_cond_broadcast(&vm->wake);
+}
+
+static void on_init(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    vm->engine->vcpu_init(vm->vcpu);
+    pthread_cond_broadcast(&vm->wake);
+}
+
+static void on_sipi(void *opaque, uint8_t vector)
+{
+    struct vm *vm = opaque;
+
+    vm->engine->vcpu_sipi(vm->vcpu, vector);
+    pthread_cond_broadcast(&vm->wake);
+}
+
+static void on_address_space_changed(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    if (vm->vcpu)
+        vm->engine->vcpu_flush(vm->vcpu);
+}
+
+static void on_serial_output(void *opaque, uint8_t byte)
+{
+    struct vm *vm = opaque;
+
+    terminal_write(vm->terminal, &byte, 1);
+}
+
+static void on_serial_room(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    if (vm->terminal)
+        terminal_resume(vm->terminal);
+}
+
+/* --- what the terminal asks; called with the lock held, from terminal_ready or _resume --- */
+
+static size_t on_terminal_input(void *opaque, const uint8_t *bytes, size_t count)
+{
+    struct vm *vm = opaque;
+    size_t taken = 0;
+
+    while (taken < count && uart_can_receive(vm->board->uart))
+        uart_receive(vm->board->uart, bytes[taken++]);
+    return taken;
+}
+
+static void on_terminal_quit(void *opaque)
+{
+    vm_end_locked(opaque, VM_EXIT_POWEROFF);
+}
+
+/* --- the event loop's sources --- */
+
+static void arm_timer(struct vm *vm)
+{
+    uint64_t deadline = clock_next_deadline_ns(&vm->clock.clock);
+    struct itimerspec spec = {0};
+
+    if (deadline != CLOCK_NEVER) {
+        /* Virtual time runs with CLOCK_MONOTONIC. Zero would disarm. */
+        uint64_t at = MAX(deadline + vm->clock.start_ns, (uint64_t)1);
+
+        spec.it_value.tv_sec = (time_t)(at / NS_PER_SEC);
+        spec.it_value.tv_nsec = (long)(at % NS_PER_SEC);
+    }
+    timerfd_settime(vm->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+/* The clock's first deadline came nearer; the machine lock is held. */
+static void on_deadline_changed(void *opaque)
+{
+    arm_timer(opaque);
+}
+
+static void on_timer(void *opaque)
+{
+    struct vm *vm = opaque;
+    uint64_t expirations;
+
+    if (read(vm->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
+        log_warn("the virtual clock's timer cannot be read: %s", strerror(errno));
+    lock_acquire(&vm->lock);
+    clock_run_timers(&vm->clock.clock);
+    arm_timer(vm);
+    lock_release(&vm->lock);
+}
+
+static void on_timeout(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    log_error("the time of %" PRIu64 " s (--timeout) is over", vm->config->timeout_s);
+    lock_acquire(&vm->lock);
+    vm_end_locked(vm, VM_EXIT_TIMEOUT);
+    lock_release(&vm->lock);
+}
+
+static void on_terminal(void *opaque)
+{
+    struct vm *vm = opaque;
+
+    lock_acquire(&vm->lock);
+    terminal_ready(vm->terminal);
+    lock_release(&vm->lock);
+}
+
+/* The first SIGTERM presses the power button, the next ends the VM. */
+static void on_signal(void *opaque)
+{
+    struct vm *vm = opaque;
+    struct signalfd_siginfo info;
+
+    if (read(vm->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    lock_acquire(&vm->lock);
+    if (vm->terminations++ == 0) {
+        log_info("pressing the power button (%s); a second signal ends the VM at once",
+                 strsignal((int)info.ssi_signo));
+        acpi_pm_press_power_button(vm->board->acpi_pm);
+    } else {
+        vm_end_locked(vm, VM_EXIT_ERROR);
+    }
+    lock_release(&vm->lock);
+}
+
+/* --- making --- */
+
+static int plan(struct vm *vm)
+{
+    const struct vm_config *config = vm->config;
+    struct fw_error error = {0};
+    size_t demo_bytes;
+    const uint8_t *demo = demo_image_data(&demo_bytes);
+    struct start_files files = {
+        .file = config->file,
+        .kernel = config->kernel,
+        .initrd = config->initrd,
+        .disk = config->disk,
+        .cdrom = config->cdrom,
+        .command_line = config->append ? config->append : "",
+        .linux_console = VM_CONFIG_LINUX_CONSOLE,
+        .foreign_bios = config->bios != NULL,
+        .demo = demo,
+        .demo_bytes = demo_bytes,
+    };
+    int err = start_plan(&vm->start, &files, &vm->layout, &error);
+
+    if (err)
+        log_error("%s", error.text);
+    return err;
+}
+
+static int open_image(struct block **out, const char *path, bool read_only)
+{
+    int err;
+
+    if (!path)
+        return 0;
+    err = block_open(out, path, read_only);
+    if (err)
+        log_error("cannot use %s as a drive: %s%s", path, strerror(-err),
+                  err == -EBUSY || err == -EAGAIN ? "; another VM has it open" : "");
+    return err;
+}
+
+static int make_board(struct vm *vm)
+{
+    struct board_config config = {
+        .layout = &vm->layout,
+        .mem = vm->mem,
+        .clock = &vm->clock.clock,
+        .start_utc = clock_host_utc(),
+        .tsc_hz = vm->model.tsc_hz,
+        .physical_bits = vm->model.physical_bits,
+        .disk = vm->disk,
+        .cdrom = vm->cdrom,
+        .events =
+            {
+                .opaque = vm,
+                .power_off = on_power_off,
+                .reset = on_reset,
+                .panic = on_panic,
+                .debug_exit = on_debug_exit,
+                .intr = on_intr,
+                .nmi = on_nmi,
+                .init = on_init,
+                .sipi = on_sipi,
+                .tsc_now = vm->host.tsc_now,
+                .address_space_changed = on_address_space_changed,
+                .serial_output = on_serial_output,
+                .serial_room = on_serial_room,
+                .debug_output = on_serial_output,
+            },
+    };
+
+    return board_create(&vm->board, &config);
+}
+
+static int make_machine(struct vm *vm)
+{
+    int err;
+
+    vm->mem = mem_create(MEM_BACKEND_ANON);
+    if (!vm->mem)
+        return -ENOMEM;
+    err = layout_add_slots(&vm->layout, vm->mem);
+    if (!err)
+        err = vm_firmware_add_slots(vm);
+    if (err)
+        return err;
+    clock_host_init(&vm->clock);
+    vm->engine = &engine_soft;
+    vm_host_init(vm);
+    /* The vCPU comes first: a board in reset already drives its INTR input. */
+    err = vm->engine->vcpu_create(&vm->vcpu, 0, vm->mem, &vm->host, &vm->model);
+    if (!err)
+        err = make_board(vm);
+    return err ? err : vm_firmware_place(vm);
+}
+
+static int make_signal_fd(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    if (!isatty(STDIN_FILENO))
+        sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int add_sources(struct vm *vm)
+{
+    int err = events_add(vm->events, vm->timer_fd, on_timer, vm);
+
+    if (!err)
+        err = events_add(vm->events, vm->signal_fd, on_signal, vm);
+    if (!err)
+        err = events_add(vm->events, terminal_fd(vm->terminal), on_terminal, vm);
+    if (!err && vm->timeout_fd >= 0)
+        err = events_add(vm->events, vm->timeout_fd, on_timeout, vm);
+    return err;
+}
+
+static int make_outside(struct vm *vm)
+{
+    static const struct terminal_ops ops = {.input = on_terminal_input, .quit = on_terminal_quit};
+
+    vm->events = events_create();
+    vm->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    vm->signal_fd = make_signal_fd();
+    vm->timeout_fd = -1;
+    if (!vm->events || vm->timer_fd < 0 || vm->signal_fd < 0)
+        return -errno;
+    if (vm->config->timeout_s) {
+        struct itimerspec spec = {.it_value.tv_sec = (time_t)vm->config->timeout_s};
+
+        vm->timeout_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+        if (vm->timeout_fd < 0 || timerfd_settime(vm->timeout_fd, 0, &spec, NULL) != 0)
+            return -errno;
+    }
+    vm->terminal = terminal_create(STDIN_FILENO, STDOUT_FILENO, &ops, vm);
+    if (!vm->terminal)
+        return -errno;
+    vm->clock.clock.changed = on_deadline_changed;
+    vm->clock.clock.changed_opaque = vm;
+    return add_sources(vm);
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static void take_apart(struct vm *vm)
+{
+    terminal_destroy(vm->terminal);
+    board_destroy(vm->board);
+    if (vm->vcpu)
+        vm->engine->vcpu_destroy(vm->vcpu);
+    mem_destroy(vm->mem);
+    block_close(vm->cdrom);
+    block_close(vm->disk);
+    start_fini(&vm->start);
+    free(vm->bios);
+    events_destroy(vm->events);
+    close_fd(vm->timer_fd);
+    close_fd(vm->timeout_fd);
+    close_fd(vm->signal_fd);
+    pthread_cond_destroy(&vm->wake);
+    lock_fini(&vm->lock);
+    free(vm);
+}
+
+/* Everything that can be wrong with what the user asked for; each says so itself. */
+static int check(struct vm *vm)
+{
+    const struct vm_config *config = vm->config;
+    const char *missing = NULL;
+    int err = layout_init(&vm->layout, config->memory_bytes);
+
+    if (!err)
+        err = cpu_model_init(&vm->model, config->cpu_model, &missing);
+    if (!err)
+        err = plan(vm);
+    if (!err)
+        err = vm_firmware_read(vm);
+    if (!err)
+        err = open_image(&vm->disk, vm->start.disk, false);
+    if (!err)
+        err = open_image(&vm->cdrom, vm->start.cdrom, true);
+    return err;
+}
+
+static int run(struct vm *vm)
+{
+    int err = pthread_create(&vm->vcpu_thread, NULL, vm_vcpu_main, vm);
+
+    if (err)
+        return -err;
+    events_run(vm->events);
+    pthread_join(vm->vcpu_thread, NULL);
+    return 0;
+}
+
+int vm_run(const struct vm_config *config)
+{
+    struct vm *vm = calloc(1, sizeof(*vm));
+    int err, status;
+
+    if (!vm) {
+        log_error("no memory for a VM");
+        return VM_EXIT_ERROR;
+    }
+    vm->config = config;
+    vm->timer_fd = vm->timeout_fd = vm->signal_fd = -1;
+    lock_init(&vm->lock, LOCK_RANK_MACHINE);
+    pthread_cond_init(&vm->wake, NULL);
+    if (check(vm) != 0) {
+        take_apart(vm);
+        return VM_EXIT_USAGE;
+    }
+    err = make_machine(vm);
+    if (!err)
+        err = make_outside(vm);
+    if (!err) {
+        log_info("engine soft (our own processor in software: hardware virtualization is not used "
+                 "yet), %s, %" PRIu64 " MiB",
+                 start_kind_name(&vm->start), vm->layout.memory_bytes / MIB);
+        err = run(vm);
+    }
+    status = err ? VM_EXIT_ERROR : vm->status;
+    if (err)
+        log_error("the VM could not be made: %s", strerror(-err));
+    else if (config->stats)
+        vm_print_stats(vm);
+    take_apart(vm);
+    return status;
+}

@@ -1,0 +1,72 @@
+/* The VM's own state, shared by the files of src/vm that make it run. */
+#ifndef UMBRA_VM_VM_INTERNAL_H
+#define UMBRA_VM_VM_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/lock.h"
+#include "dev/backend/block.h"
+#include "engine/engine.h"
+#include "fw/start.h"
+#include "mem/layout.h"
+#include "mem/mem.h"
+#include "vm/board.h"
+#include "vm/clock_host.h"
+#include "vm/config.h"
+#include "vm/events.h"
+#include "vm/terminal.h"
+#include "vm/vm.h"
+#include "x86/cpuid.h"
+
+struct vm {
+    const struct vm_config *config;
+    struct layout layout;
+    struct cpu_model model;
+    struct start start; /* what the guest starts from */
+    uint8_t *bios;      /* the firmware's image */
+    size_t bios_bytes;
+    struct block *disk;
+    struct block *cdrom;
+    struct mem *mem;
+    struct clock_host clock;
+    struct board *board;
+    const struct engine *engine;
+    struct engine_vcpu *vcpu;
+    struct engine_host host;
+    struct terminal *terminal;
+    struct events *events;
+    int timer_fd;   /* the virtual clock's next deadline */
+    int timeout_fd; /* --timeout, or -1 */
+    int signal_fd;
+    unsigned terminations; /* SIGTERM and the like, so far */
+
+    struct lock lock;    /* the machine lock */
+    pthread_cond_t wake; /* with lock: a halted vCPU may have something to do */
+    pthread_t vcpu_thread;
+    bool vcpu_started;
+
+    /* With lock: what the vCPU's thread does when it is kicked. */
+    bool reset_requested;
+    bool ended;
+    int status; /* the process's exit status once ended */
+};
+
+/* Ends the VM with an exit status; the first one counts. Machine lock held, any thread. */
+void vm_end_locked(struct vm *vm, int status);
+
+/* The engine's way to the devices (host_calls.c). */
+void vm_host_init(struct vm *vm);
+
+/* The vCPU's thread (vcpu_thread.c). */
+void *vm_vcpu_main(void *opaque);
+
+/* Firmware, ACPI tables and the guest's files into fresh memory (firmware.c). 0 or -errno. */
+int vm_firmware_read(struct vm *vm) must_check;      /* the image; says itself what is wrong */
+int vm_firmware_add_slots(struct vm *vm) must_check; /* where it lies */
+int vm_firmware_place(struct vm *vm) must_check;
+
+/* --stats at the end (stats.c). */
+void vm_print_stats(const struct vm *vm);
+
+#endif
