@@ -6,6 +6,11 @@ SAN      ?=
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
+# All processors work, unless -j says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 WARN     := -Wall -Wextra -Werror -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
             -Wpointer-arith -Wwrite-strings -Wundef -Wno-unused-parameter
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(O)/gen

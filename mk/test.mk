@@ -29,6 +29,7 @@ check: ## set up, build with gcc and clang, run all tests
 	tools/setup check
 	$(MAKE) O=build CC=gcc check-build
 	$(MAKE) O=build-clang CC=clang check-build
+	$(MAKE) O=build fuzz
 	tools/fetch-guests all
 	tools/make-initramfs all
 	tools/run-tests build build-clang
