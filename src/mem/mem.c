@@ -151,6 +151,32 @@ const struct mem_slot *mem_slots(const struct mem *mem, size_t *count)
     return mem->slots;
 }
 
+/* Counts a slot's resident pages, in steps that keep mincore's vector small. */
+static uint64_t slot_resident_bytes(const struct mem_slot *slot)
+{
+    unsigned char vector[4096];
+    uint64_t pages = 0;
+
+    for (uint64_t at = 0; at < slot->size_bytes; at += sizeof(vector) * PAGE_SIZE) {
+        uint64_t n = MIN(slot->size_bytes - at, sizeof(vector) * PAGE_SIZE);
+
+        if (mincore(slot->hva + at, n, vector) != 0)
+            break;
+        for (uint64_t i = 0; i < n / PAGE_SIZE; i++)
+            pages += vector[i] & 1;
+    }
+    return pages * PAGE_SIZE;
+}
+
+uint64_t mem_resident_bytes(const struct mem *mem)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < mem->count; i++)
+        bytes += slot_resident_bytes(&mem->slots[i]);
+    return bytes;
+}
+
 uint64_t mem_generation(const struct mem *mem)
 {
     return mem->generation;

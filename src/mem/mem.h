@@ -59,6 +59,9 @@ const struct mem_slot *mem_find_slot(const struct mem *mem, gpa_t gpa);
 /* The slots in rising order. */
 const struct mem_slot *mem_slots(const struct mem *mem, size_t *count);
 
+/* How much of the slots the host keeps in memory now, in bytes. */
+uint64_t mem_resident_bytes(const struct mem *mem);
+
 /* Rises with each change of slots; cached translations from an older generation are void. */
 uint64_t mem_generation(const struct mem *mem);
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "dev/fw_cfg.h"
 #include "dev/rtc.h"
+#include "dev/vga.h"
 #include "fw/acpi.h"
 #include "fw/e820.h"
 #include "fw/rom_image.h"
@@ -151,7 +152,9 @@ int vm_firmware_place(struct vm *vm)
     err = start_place(&vm->start, &vm->layout, vm->mem, &boot);
     if (err)
         return err;
-    if (!vm->config->bios)
+    if (vm->config->bios)
+        vga_set_text_mode(vm->board->vga); /* it would look for a video BIOS, and there is none */
+    else
         err = place_acpi(vm);
     return err ? err : offer_configuration(vm, &boot);
 }

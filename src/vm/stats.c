@@ -1,5 +1,6 @@
 /* What `--stats` prints at the end: exits by reason, and the engine's own counters. */
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "vm/vm_internal.h"
@@ -11,6 +12,29 @@ static uint64_t total_exits(const struct engine_counters *counters)
     for (unsigned i = 0; i < EXIT_REASONS; i++)
         total += counters->exits[i];
     return total;
+}
+
+/* The process's resident set, from the host's own accounting; 0 when it cannot be read. */
+static uint64_t process_resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    uint64_t pages = 0;
+
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*u %" SCNu64, &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * PAGE_SIZE;
+}
+
+static void print_memory(const struct vm *vm)
+{
+    uint64_t guest = mem_resident_bytes(vm->mem);
+    uint64_t process = process_resident_bytes();
+
+    log_raw("%10.1f MiB of guest memory touched, %.1f MiB resident beyond it\n",
+            (double)guest / (double)MIB, (double)(process - MIN(process, guest)) / (double)MIB);
 }
 
 void vm_print_stats(const struct vm *vm)
@@ -37,4 +61,5 @@ void vm_print_stats(const struct vm *vm)
             counters->tlb_flushes);
     log_raw("%14" PRIu64 " blocks decoded, %" PRIu64 " dropped\n", counters->blocks_made,
             counters->blocks_dropped);
+    print_memory(vm);
 }
