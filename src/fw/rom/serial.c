@@ -22,6 +22,7 @@
 static bool present;
 static uint8_t at_column, at_row; /* where the terminal's cursor is, in screen cells */
 static uint8_t at_attribute;
+static bool clear_pending; /* the screen was cleared; the terminal is, when a cell is written there */
 
 void serial_init(void)
 {
@@ -138,6 +139,14 @@ void serial_teletype(uint8_t c, uint8_t column, uint8_t row)
     if (!mirrored())
         return;
     set_attribute(7);
+    if (clear_pending) {
+        /* Plain text after a mode set is a log that goes on, not a screen to wipe. */
+        clear_pending = false;
+        if (at_column)
+            send_text("\r\n");
+        at_column = column;
+        at_row = row;
+    }
     /* After a full line the screen has wrapped; the terminal gets its own line break for that. */
     if (at_column == 0xff && column == 0 && c != '\r' && c != '\n')
         send_text("\r\n");
@@ -167,6 +176,12 @@ void serial_cell(uint8_t c, uint8_t attribute, uint8_t column, uint8_t row)
 {
     if (!mirrored())
         return;
+    if (clear_pending) {
+        clear_pending = false;
+        set_attribute(7);
+        send_text("\033[2J");
+        at_column = 0xff;
+    }
     move_to(column, row);
     set_attribute(attribute);
     send(plain(c));
@@ -175,11 +190,7 @@ void serial_cell(uint8_t c, uint8_t attribute, uint8_t column, uint8_t row)
 
 void serial_clear(void)
 {
-    if (!mirrored())
-        return;
-    set_attribute(7);
-    send_text("\033[2J");
-    at_column = 0xff;
+    clear_pending = true;
 }
 
 bool serial_read(uint8_t *byte)
