@@ -16,6 +16,9 @@
 
 #define HANDLER(name) static enum step name(struct cpu *cpu, const struct op *op)
 
+/* The short paths must end up inside the handlers, or they are none. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* Operands one and two: R register, M memory, I immediate. */
 enum operand_form {
     FORM_RR,

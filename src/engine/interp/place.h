@@ -32,7 +32,7 @@ enum step place_slow_write(struct cpu *cpu, const struct op *op, uint64_t value,
  * page's and the tag is compared with the last byte's page, so one comparison also refuses what
  * straddles two pages.
  */
-static inline bool place_find(const struct cpu *cpu, gva_t linear, unsigned size, bool write,
+ALWAYS_INLINE bool place_find(const struct cpu *cpu, gva_t linear, unsigned size, bool write,
                               void **place)
 {
     const struct tlb_entry *e = &cpu->tlb[(linear >> PAGE_SHIFT) & cpu->tlb_mask];
@@ -41,7 +41,7 @@ static inline bool place_find(const struct cpu *cpu, gva_t linear, unsigned size
     return likely((write ? e->write : e->read) == ((linear + size - 1) & PAGE_MASK));
 }
 
-static inline bool place_read(const struct cpu *cpu, const struct op *op, unsigned size,
+ALWAYS_INLINE bool place_read(const struct cpu *cpu, const struct op *op, unsigned size,
                               void **place)
 {
     if (unlikely(!(cpu->seg_flat_read >> op->seg & 1)))
@@ -50,7 +50,7 @@ static inline bool place_read(const struct cpu *cpu, const struct op *op, unsign
                       false, place);
 }
 
-static inline bool place_rmw(const struct cpu *cpu, const struct op *op, unsigned size,
+ALWAYS_INLINE bool place_rmw(const struct cpu *cpu, const struct op *op, unsigned size,
                              void **place)
 {
     if (unlikely(!(cpu->seg_flat_write >> op->seg & 1)))
