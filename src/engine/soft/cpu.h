@@ -111,6 +111,8 @@ struct cpu {
     unsigned index;
     bool large_pages_cached; /* INVLPG must flush more than one entry */
     bool fpu_live;           /* x.fpu's x87 part is in the host's registers (native.c) */
+    bool mxcsr_live;         /* so is MXCSR */
+    uint8_t native_gates;    /* what keeps native instructions from running (native_internal.h) */
 
     struct tlb_entry tlb_tables[TLB_TABLES][TLB_MAX_ENTRIES];
 };

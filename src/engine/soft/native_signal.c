@@ -1,0 +1,45 @@
+/*
+ * Exceptions that the host raises inside a stub: the handler makes the stub return the vector to
+ * its caller. Anywhere else such a signal is our own bug: last words, then the default action.
+ */
+#include "engine/soft/native_internal.h"
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include "base/assert.h"
+
+/* Whether an exception of the host is one that a guest's instruction may cause on its own. */
+static bool is_guest_vector(uint64_t vector)
+{
+    return vector == X86_XM || vector == X86_MF || vector == X86_GP || vector == X86_UD;
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    greg_t *regs = uc->uc_mcontext.gregs;
+    struct cpu *cpu = native_running;
+    uint64_t vector = (uint64_t)regs[REG_TRAPNO];
+
+    if (cpu && cpu->native && info->si_code > 0 && is_guest_vector(vector) &&
+        execmem_contains(&cpu->native->code, (uintptr_t)regs[REG_RIP])) {
+        regs[REG_RAX] = (greg_t)vector;
+        regs[REG_RIP] = (greg_t)(uintptr_t)cpu->native->fault_exit;
+        return;
+    }
+    signal(number, SIG_DFL);
+    assert_say_last_words();
+    if (info->si_code <= 0) /* sent, not met: returning would not bring it again */
+        raise(number);
+}
+
+void native_install_signals(void)
+{
+    static const int signals[] = {SIGFPE, SIGSEGV, SIGILL, SIGBUS};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+        sigaction(signals[i], &action, NULL);
+}
