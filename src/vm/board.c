@@ -29,6 +29,7 @@
 #include "dev/sysctl.h"
 #include "dev/uart.h"
 #include "dev/vga.h"
+#include "fw/boot.h"
 
 #define IRQ_PIT      0
 #define IRQ_KEYBOARD 1
@@ -166,19 +167,27 @@ static int make_interrupts(struct board *board)
     return board->lapic && board->ioapic && board->pic ? 0 : -ENOMEM;
 }
 
+/* The PIT and the RTC reach their interrupts through the HPET, which may take their place. */
 static int make_timers(struct board *board)
 {
     const struct board_config *config = &board->config;
-    struct irq_line pit = isa_irq(board, IRQ_PIT);
-    struct irq_line rtc = isa_irq(board, IRQ_RTC);
-    struct hpet_config hpet = {.clock = config->clock, .legacy = {pit, rtc}};
+    struct hpet_config hpet = {
+        .clock = config->clock,
+        .legacy = {[HPET_LEGACY_PIT] = isa_irq(board, IRQ_PIT),
+                   [HPET_LEGACY_RTC] = isa_irq(board, IRQ_RTC)},
+    };
+    struct irq_line pit, rtc;
 
-    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+    for (unsigned pin = 0; pin < HPET_PINS; pin++)
         hpet.pins[pin] = (struct irq_line){ioapic_set_irq, board->ioapic, pin};
+    board->hpet = hpet_create(&hpet);
+    if (!board->hpet)
+        return -ENOMEM;
+    pit = (struct irq_line){hpet_set_legacy_input, board->hpet, HPET_LEGACY_PIT};
+    rtc = (struct irq_line){hpet_set_legacy_input, board->hpet, HPET_LEGACY_RTC};
     board->pit = pit_create(config->clock, &pit);
     board->rtc = rtc_create(config->clock, config->start_utc, &rtc);
-    board->hpet = hpet_create(&hpet);
-    return board->pit && board->rtc && board->hpet ? 0 : -ENOMEM;
+    return board->pit && board->rtc ? 0 : -ENOMEM;
 }
 
 static void debug_exit(void *opaque, unsigned status)
@@ -311,7 +320,7 @@ static int place_devices(struct board *b)
         {BUS_PORT, LAYOUT_PM_BASE, ACPI_PM_SIZE, &acpi_pm_ops, b->acpi_pm},
         {BUS_PORT, LAYOUT_PM_GPE_BASE, ACPI_GPE_SIZE, &acpi_gpe_ops, b->acpi_pm},
         {BUS_PORT, PCI_CONFIG_PORT, PCI_CONFIG_PORTS, &pci_host_ops, b->pci},
-        {BUS_PORT, BIOSDISK_PORT, BIOSDISK_PORTS, &biosdisk_ops, b->biosdisk},
+        {BUS_PORT, BOOT_DISK_PORT, BIOSDISK_PORTS, &biosdisk_ops, b->biosdisk},
         {BUS_MMIO, LAYOUT_VGA_BASE, LAYOUT_VGA_SIZE, &vga_memory_ops, b->vga},
         {BUS_MMIO, LAYOUT_IOAPIC_BASE, IOAPIC_PAGE_SIZE, &ioapic_mmio_ops, b->ioapic},
         {BUS_MMIO, LAYOUT_HPET_BASE, HPET_SIZE, &hpet_ops, b->hpet},
@@ -376,9 +385,9 @@ void board_destroy(struct board *board)
     sysctl_destroy(board->sysctl);
     i8042_destroy(board->i8042);
     uart_destroy(board->uart);
-    hpet_destroy(board->hpet);
     rtc_destroy(board->rtc);
     pit_destroy(board->pit);
+    hpet_destroy(board->hpet);
     pic_destroy(board->pic);
     ioapic_destroy(board->ioapic);
     lapic_destroy(board->lapic);

@@ -111,7 +111,7 @@ static int offer_configuration(struct vm *vm, const struct boot_info *boot)
     if (!err)
         err = fw_cfg_set_int(fw, FW_CFG_BOOT_MENU, 0, 2);
     if (!err)
-        err = set_file(vm, "etc/e820", map, map_bytes);
+        err = set_file(vm, E820_FILE, map, map_bytes);
     if (!err)
         err = set_file(vm, BOOT_FILE, boot, sizeof(*boot));
     return err;
