@@ -27,6 +27,11 @@ LIBS     := $(LAYERS:%=$(O)/lib%.a)
 sources   = $(sort $(shell find src/$(1) -name '*.c' -not -path 'src/fw/rom/*' -not -path 'src/fw/demo/*' 2>/dev/null))
 objects   = $(patsubst %.c,$(O)/obj/%.o,$(call sources,$(1)))
 
+# One short line a step; V=1 shows the commands.
+ifeq ($(V),)
+say       = @printf '  %-4s %s\n' $(1) $(2);
+endif
+
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -41,19 +46,19 @@ help: ## list the targets
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # A layer's archive; a fragment in mk/ may add further objects to its prerequisites.
 define layer_archive
 $(O)/lib$(1).a: $(call objects,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,AR,$$@)ar rcs $$@ $$^
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_archive,$(l))))
 
 $(O)/umbra: $(LIBS)
-	$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LDLIBS)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LDLIBS)
 
 clean: ## remove what was built (the fetched guests stay in cache/)
 	rm -rf $(O)

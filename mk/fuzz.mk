@@ -13,9 +13,9 @@ fuzz-libs:
 	$(MAKE) O=$(O)/fuzz CC=clang OPT=-O1 SAN="$(FUZZ_SAN) -fsanitize=fuzzer-no-link" $(FUZZ_LIBS)
 
 $(O)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c fuzz-libs
-	clang $(CPPFLAGS) -I$(O)/fuzz/gen $(filter-out -O2 $(SAN),$(CFLAGS)) -O1 $(FUZZ_SAN) \
+	$(call say,FUZZ,$@)clang $(CPPFLAGS) -I$(O)/fuzz/gen $(filter-out -O2 $(SAN),$(CFLAGS)) -O1 $(FUZZ_SAN) \
 	    -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(FUZZ_LIBS) -Wl,--end-group $(LDLIBS)
 
 $(O)/fuzz/make_seeds: tests/fuzz/make_seeds.c tests/samples.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<
+	$(call say,LD,$@)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $<

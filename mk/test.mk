@@ -21,7 +21,7 @@ TEST_DEPS    ?=
 
 $(O)/tests/unit/%: $(O)/obj/tests/unit/%.o $$(call unit_libs,$$*)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -lcmocka
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS) -lcmocka
 
 check-build: $(O)/umbra $(UNIT_TESTS) $$(TEST_DEPS)
 

@@ -18,6 +18,8 @@
 #include "vm/vm.h"
 #include "x86/cpuid.h"
 
+#define MAX_TIMEOUT_S (365 * 24 * 3600)
+
 struct run_options {
     struct vm_config config;
     struct option_list traces;
@@ -94,6 +96,16 @@ static bool check_memory(uint64_t bytes)
     return true;
 }
 
+static bool check_timeout(uint64_t seconds)
+{
+    if (seconds > MAX_TIMEOUT_S) {
+        log_error("--timeout takes at most %d seconds (a year); leave it out for no limit",
+                  MAX_TIMEOUT_S);
+        return false;
+    }
+    return true;
+}
+
 static bool check_cpu(const char *name)
 {
     const char *missing = NULL;
@@ -123,11 +135,11 @@ static bool check(const struct run_options *options)
 {
     const struct vm_config *config = &options->config;
 
-    return check_memory(config->memory_bytes) && check_cpu(config->cpu_model) &&
-           check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
-           check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
-           check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
-           enable_traces(&options->traces);
+    return check_memory(config->memory_bytes) && check_timeout(config->timeout_s) &&
+           check_cpu(config->cpu_model) && check_file(config->file, O_RDONLY) &&
+           check_file(config->kernel, O_RDONLY) && check_file(config->initrd, O_RDONLY) &&
+           check_file(config->disk, O_RDWR) && check_file(config->cdrom, O_RDONLY) &&
+           check_file(config->bios, O_RDONLY) && enable_traces(&options->traces);
 }
 
 int command_run(int argc, char **argv)
