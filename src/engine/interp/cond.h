@@ -23,7 +23,9 @@
 
 /* SF stands 15 bits above OF. */
 #define COND_SF_SHIFT 15
+#define COND_ZF_SHIFT 14
 _Static_assert(ARITH_OF << COND_SF_SHIFT == ARITH_SF, "SF xor OF by one shift");
+_Static_assert(1u << COND_ZF_SHIFT == ARITH_ZF, "ZF by one shift");
 
 COND(o, no, (arith & ARITH_OF) != 0)
 COND(b, nb, (arith & ARITH_CF) != 0)
@@ -32,6 +34,6 @@ COND(be, nbe, (arith & (ARITH_CF | ARITH_ZF)) != 0)
 COND(s, ns, (arith & ARITH_SF) != 0)
 COND(p, np, (arith & ARITH_PF) != 0)
 COND(l, nl, ((arith >> COND_SF_SHIFT) ^ arith) & 1)
-COND(le, nle, (((arith >> COND_SF_SHIFT) ^ arith) & 1) | ((arith & ARITH_ZF) != 0))
+COND(le, nle, (((arith >> COND_SF_SHIFT) ^ arith) | arith >> COND_ZF_SHIFT) & 1)
 
 #endif

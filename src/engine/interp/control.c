@@ -30,15 +30,22 @@ ALWAYS_INLINE enum step jump_to(struct cpu *cpu, uint64_t target, unsigned width
     return STEP_JUMP;
 }
 
+static enum step call_slow(struct cpu *cpu, uint64_t target, unsigned width)
+{
+    enum step step = push_slow(cpu, RIP, width);
+
+    if (step)
+        return step;
+    RIP = target;
+    return STEP_JUMP;
+}
+
 ALWAYS_INLINE enum step call_to(struct cpu *cpu, uint64_t target, unsigned width)
 {
-    enum step step;
-
     if (unlikely(!target_valid(cpu, target, width)))
         return target_fault(cpu);
-    step = push_value(cpu, RIP, width);
-    if (unlikely(step))
-        return step;
+    if (unlikely(!push_fast(cpu, RIP, width)))
+        return call_slow(cpu, target, width);
     RIP = target;
     return STEP_JUMP;
 }

@@ -27,16 +27,22 @@ ALWAYS_INLINE void push_set_rsp(struct cpu *cpu, uint64_t rsp)
     gpr[X86_RSP] = (gpr[X86_RSP] & ~cpu->stack_mask) | (rsp & cpu->stack_mask);
 }
 
-ALWAYS_INLINE enum step push_value(struct cpu *cpu, uint64_t value, unsigned width)
+/* Pushes where the short way serves; false: nothing was done. */
+ALWAYS_INLINE bool push_fast(struct cpu *cpu, uint64_t value, unsigned width)
 {
     uint64_t top = (cpu->x.gpr[X86_RSP] - width) & cpu->stack_mask;
     void *place;
 
     if (unlikely(!push_find(cpu, top, width, true, &place)))
-        return push_slow(cpu, value, width);
+        return false;
     memcpy(place, &value, width);
     push_set_rsp(cpu, top);
-    return STEP_NEXT;
+    return true;
+}
+
+ALWAYS_INLINE enum step push_value(struct cpu *cpu, uint64_t value, unsigned width)
+{
+    return likely(push_fast(cpu, value, width)) ? STEP_NEXT : push_slow(cpu, value, width);
 }
 
 /* The value at the top of the stack, if it is there for the taking; RSP stays. */
