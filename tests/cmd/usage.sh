@@ -1,0 +1,74 @@
+#!/bin/bash
+# What the command line refuses: status 2, one line on standard error, nothing on standard output,
+# and nothing started.
+# test: quick timeout=60
+set -euo pipefail
+cd "$TEST_TMP"
+: >empty
+head -c 600000 /dev/zero >zeroes
+head -c 100 /dev/zero >flat
+head -c 1000 /dev/zero >odd
+printf 'QFI\373' >qcow2
+mkdir folder
+failures=0
+
+# refuses WORDS ARGUMENT...
+refuses() {
+    local words=$1 status=0
+    shift
+    timeout 20 "$UMBRA" "$@" >out 2>err </dev/null || status=$?
+    if [ $status -ne 2 ] || [ "$(wc -l <err)" -ne 1 ] || [ -s out ] || ! grep -qF -- "$words" err; then
+        echo "umbra $*: status $status, expected 2 and one line with \"$words\"; it said:"
+        cat err out
+        failures=$((failures + 1))
+    fi
+}
+
+refuses "no command"
+refuses "unknown command boot" boot
+refuses "no help on x" help x
+refuses "did you mean --memory" run --memroy 1G
+refuses "--memory lots is no size" run --memory lots
+refuses "needs a value" run --kernel
+refuses "between 1 MiB and 1024 GiB" run --memory 0
+refuses "between 1 MiB and 1024 GiB" run --memory 2T
+refuses "too large" run --memory 99999999999999999999
+refuses "multiple of 4K" run --memory 1048577
+refuses "unknown --cpu i486" run --cpu i486
+refuses "no event matches" run --trace 'nothing-like-this'
+refuses "no whole number" run --timeout soon
+refuses "at most" run --timeout 99999999999
+refuses "No such file" run missing
+refuses "No such file" run --kernel missing
+refuses "No such file" run --disk missing
+refuses "No such file" run --bios missing
+refuses "empty" run empty
+refuses "empty" run --disk empty
+refuses "directory" run folder
+refuses "QCOW2" run qcow2
+refuses "too large for a flat binary" run zeroes
+refuses "neither a Linux bzImage nor" run --kernel flat
+refuses "without a kernel" run --initrd flat
+refuses "without a kernel" run --append quiet
+refuses "goes with" run flat --initrd flat
+refuses "boot signature" run --disk zeroes
+refuses "multiple of 512" run --disk odd
+refuses "El Torito" run --cdrom zeroes
+refuses "BIOS" run --bios flat
+refuses "not both" run flat zeroes
+
+for words in "help" "--help" "run --help" "help run" "help trace" "version"; do
+    # shellcheck disable=SC2086 # the words are arguments of their own
+    timeout 20 "$UMBRA" $words >out 2>err || { echo "umbra $words failed" && failures=$((failures + 1)); }
+    if [ ! -s out ] || [ -s err ]; then
+        echo "umbra $words: no text, or text on standard error"
+        failures=$((failures + 1))
+    fi
+done
+
+# Each option of the table is in the manual page, and the other way round.
+cd "$OLDPWD"
+"$UMBRA" run --help | grep -oE '^ *--[a-z-]+' | tr -d ' ' | sort >"$TEST_TMP/options"
+grep -oE '^\*--[a-z-]+' docs/umbra.1.scd | tr -d '*' | sort >"$TEST_TMP/manual"
+diff "$TEST_TMP/options" "$TEST_TMP/manual" || failures=$((failures + 1))
+[ $failures -eq 0 ]
