@@ -113,6 +113,20 @@ enum step native_raise(struct cpu *cpu, uint64_t vector)
     }
 }
 
+enum step native_probe(struct cpu *cpu, gva_t linear, unsigned len, bool write)
+{
+    enum step step = STEP_NEXT;
+
+    for (unsigned at = 0; at < len && !step; at += 64) {
+        gva_t piece = (linear + at) & cpu->linear_mask;
+        unsigned size = MIN(64u, len - at);
+
+        if (!(write ? tlb_write_host(cpu, piece, size) : tlb_read_host(cpu, piece, size)))
+            step = lin_probe(cpu, piece, size, write);
+    }
+    return step;
+}
+
 void native_set_mxcsr(struct cpu *cpu, uint32_t value)
 {
     if (cpu->mxcsr_live)

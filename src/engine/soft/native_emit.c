@@ -149,11 +149,14 @@ static bool shape_gpr(struct shape *s, const ZydisDecodedOperand *operand)
     case ZYDIS_OPERAND_ENCODING_MODRM_REG: host = s->reg = HOST_REG; break;
     case ZYDIS_OPERAND_ENCODING_MODRM_RM: host = s->rm = HOST_RM; break;
     case ZYDIS_OPERAND_ENCODING_NDSNDD: host = s->vvvv = HOST_VVVV; break;
-    case ZYDIS_OPERAND_ENCODING_NONE: host = number; break;
+    case ZYDIS_OPERAND_ENCODING_NONE:
+        if (number != X86_RAX && number != X86_RCX && number != X86_RDX)
+            return false;
+        host = number;
+        break;
     default: return false;
     }
-    if (s->gprs == MAX_PLACES ||
-        (host == number && number != X86_RAX && number != X86_RCX && number != X86_RDX))
+    if (s->gprs == MAX_PLACES)
         return false;
     p = &s->gpr[s->gprs++];
     *p = (struct place){

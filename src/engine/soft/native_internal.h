@@ -117,6 +117,9 @@ static inline uint32_t host_mxcsr(void)
     return value;
 }
 
+/* Checks that all of a long operand may be accessed so, without accessing it. */
+enum step native_probe(struct cpu *cpu, gva_t linear, unsigned len, bool write);
+
 /* Writes MXCSR from the guest; the caller has checked the reserved bits. */
 void native_set_mxcsr(struct cpu *cpu, uint32_t value);
 

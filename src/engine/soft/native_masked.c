@@ -99,7 +99,7 @@ static enum step masked_store(struct cpu *cpu, const struct op *op, uint64_t off
                 continue;
             step = seg_linear(cpu, op->seg, at, op->size, true, &linear);
             if (!step)
-                step = pass == 0 ? lin_probe(cpu, linear, op->size, true)
+                step = pass == 0 ? native_probe(cpu, linear, op->size, true)
                                  : lin_write(cpu, linear, value + i * op->size, op->size);
             if (step)
                 return access_fault_of_segment(cpu, op->seg, step);

@@ -225,7 +225,7 @@ static enum step image_read(struct cpu *cpu, gva_t linear, uint8_t *to, unsigned
 
 static enum step image_write(struct cpu *cpu, gva_t linear, const uint8_t *from, unsigned len)
 {
-    enum step step = lin_probe(cpu, linear, len, true);
+    enum step step = native_probe(cpu, linear, len, true);
 
     for (unsigned at = 0; at < len && !step; at += 32)
         step = lin_write(cpu, (linear + at) & cpu->linear_mask, from + at, MIN(32u, len - at));

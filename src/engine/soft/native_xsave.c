@@ -159,7 +159,7 @@ static enum step op_fxsave(struct cpu *cpu, const struct op *op)
     put_x87(cpu, op->aux, &area);
     put_mxcsr(cpu, &area);
     put_xmm(cpu, &area);
-    step = lin_probe(cpu, linear, FXSAVE_BYTES, true);
+    step = native_probe(cpu, linear, FXSAVE_BYTES, true);
     if (!step)
         step = area_write(cpu, linear, &area, 0, FXSAVE_XMM_OFFSET + 16 * vector_count(cpu));
     return step ? access_fault_of_segment(cpu, op->seg, step) : STEP_NEXT;
@@ -275,7 +275,7 @@ static enum step op_xsave(struct cpu *cpu, const struct op *op)
     used = in_use(cpu);
     if (cpu->x.fpu.mxcsr != MXCSR_DEFAULT)
         used |= X86_XCR0_SSE;
-    step = lin_probe(cpu, linear, len, true);
+    step = native_probe(cpu, linear, len, true);
     if (!step && !compact)
         step = lin_read(cpu, (linear + HEADER_OFFSET) & cpu->linear_mask, header, 8);
     if (!step)
