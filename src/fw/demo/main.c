@@ -6,7 +6,8 @@
 #include "fw/demo/demo.h"
 
 #define PM1A_CONTROL    (LAYOUT_PM_BASE + 4)
-#define SLP_EN          (1 << 13) /* with SLP_TYP 0, which the board's \_S5 object names */
+#define SLP_TYP_S5      (LAYOUT_PM_SLP_TYP_S5 << 10)
+#define SLP_EN          (1 << 13)
 #define POWER_OFF_SPINS 1000000
 
 static uint64_t read_cr0(void)
@@ -91,7 +92,7 @@ void demo_main(void)
     console_print("\n6. Power off\n"
                   "   I write SLP_EN to the ACPI register PM1a control, port %x. Good-bye.\n",
                   (uint64_t)PM1A_CONTROL);
-    outw(PM1A_CONTROL, SLP_EN);
+    outw(PM1A_CONTROL, SLP_TYP_S5 | SLP_EN);
     for (unsigned i = 0; i < POWER_OFF_SPINS; i++)
         __asm__ volatile("pause");
     console_print("   The power is still on?\n");
