@@ -9,7 +9,9 @@
  *    eax edx ds
  *
  * Where the BIOS stack starts: an interrupt that hits the BIOS itself (SS is the EBDA) goes on below the
- * current ESP; any other starts at stack_free, which every call out of the BIOS lowers for its duration.
+ * current ESP; any other starts at stack_free, which every call out of the BIOS lowers for its duration: to
+ * STACK_GAP below the current ESP, so that a hook may push that much before it switches to a stack of its own
+ * and calls the BIOS from there.
  * The C code may use 32-bit addresses: all upper halves of ESP and of pointers are clean.
  */
 #include "fw/rom/segment.h"
@@ -19,6 +21,11 @@
     .ascii "Umbra BIOS, MIT "
 
     .text
+    .macro LEAVE_STACK
+    movl %esp, stack_free
+    subl $STACK_GAP, stack_free
+    .endm
+
     .macro ENTRY number, handler
     .global entry_\number
 entry_\number:
@@ -129,7 +136,7 @@ rom_call_interrupt:
     cmpl $0, %fs:(,%eax,4)
     je 1f
     pushl stack_free
-    movl %esp, stack_free
+    LEAVE_STACK
     movl %eax, %ebx
     movl %edx, %eax
     stc
@@ -161,7 +168,7 @@ rom_call_far:
     pushl %esi
     pushl %edi
     pushl stack_free
-    movl %esp, stack_free
+    LEAVE_STACK
     pushw %cs
     pushw $call_far_return
     pushw %ax
@@ -186,7 +193,7 @@ call_far_return:
     .global rom_idle
 rom_idle:
     pushl stack_free
-    movl %esp, stack_free
+    LEAVE_STACK
     sti
     hlt
     cli

@@ -40,7 +40,7 @@ static void scroll(const struct regs *r, bool down)
 
 static void read_cell(struct regs *r)
 {
-    uint16_t cursor = text_cursor(r->bh);
+    uint16_t cursor = text_position(r->bh);
 
     r->ax = far_read16(VIDEO_SEGMENT, text_cell(r->bh, (uint8_t)cursor, (uint8_t)(cursor >> 8)));
 }
@@ -48,7 +48,7 @@ static void read_cell(struct regs *r)
 /* 09h and 0Ah: CX times the same character from the cursor on, which stays where it is. */
 static void write_cells(const struct regs *r, bool with_attribute)
 {
-    uint16_t cursor = text_cursor(r->bh);
+    uint16_t cursor = text_position(r->bh);
     uint8_t column = (uint8_t)cursor, row = (uint8_t)(cursor >> 8);
     uint16_t count = r->cx < VIDEO_PAGE_BYTES / 2 ? r->cx : VIDEO_PAGE_BYTES / 2;
 

@@ -13,6 +13,7 @@
 #define EBDA_BYTES   0x3000
 #define STACK_BOTTOM 0x2000
 #define STACK_TOP    0x3000
+#define STACK_GAP    0x180
 
 /* Selectors of the GDT in entry.S. */
 #define SELECTOR_CODE32 0x08

@@ -18,6 +18,7 @@ uint16_t text_cell(uint8_t page, uint8_t column, uint8_t row);
 
 /* The cursor as the BDA keeps it: row in the high byte, column in the low one. */
 uint16_t text_cursor(uint8_t page);
+uint16_t text_position(uint8_t page); /* the same, moved onto the screen */
 void text_set_cursor(uint8_t page, uint8_t column, uint8_t row);
 void text_select_page(uint8_t page);
 

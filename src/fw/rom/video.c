@@ -55,6 +55,19 @@ uint16_t text_cursor(uint8_t page)
     return bda_read16((uint16_t)(BDA_CURSORS + 2 * (page & 7)));
 }
 
+/* A guest may park the cursor off the screen; what it writes there must still land on it. */
+uint16_t text_position(uint8_t page)
+{
+    uint16_t cursor = text_cursor(page);
+    uint8_t column = (uint8_t)cursor, row = (uint8_t)(cursor >> 8);
+
+    if (column >= VIDEO_COLUMNS)
+        column = VIDEO_COLUMNS - 1;
+    if (row >= VIDEO_ROWS)
+        row = VIDEO_ROWS - 1;
+    return (uint16_t)(row << 8 | column);
+}
+
 void text_set_cursor(uint8_t page, uint8_t column, uint8_t row)
 {
     bda_write16((uint16_t)(BDA_CURSORS + 2 * (page & 7)), (uint16_t)(row << 8 | column));
@@ -114,7 +127,7 @@ static void scroll_page(uint8_t page)
 
 void text_teletype(uint8_t page, uint8_t c, int attribute)
 {
-    uint16_t cursor = text_cursor(page);
+    uint16_t cursor = text_position(page);
     uint8_t column = (uint8_t)cursor, row = (uint8_t)(cursor >> 8);
 
     if (page == bda_read8(BDA_PAGE))
