@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$TEST_TMP"
 : >empty
-head -c 600000 /dev/zero >zeroes
+head -c 614400 /dev/zero >zeroes
 head -c 100 /dev/zero >flat
 head -c 1000 /dev/zero >odd
 printf 'QFI\373' >qcow2

@@ -6,8 +6,7 @@ if ! command -v shellcheck >/dev/null; then
     echo "shellcheck is not installed (tools/setup check)"
     exit 77
 fi
-git ls-files -co --exclude-standard | while read -r file; do
-    [ -f "$file" ] || continue
+find . -name .git -prune -o -name 'build*' -prune -o -name cache -prune -o -type f -print | while read -r file; do
     case $(head -c 40 "$file" | head -n 1 | tr -d '\000') in
     '#!/bin/bash'* | '#!/bin/sh'*) echo "$file" ;;
     esac
