@@ -184,8 +184,7 @@ static enum string_kind kind_of(const ZydisDecodedInstruction *info)
     }
 }
 
-/* The source's segment: DS, or what the override says. */
-static uint8_t source_segment(const struct x86_insn *insn)
+uint8_t string_source_segment(const struct x86_insn *insn)
 {
     for (unsigned i = 0; i < insn->info.operand_count; i++) {
         const ZydisDecodedOperand *operand = &insn->op[i];
@@ -208,9 +207,9 @@ bool bind_string(struct op *op, const struct binder_input *in)
     enum string_kind kind = kind_of(info);
 
     if (kind == STRING_KINDS)
-        return false;
+        return bind_io(op, in);
     op->size = info->opcode & 1 ? (uint8_t)(info->operand_width / 8) : 1;
-    op->seg = source_segment(in->insn);
+    op->seg = string_source_segment(in->insn);
     op->fn = string_table[kind][string_repeated(op)][operand_size_index(op->size)];
     return true;
 }

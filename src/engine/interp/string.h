@@ -76,6 +76,12 @@ ALWAYS_INLINE enum step string_repeat(struct cpu *cpu, const struct op *op, stri
     return STEP_AGAIN;
 }
 
+/* The source's segment: DS, or what the override says. */
+uint8_t string_source_segment(const struct x86_insn *insn);
+
+/* Port I/O (io.c), repeated or not; as op.h describes binders. */
+bool bind_io(struct op *op, const struct binder_input *in);
+
 /* The short ways of REP (string_fast.c); see there. 0: none, do one iteration. */
 uint64_t string_fast_movs(struct cpu *cpu, const struct op *op, unsigned size, uint64_t limit);
 uint64_t string_fast_stos(struct cpu *cpu, const struct op *op, unsigned size, uint64_t limit);

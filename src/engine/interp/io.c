@@ -1,0 +1,181 @@
+/*
+ * Port I/O: IN, OUT, INS, OUTS, and the permission to do it.
+ * Each access is a call to the monitor, counted as a crossing. INS finds out that it can store what
+ * it will read before it reads: a port read can't be taken back.
+ * Source: SDM 2; SDM 1 "I/O Permission Bit Map".
+ */
+#include "engine/interp/ioperm.h"
+#include "engine/interp/string.h"
+#include "engine/soft/segment.h"
+
+#define TSS_MAP_BASE  102 /* where a 32-bit or 64-bit TSS says where its bitmap starts */
+#define TSS_MIN_LIMIT 103
+
+static bool has_bitmap(const struct x86_segment *tr)
+{
+    unsigned type = tr->attr & X86_SEG_TYPE;
+
+    return (tr->attr & X86_SEG_P) && (type == X86_TSS_AVAIL || type == X86_TSS_BUSY) &&
+           tr->limit >= TSS_MIN_LIMIT;
+}
+
+/* The bitmap is read two bytes at a time, so one byte past it must exist. */
+static enum step check_bitmap(struct cpu *cpu, uint16_t port, unsigned width)
+{
+    const struct x86_segment *tr = &cpu->x.seg[X86_TR];
+    uint16_t offset, bits;
+    uint32_t at;
+    enum step step;
+
+    if (!has_bitmap(tr))
+        return cpu_raise_error(cpu, X86_GP, 0);
+    step = sys_read(cpu, table_linear(cpu, tr->base, TSS_MAP_BASE), &offset, sizeof(offset));
+    if (step)
+        return step;
+    at = (uint32_t)offset + port / 8;
+    if (at >= tr->limit)
+        return cpu_raise_error(cpu, X86_GP, 0);
+    step = sys_read(cpu, table_linear(cpu, tr->base, at), &bits, sizeof(bits));
+    if (step)
+        return step;
+    if (bits >> port % 8 & ((1u << width) - 1))
+        return cpu_raise_error(cpu, X86_GP, 0);
+    return STEP_NEXT;
+}
+
+enum step ioperm_check(struct cpu *cpu, uint16_t port, unsigned width)
+{
+    if (!cpu_vm86(cpu) && (cpu->legacy_real || cpu->cpl <= cpu_iopl(cpu)))
+        return STEP_NEXT;
+    return check_bitmap(cpu, port, width);
+}
+
+static uint32_t port_read(struct cpu *cpu, uint16_t port, unsigned width)
+{
+    cpu_count_exit(cpu, EXIT_IO);
+    return cpu->host.port_read(cpu->host.opaque, port, width);
+}
+
+static void port_write(struct cpu *cpu, uint16_t port, unsigned width, uint32_t value)
+{
+    cpu_count_exit(cpu, EXIT_IO);
+    cpu->host.port_write(cpu->host.opaque, port, width, value);
+}
+
+/* The port: an immediate byte or DX; aux says which. */
+static uint16_t port_of(const struct cpu *cpu, const struct op *op)
+{
+    return op->aux ? CPU_REG(cpu, uint16_t, 8 * X86_RDX) : (uint16_t)op->imm;
+}
+
+HANDLER(in_)
+{
+    uint16_t port = port_of(cpu, op);
+    enum step step = ioperm_check(cpu, port, op->size);
+    uint32_t value;
+
+    if (step)
+        return step;
+    value = port_read(cpu, port, op->size);
+    switch (op->size) {
+    case 1: REG_SET(cpu, uint8_t, 8 * X86_RAX, value); break;
+    case 2: REG_SET(cpu, uint16_t, 8 * X86_RAX, value); break;
+    default: REG_SET(cpu, uint32_t, 8 * X86_RAX, value); break;
+    }
+    return STEP_NEXT;
+}
+
+/* A port write can change anything (A20, reset, interrupts): the next instruction starts afresh. */
+HANDLER(out_)
+{
+    uint16_t port = port_of(cpu, op);
+    enum step step = ioperm_check(cpu, port, op->size);
+    uint32_t mask = op->size == 4 ? UINT32_MAX : (1u << 8 * op->size) - 1;
+
+    if (step)
+        return step;
+    port_write(cpu, port, op->size, (uint32_t)cpu->x.gpr[X86_RAX] & mask);
+    return STEP_JUMP;
+}
+
+HANDLER(ins_one)
+{
+    uint16_t port = CPU_REG(cpu, uint16_t, 8 * X86_RDX);
+    gva_t linear;
+    uint32_t value;
+    enum step step = ioperm_check(cpu, port, op->size);
+
+    if (!step)
+        step = seg_linear(cpu, X86_ES, string_get(cpu, op, X86_RDI), op->size, true, &linear);
+    if (!step)
+        step = lin_probe(cpu, linear, op->size, true);
+    if (step)
+        return step;
+    value = port_read(cpu, port, op->size);
+    step = lin_write(cpu, linear, &value, op->size);
+    if (step)
+        return step;
+    string_advance(cpu, op, X86_RDI, op->size);
+    return STEP_NEXT;
+}
+
+HANDLER(outs_one)
+{
+    uint16_t port = CPU_REG(cpu, uint16_t, 8 * X86_RDX);
+    uint32_t value = 0;
+    enum step step = ioperm_check(cpu, port, op->size);
+
+    if (!step)
+        step = seg_read(cpu, op->seg, string_get(cpu, op, X86_RSI), &value, op->size);
+    if (step)
+        return step;
+    port_write(cpu, port, op->size, value);
+    string_advance(cpu, op, X86_RSI, op->size);
+    return STEP_NEXT;
+}
+
+HANDLER(ins)
+{
+    return string_repeat(cpu, op, ins_one);
+}
+
+HANDLER(outs)
+{
+    enum step step = string_repeat(cpu, op, outs_one);
+
+    return step == STEP_NEXT ? STEP_JUMP : step;
+}
+
+bool bind_io(struct op *op, const struct binder_input *in)
+{
+    const struct x86_insn *insn = in->insn;
+    bool input;
+
+    switch (op->mnemonic) {
+    case ZYDIS_MNEMONIC_IN:
+    case ZYDIS_MNEMONIC_OUT: break;
+    case ZYDIS_MNEMONIC_INSB:
+    case ZYDIS_MNEMONIC_INSW:
+    case ZYDIS_MNEMONIC_INSD:
+        op->size = (uint8_t)(insn->info.operand_width / 8);
+        op->fn = ins;
+        return true;
+    case ZYDIS_MNEMONIC_OUTSB:
+    case ZYDIS_MNEMONIC_OUTSW:
+    case ZYDIS_MNEMONIC_OUTSD:
+        op->size = (uint8_t)(insn->info.operand_width / 8);
+        op->seg = string_source_segment(insn);
+        op->fn = outs;
+        op->flags |= OP_ENDS;
+        return true;
+    default: return false;
+    }
+    input = op->mnemonic == ZYDIS_MNEMONIC_IN;
+    op->size = (uint8_t)(insn->op[input ? 0 : 1].size / 8);
+    op->aux = insn->op[input ? 1 : 0].type == ZYDIS_OPERAND_TYPE_REGISTER;
+    if (!op->aux)
+        op->imm = (uint8_t)insn->op[input ? 1 : 0].imm.value.u;
+    op->fn = input ? in_ : out_;
+    op->flags |= input ? 0 : OP_ENDS;
+    return true;
+}
