@@ -7,7 +7,7 @@ ifeq ($(origin CC),default)
 CC       := gcc
 endif
 # All processors work, unless -j says otherwise.
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
