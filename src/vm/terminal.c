@@ -170,6 +170,11 @@ int terminal_fd(const struct terminal *terminal)
     return terminal->epoll_fd;
 }
 
+static bool is_abandoned(const struct terminal *terminal)
+{
+    return atomic_load_explicit(&terminal->abandoned, memory_order_relaxed);
+}
+
 /* Whether a write of WRITE_BYTES would not block, after at most so long. */
 static bool out_ready(struct terminal *terminal, int wait_ms)
 {
@@ -212,29 +217,6 @@ static void flush(struct terminal *terminal)
     while (terminal->out_count > 0 && flush_some(terminal, 0))
         continue;
     watch_output(terminal, terminal->out_count > 0);
-}
-
-void terminal_write(struct terminal *terminal, const void *bytes, size_t count)
-{
-    const uint8_t *from = bytes;
-
-    while (count > 0 && !terminal->out_closed) {
-        size_t last = (terminal->out_first + terminal->out_count) % OUT_QUEUE_BYTES;
-        size_t room = OUT_QUEUE_BYTES - terminal->out_count;
-        size_t chunk = MIN(count, MIN(room, OUT_QUEUE_BYTES - last));
-
-        if (room == 0) {
-            if (atomic_load_explicit(&terminal->abandoned, memory_order_relaxed))
-                return;
-            (void)flush_some(terminal, WAIT_SLICE_MS);
-            continue;
-        }
-        memcpy(terminal->out_queue + last, from, chunk);
-        terminal->out_count += chunk;
-        from += chunk;
-        count -= chunk;
-    }
-    flush(terminal);
 }
 
 void terminal_abandon(struct terminal *terminal)
@@ -304,37 +286,77 @@ static void take_input(struct terminal *terminal, const uint8_t *bytes, size_t c
     }
 }
 
-static void read_input(struct terminal *terminal)
+/* Reads what is there into the queue; false when nothing was. */
+static bool read_some(struct terminal *terminal)
 {
     struct pollfd poll_fd = {.fd = terminal->in_fd, .events = POLLIN};
     uint8_t bytes[READ_BYTES];
     ssize_t n;
 
     if (!terminal->in_watched || poll(&poll_fd, 1, 0) <= 0)
-        return;
+        return false;
     n = read(terminal->in_fd, bytes, sizeof(bytes));
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return;
+        return false;
     if (n <= 0)
         terminal->in_ended = true; /* end of file, or the terminal hung up */
     else
         take_input(terminal, bytes, (size_t)n);
-    terminal_resume(terminal);
+    return true;
+}
+
+/* While a write waits, the loop cannot: the user must be able to quit all the same. */
+static void look_for_escapes(struct terminal *terminal)
+{
+    if (terminal->raw)
+        (void)read_some(terminal);
+}
+
+void terminal_write(struct terminal *terminal, const void *bytes, size_t count)
+{
+    const uint8_t *from = bytes;
+
+    while (count > 0 && !terminal->out_closed) {
+        size_t last = (terminal->out_first + terminal->out_count) % OUT_QUEUE_BYTES;
+        size_t room = OUT_QUEUE_BYTES - terminal->out_count;
+        size_t chunk = MIN(count, MIN(room, OUT_QUEUE_BYTES - last));
+
+        if (room == 0) {
+            if (is_abandoned(terminal))
+                return;
+            if (!flush_some(terminal, WAIT_SLICE_MS))
+                look_for_escapes(terminal);
+            continue;
+        }
+        memcpy(terminal->out_queue + last, from, chunk);
+        terminal->out_count += chunk;
+        from += chunk;
+        count -= chunk;
+    }
+    flush(terminal);
 }
 
 void terminal_ready(struct terminal *terminal)
 {
-    read_input(terminal);
+    if (read_some(terminal))
+        terminal_resume(terminal);
     flush(terminal);
+}
+
+/* The last of the queue: for ever while somebody waits for it, else as long as it moves. */
+static void drain(struct terminal *terminal)
+{
+    unsigned idle_ms = 0;
+
+    while (terminal->out_count > 0 && (!is_abandoned(terminal) || idle_ms < LAST_WAIT_MS))
+        idle_ms = flush_some(terminal, WAIT_SLICE_MS) ? 0 : idle_ms + WAIT_SLICE_MS;
 }
 
 void terminal_destroy(struct terminal *terminal)
 {
     if (!terminal)
         return;
-    while (terminal->out_count > 0 &&
-           !atomic_load_explicit(&terminal->abandoned, memory_order_relaxed))
-        (void)flush_some(terminal, WAIT_SLICE_MS);
+    drain(terminal);
     if (terminal->raw) {
         terminal_restore_now();
         log_set_raw(false);

@@ -48,8 +48,8 @@ void terminal_resume(struct terminal *terminal);
 
 /*
  * Writes guest output. When the reader is slow, up to 64 KiB are queued; beyond that the call waits
- * for the reader, unless terminal_abandon was called. When nobody reads any more the bytes are
- * dropped.
+ * for the reader, unless terminal_abandon was called; the escape keys work meanwhile. When nobody
+ * reads any more the bytes are dropped.
  */
 void terminal_write(struct terminal *terminal, const void *bytes, size_t count);
 

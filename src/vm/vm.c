@@ -389,6 +389,7 @@ static int check(struct vm *vm)
 
     if (!err)
         err = cpu_model_init(&vm->model, config->cpu_model, &missing);
+    vm->model.tsc_hz = VM_TSC_HZ;
     if (!err)
         err = plan(vm);
     if (!err)

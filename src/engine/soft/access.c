@@ -141,12 +141,14 @@ static enum step translate_pieces(struct cpu *cpu, enum tlb_kind kind, gva_t lin
                                   enum access_kind access, struct pieces *pieces)
 {
     unsigned room = (unsigned)(PAGE_SIZE - (linear & ~PAGE_MASK));
-    gva_t second = (linear + room) & cpu->linear_mask;
+    /* Above 4 GiB only 64-bit code and system accesses of compatibility mode come here. */
+    uint64_t mask = linear > UINT32_MAX ? UINT64_MAX : cpu->linear_mask;
+    gva_t second = (linear + room) & mask;
     enum step step;
 
     pieces->bytes[0] = MIN(size, room);
     pieces->bytes[1] = size - pieces->bytes[0];
-    step = paging_translate(cpu, kind, linear & cpu->linear_mask, access, &pieces->part[0]);
+    step = paging_translate(cpu, kind, linear & mask, access, &pieces->part[0]);
     if (step || pieces->bytes[1] == 0)
         return step;
     return paging_translate(cpu, kind, second, access, &pieces->part[1]);

@@ -115,6 +115,7 @@ struct cpu {
     uint8_t native_gates;    /* what keeps native instructions from running (native_internal.h) */
 
     struct tlb_entry tlb_tables[TLB_TABLES][TLB_MAX_ENTRIES];
+    gpa_t tlb_pages[TLB_KINDS][TLB_MAX_ENTRIES]; /* of the entries; fetches want it, loads do not */
 };
 
 /* Registers by byte offset into x.gpr, so that AH and SPL need no case of their own. */

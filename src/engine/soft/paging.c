@@ -44,9 +44,14 @@ static void walk_context(struct cpu *cpu, struct guest_walk_context *context)
     };
 }
 
+static uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
+{
+    return (linear >> PAGE_SHIFT) & cpu->tlb_mask;
+}
+
 static struct tlb_entry *tlb_slot(struct cpu *cpu, enum tlb_kind kind, gva_t linear)
 {
-    return &cpu->tlb_tables[kind][(linear >> PAGE_SHIFT) & cpu->tlb_mask];
+    return &cpu->tlb_tables[kind][tlb_index(cpu, linear)];
 }
 
 static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
@@ -59,6 +64,7 @@ static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
     entry->read = page;
     entry->write = walk->writable && !out->rom && !out->watched ? page : TLB_NO_TAG;
     entry->exec = walk->executable ? page : TLB_NO_TAG;
+    cpu->tlb_pages[kind][tlb_index(cpu, linear)] = out->gpa & PAGE_MASK;
     if (walk->page_bytes > PAGE_SIZE)
         cpu->large_pages_cached = true;
 }
@@ -100,8 +106,13 @@ enum step paging_fetch(struct cpu *cpu, gva_t linear, gpa_t *gpa)
 {
     enum tlb_kind kind = cpu->cpl == 3 ? TLB_USER : TLB_SUPER;
     struct translation out;
-    enum step step = paging_translate(cpu, kind, linear, ACCESS_EXEC, &out);
+    enum step step;
 
+    if (likely(tlb_slot(cpu, kind, linear)->exec == (linear & PAGE_MASK))) {
+        *gpa = cpu->tlb_pages[kind][tlb_index(cpu, linear)] | (linear & ~PAGE_MASK);
+        return STEP_NEXT;
+    }
+    step = paging_translate(cpu, kind, linear, ACCESS_EXEC, &out);
     *gpa = out.gpa;
     return step;
 }
