@@ -15,6 +15,7 @@
 #include "dev/bus.h"
 #include "mem/mem.h"
 
+#define BIOSDISK_PORT       0x5550 /* where our BIOS looks for it */
 #define BIOSDISK_PORTS      8
 #define BIOSDISK_MAGIC      0x31444255 /* "UBD1" */
 #define BIOSDISK_CD         0x10       /* drive number of the first CD-ROM; disks count from 0 */

@@ -1,0 +1,224 @@
+/*
+ * The bus master: two sets of registers and the walk of a physical region descriptor (PRD) table.
+ *
+ *   PRDT -> { address, bytes } { address, bytes } ... { address, bytes, last }
+ *
+ * A table lies in 64 KiB, so a walk reads at most 8192 descriptors, whatever the guest wrote there.
+ * Specification: "Programming Interface for Bus Master IDE Controller", revision 1.0.
+ */
+#include "dev/ide_internal.h"
+
+#include <endian.h>
+
+#include "base/trace.h"
+
+#define REG_COMMAND 0
+#define REG_STATUS  2
+#define REG_PRDT    4
+#define REGS        8 /* a channel's */
+
+#define PRD_BUDGET    8192
+#define PRD_LAST      0x80000000u
+#define PRD_MAX_BYTES 0x10000u /* what a count of 0 means */
+
+struct prd { /* little-endian, in guest memory */
+    uint32_t address;
+    uint32_t count_and_last;
+};
+
+_Static_assert(sizeof(struct prd) == 8, "the guest's layout of a PRD");
+
+struct prd_walk {
+    gpa_t next;      /* of the next descriptor */
+    unsigned budget; /* descriptors that may still be read */
+    gpa_t address;
+    uint32_t left; /* bytes of the region at address */
+    bool last;
+};
+
+enum dma_result {
+    DMA_DONE,
+    DMA_EXHAUSTED, /* the table ended before the data */
+    DMA_FAULT,     /* a descriptor or region out of memory */
+    DMA_IMAGE,     /* the drive's own error */
+};
+
+static bool next_region(const struct mem *mem, struct prd_walk *walk, enum dma_result *result)
+{
+    struct prd prd;
+    uint32_t word;
+
+    *result = DMA_EXHAUSTED;
+    if (walk->last || walk->budget == 0)
+        return false;
+    *result = DMA_FAULT;
+    if (!mem_read(mem, walk->next, &prd, sizeof(prd)))
+        return false;
+    word = le32toh(prd.count_and_last);
+    walk->next += sizeof(prd);
+    walk->budget--;
+    walk->address = le32toh(prd.address) & ~(uint32_t)1;
+    walk->left = word & 0xfffe ? word & 0xfffe : PRD_MAX_BYTES;
+    walk->last = word & PRD_LAST;
+    return true;
+}
+
+/* Moves len bytes between the drive's buffer and the regions of the walk. */
+static enum dma_result move(struct ide_drive *drive, struct prd_walk *walk, size_t len)
+{
+    struct mem *mem = drive->channel->ide->mem;
+    enum dma_result result;
+
+    for (uint8_t *at = drive->buffer; len;) {
+        size_t piece;
+        bool ok;
+
+        if (walk->left == 0 && !next_region(mem, walk, &result))
+            return result;
+        piece = MIN(len, walk->left);
+        ok = drive->to_drive ? mem_read(mem, walk->address, at, piece)
+                             : mem_write(mem, walk->address, at, piece);
+        if (!ok)
+            return DMA_FAULT;
+        walk->address += piece;
+        walk->left -= (uint32_t)piece;
+        at += piece;
+        len -= piece;
+    }
+    return DMA_DONE;
+}
+
+static enum dma_result transfer(struct ide_drive *drive, struct prd_walk *walk)
+{
+    enum dma_result result = DMA_DONE;
+
+    while (drive->left && result == DMA_DONE) {
+        size_t len = (size_t)MIN(drive->left, IDE_BUFFER_BYTES);
+
+        drive->left -= len;
+        if (!drive->to_drive && drive->from_image && ide_load(drive, len) != 0)
+            return DMA_IMAGE;
+        result = move(drive, walk, len);
+        if (result == DMA_DONE && drive->to_drive && ide_store(drive, len) != 0)
+            return DMA_IMAGE;
+    }
+    return result;
+}
+
+static void fail(struct ide_drive *drive)
+{
+    if (drive->packet)
+        ide_atapi_data_failed(drive);
+    else
+        ide_fail(drive, IDE_ERROR_ABRT);
+}
+
+void ide_dma_try(struct ide_channel *channel)
+{
+    struct ide_drive *drive = &channel->drives[channel->selected];
+    struct prd_walk walk = {.next = channel->prdt, .budget = PRD_BUDGET};
+    uint64_t bytes = drive->left;
+    enum dma_result result;
+
+    if (drive->kind == IDE_NONE || drive->phase != IDE_DMA ||
+        !(channel->bm_status & IDE_BM_ACTIVE) || !pci_function_is_master(&channel->ide->function))
+        return;
+    if (drive->to_drive == !!(channel->bm_command & IDE_BM_TO_MEMORY))
+        result = DMA_FAULT; /* the two sides disagree about the direction */
+    else
+        result = transfer(drive, &walk);
+    /* A table longer than the data leaves the bus master active (1.0, "Interrupt" and "Active"). */
+    if (result != DMA_DONE || (walk.last && walk.left == 0))
+        channel->bm_status &= (uint8_t)~IDE_BM_ACTIVE;
+    if (result == DMA_FAULT)
+        channel->bm_status |= IDE_BM_ERROR;
+    trace(ide_dma, channel->number, channel->prdt, bytes, channel->bm_status);
+    if (result == DMA_DONE)
+        ide_finish(drive);
+    else
+        fail(drive);
+}
+
+void ide_dma_reset(struct ide_channel *channel)
+{
+    channel->bm_command = 0;
+    channel->bm_status = 0;
+    channel->prdt = 0;
+}
+
+static void write_command(struct ide_channel *channel, uint8_t value)
+{
+    bool was_started = channel->bm_command & IDE_BM_START;
+
+    channel->bm_command = value & (IDE_BM_START | IDE_BM_TO_MEMORY);
+    if (!(value & IDE_BM_START)) {
+        channel->bm_status &= (uint8_t)~IDE_BM_ACTIVE;
+    } else if (!was_started) {
+        channel->bm_status |= IDE_BM_ACTIVE;
+        ide_dma_try(channel);
+    }
+}
+
+static void write_status(struct ide_channel *channel, uint8_t value)
+{
+    uint8_t cleared = value & (IDE_BM_ERROR | IDE_BM_INTERRUPT);
+
+    channel->bm_status &= (uint8_t) ~(cleared | IDE_BM_CAPABLE);
+    channel->bm_status |= value & IDE_BM_CAPABLE;
+}
+
+static uint8_t read_byte(const struct ide_channel *channel, unsigned reg)
+{
+    switch (reg) {
+    case REG_COMMAND: return channel->bm_command;
+    case REG_STATUS: return channel->bm_status;
+    case REG_PRDT:
+    case REG_PRDT + 1:
+    case REG_PRDT + 2:
+    case REG_PRDT + 3: return (uint8_t)(channel->prdt >> (8 * (reg - REG_PRDT)));
+    default: return 0xff;
+    }
+}
+
+static void write_byte(struct ide_channel *channel, unsigned reg, uint8_t value)
+{
+    if (reg == REG_COMMAND) {
+        write_command(channel, value);
+    } else if (reg == REG_STATUS) {
+        write_status(channel, value);
+    } else if (reg >= REG_PRDT) {
+        unsigned shift = 8 * (reg - REG_PRDT);
+
+        channel->prdt &= ~((uint32_t)0xff << shift);
+        channel->prdt |= (uint32_t)value << shift;
+        channel->prdt &= ~(uint32_t)3;
+    }
+}
+
+static uint64_t busmaster_read(void *dev, uint64_t offset, unsigned width)
+{
+    struct ide *ide = dev;
+    uint64_t value = 0;
+
+    for (unsigned i = 0; i < width; i++) {
+        uint64_t at = offset + i;
+
+        if (at < IDE_CHANNELS * REGS)
+            value |= (uint64_t)read_byte(&ide->channels[at / REGS], at % REGS) << (8 * i);
+    }
+    return value;
+}
+
+static void busmaster_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
+{
+    struct ide *ide = dev;
+
+    for (unsigned i = 0; i < width; i++) {
+        uint64_t at = offset + i;
+
+        if (at < IDE_CHANNELS * REGS)
+            write_byte(&ide->channels[at / REGS], at % REGS, (uint8_t)(value >> (8 * i)));
+    }
+}
+
+const struct bus_ops ide_busmaster_ops = {busmaster_read, busmaster_write, 1 | 2 | 4};
