@@ -35,9 +35,7 @@ struct code_page {
 
 struct jump_entry {
     gva_t linear;
-    uint32_t generation;
-    uint8_t mode;
-    uint8_t user;
+    uint64_t key; /* cpu->fetch_key */
     struct block *block;
 };
 
@@ -50,7 +48,7 @@ struct block_cache {
     struct block *hash[HASH_SIZE];
     struct code_page *pages[PAGE_HASH_SIZE];
     struct jump_entry jumps[JUMP_CACHE_SIZE];
-    uint32_t generation; /* of the jump cache: entries of an older one are void */
+    uint64_t generation; /* of the translations: links and jumps of an older one are void */
     unsigned count;
     struct block *graveyard;
     struct lock queue_lock;
@@ -182,14 +180,24 @@ static void drop_block(struct cpu *cpu, struct block *block)
     cpu->counters.blocks_dropped++;
 }
 
+void block_update_key(struct cpu *cpu)
+{
+    cpu->fetch_key = cpu->blocks->generation << 8 | (uint64_t)cpu->mode << 1 | (cpu->cpl == 3);
+}
+
 void block_forget_addresses(struct cpu *cpu)
 {
-    struct block_cache *cache = cpu->blocks;
+    cpu->blocks->generation++;
+    block_update_key(cpu);
+}
 
-    if (++cache->generation == 0) {
-        memset(cache->jumps, 0, sizeof(cache->jumps));
-        cache->generation = 1;
-    }
+void block_remember(struct cpu *cpu, struct block *before, struct block *to)
+{
+    /* A crossing block's second page is looked up each time: it is not worth a cache of its own. */
+    if (to->second_page != BLOCK_ONE_PAGE)
+        return;
+    before->links[1] = before->links[0];
+    before->links[0] = (struct block_link){block_next_linear(cpu), cpu->fetch_key, to};
 }
 
 /* Recomputes which lines of a page still hold code, after some of its blocks went. */
@@ -269,16 +277,19 @@ void block_drop_all(struct cpu *cpu)
         native_reset(cpu);
 }
 
-void block_collect(struct cpu *cpu)
+bool block_collect(struct cpu *cpu)
 {
     struct block_cache *cache = cpu->blocks;
 
+    if (likely(!cache->graveyard))
+        return false;
     while (cache->graveyard) {
         struct block *block = cache->graveyard;
 
         cache->graveyard = block->hash_next;
         free(block);
     }
+    return true;
 }
 
 void block_invalidate_later(struct cpu *cpu, gpa_t gpa, uint64_t len)
@@ -483,11 +494,6 @@ static enum step second_page_holds(struct cpu *cpu, const struct block *block, g
     return step;
 }
 
-static bool fits_limit(const struct cpu *cpu, const struct block *block)
-{
-    return cpu->long64 || cpu->x.gpr[X86_RIP] + block->bytes - 1 <= cpu->x.seg[X86_CS].limit;
-}
-
 /* Looks in the hash, with the fetch translated; makes the block if it is not there. */
 static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
 {
@@ -504,7 +510,7 @@ static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
     for (; block; block = block->hash_next) {
         bool holds = true;
 
-        if (block->gpa != gpa || block->mode != cpu->mode || !fits_limit(cpu, block))
+        if (block->gpa != gpa || block->mode != cpu->mode || !block_fits_limit(cpu, block))
             continue;
         if (block->second_page != BLOCK_ONE_PAGE) {
             step = second_page_holds(cpu, block, linear, &holds);
@@ -521,25 +527,19 @@ static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
 
 enum step block_find(struct cpu *cpu, struct block **out)
 {
-    struct block_cache *cache = cpu->blocks;
-    struct jump_entry *jump;
-    gva_t linear;
+    gva_t linear = block_next_linear(cpu);
+    struct jump_entry *jump = &cpu->blocks->jumps[(linear ^ linear >> 12) % JUMP_CACHE_SIZE];
     enum step step;
 
-    cpu->x.gpr[X86_RIP] &= cpu->ip_mask;
-    linear = (cpu->seg_base[X86_CS] + cpu->x.gpr[X86_RIP]) & cpu->linear_mask;
-    jump = &cache->jumps[(linear ^ linear >> 12) % JUMP_CACHE_SIZE];
-    if (likely(jump->linear == linear && jump->generation == cache->generation &&
-               jump->mode == cpu->mode && jump->user == (cpu->cpl == 3) &&
-               fits_limit(cpu, jump->block))) {
+    if (likely(jump->linear == linear && jump->key == cpu->fetch_key &&
+               block_fits_limit(cpu, jump->block))) {
         *out = jump->block;
         return STEP_NEXT;
     }
     step = find_by_gpa(cpu, linear, out);
     if (step)
         return step;
-    /* A crossing block's second page is looked up each time: it is not worth a cache of its own. */
     if ((*out)->second_page == BLOCK_ONE_PAGE)
-        *jump = (struct jump_entry){linear, cache->generation, cpu->mode, cpu->cpl == 3, *out};
+        *jump = (struct jump_entry){linear, cpu->fetch_key, *out};
     return STEP_NEXT;
 }

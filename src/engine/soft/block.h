@@ -17,7 +17,17 @@
 
 struct code_page;
 
+/* Where a block went last time: followed without a look-up while the key holds. */
+struct block_link {
+    gva_t linear;
+    uint64_t key; /* cpu->fetch_key then */
+    struct block *to;
+};
+
+#define BLOCK_LINKS 2 /* taken and not taken */
+
 struct block {
+    struct block_link links[BLOCK_LINKS];
     gpa_t gpa;
     gpa_t second_page; /* where a crossing instruction continues, or BLOCK_ONE_PAGE */
     uint8_t mode;      /* enum x86_mode */
@@ -41,6 +51,37 @@ void block_cache_destroy(struct cpu *cpu);
  */
 enum step block_find(struct cpu *cpu, struct block **block);
 
+/* The linear address at which the processor goes on; RIP is cut to the mode's width. */
+static inline gva_t block_next_linear(struct cpu *cpu)
+{
+    cpu->x.gpr[X86_RIP] &= cpu->ip_mask;
+    return (cpu->seg_base[X86_CS] + cpu->x.gpr[X86_RIP]) & cpu->linear_mask;
+}
+
+/* Whether a block lies within the limit of the code segment as it is now. */
+static inline bool block_fits_limit(const struct cpu *cpu, const struct block *block)
+{
+    return cpu->long64 || cpu->x.gpr[X86_RIP] + block->bytes - 1 <= cpu->x.seg[X86_CS].limit;
+}
+
+/* The block that follows at RIP if the one before remembers it, else NULL. */
+static inline struct block *block_follow(struct cpu *cpu, const struct block *before)
+{
+    gva_t linear = block_next_linear(cpu);
+
+    for (unsigned i = 0; i < BLOCK_LINKS; i++) {
+        const struct block_link *link = &before->links[i];
+
+        if (likely(link->linear == linear && link->key == cpu->fetch_key) &&
+            block_fits_limit(cpu, link->to))
+            return link->to;
+    }
+    return NULL;
+}
+
+/* Remembers that `to`, which stands at RIP now, followed. */
+void block_remember(struct cpu *cpu, struct block *before, struct block *to);
+
 /* Drops what was decoded from [gpa, gpa + len), which lies in one page. Safe while it executes. */
 void block_invalidate(struct cpu *cpu, gpa_t gpa, uint64_t len);
 
@@ -50,8 +91,14 @@ void block_drop_all(struct cpu *cpu);
 /* Forgets which linear addresses lead where: translations changed, the code did not. */
 void block_forget_addresses(struct cpu *cpu);
 
-/* Frees what was dropped while it may have been executing; the run loop calls it between blocks. */
-void block_collect(struct cpu *cpu);
+/* Derives cpu->fetch_key, under which links and jump cache entries hold; for cpu_update_mode. */
+void block_update_key(struct cpu *cpu);
+
+/*
+ * Frees what was dropped while it may have been executing; the run loop calls it between blocks.
+ * True when something was: no block pointer from before holds then.
+ */
+bool block_collect(struct cpu *cpu);
 
 /* Writes by other threads to pages with code: queued here, dropped by the vCPU at its next block.
  */

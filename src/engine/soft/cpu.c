@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/trace.h"
+#include "engine/soft/block.h"
 #include "engine/soft/native.h"
 
 #define DR7_ENABLED 0xff
@@ -128,6 +129,7 @@ void cpu_update_mode(struct cpu *cpu)
     cpu->single_step =
         breakpoints || (cpu->x.rflags & (X86_FLAG_TF | X86_FLAG_RF)) || trace_on(TRACE_cpu_insn);
     native_update(cpu);
+    block_update_key(cpu);
 }
 
 enum step cpu_raise(struct cpu *cpu, enum x86_vector vector)

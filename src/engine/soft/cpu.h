@@ -89,6 +89,12 @@ struct cpu {
     uint8_t tlb_kind;      /* enum tlb_kind by privilege, whatever tlb points to */
     uint64_t tlb_mask;     /* entries - 1 */
 
+    /*
+     * What must be the same for a linear address to lead to the same block again: the generation of
+     * the translations, the mode, and whether the CPL is 3.
+     */
+    uint64_t fetch_key;
+
     /* Between instructions. */
     bool interrupt_shadow; /* STI or a load of SS: no interrupt after this instruction */
     bool debug_shadow;     /* MOV SS / POP SS: also no #DB */

@@ -241,27 +241,50 @@ static enum step before_block(struct cpu *cpu)
     return STEP_JUMP;
 }
 
-static enum step run_next(struct cpu *cpu)
+/* Finds the block at RIP; *last is the one before, or NULL, and becomes the one found. */
+static enum step next_block(struct cpu *cpu, struct block **last)
 {
-    struct block *block;
+    struct block *before = *last, *block = NULL;
     enum step step;
 
-    block_collect(cpu);
-    step = block_find(cpu, &block);
+    if (likely(before))
+        block = block_follow(cpu, before);
+    if (unlikely(!block)) {
+        *last = NULL;
+        step = block_find(cpu, &block);
+        if (unlikely(step))
+            return step;
+        /* Making it may have dropped the one before, which then waits in the graveyard. */
+        if (before)
+            block_remember(cpu, before, block);
+    }
+    *last = block;
+    return STEP_NEXT;
+}
+
+static enum step run_next(struct cpu *cpu, struct block **last)
+{
+    enum step step;
+
+    if (unlikely(block_collect(cpu)))
+        *last = NULL;
+    step = next_block(cpu, last);
     if (unlikely(step))
         return step;
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
-        return run_single(cpu, block);
-    return run_ops(cpu, block->ops);
+        return run_single(cpu, *last);
+    return run_ops(cpu, (*last)->ops);
 }
 
 static enum engine_stop run_loop(struct cpu *cpu)
 {
+    struct block *last = NULL;
+
     for (;;) {
         enum step step = before_block(cpu);
 
         if (step != STEP_STOP)
-            step = run_next(cpu);
+            step = run_next(cpu, &last);
         while (unlikely(step == STEP_FAULT)) {
             /* A fault ends a shadow: the handler starts with interrupts as its gate says. */
             cpu->interrupt_shadow = cpu->debug_shadow = false;
