@@ -160,6 +160,9 @@ static void dma_refusals(void **state)
     assert_int_equal(dma(f, 0x2, 4, 0xfffff000), 1);            /* no memory there */
     assert_int_equal(dma(f, 0x2, 4, UINT64_MAX - 1), 1);        /* wraps */
     assert_int_equal(dma(f, 0x8 << 0 | 0x2, UINT32_MAX, 0), 1); /* four GiB of zeroes */
+    select_item(f, 0x20);
+    assert_int_equal(dma(f, 0x2, 10 + 64 * 1024, 0x10000), 0); /* as many zeroes as we give */
+    assert_int_equal(dma(f, 0x2, 1 + 64 * 1024, 0x10000), 1);  /* one too many */
     /* The descriptor itself out of memory, and across its end. */
     bus_write(f->bus, BUS_PORT, 0x514, 4, UINT32_MAX);
     bus_write(f->bus, BUS_PORT, 0x518, 4, UINT32_MAX);

@@ -295,7 +295,9 @@ static void pam(void **state)
     i440fx_pam_range(12, &base, &size);
     assert_int_equal(base, 0xec000);
     assert_int_equal(size, 0x4000);
+    f->pam_calls = 0;
     pci_host_reset(f->host);
+    assert_int_equal(f->pam_calls, I440FX_PAM_SEGMENTS); /* told whatever the state was */
     for (unsigned i = 0; i < I440FX_PAM_SEGMENTS; i++)
         assert_int_equal(f->pam[i], 0);
 }
