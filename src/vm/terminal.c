@@ -19,11 +19,12 @@
 #include "base/log.h"
 
 #define IN_QUEUE_BYTES  4096
-#define OUT_QUEUE_BYTES 65536
+#define OUT_QUEUE_BYTES (128 * 1024)
 #define READ_BYTES      512
 /* A pipe that poll calls writable takes so many bytes without blocking (POSIX, PIPE_BUF). */
 #define WRITE_BYTES   4096
 #define WAIT_SLICE_MS 50
+#define LAST_WAIT_MS  500 /* how long an abandoned queue may stand still at the end */
 
 #define KEY_ESCAPE 0x01 /* Ctrl-a */
 
@@ -219,6 +220,11 @@ static void flush(struct terminal *terminal)
     watch_output(terminal, terminal->out_count > 0);
 }
 
+bool terminal_congested(const struct terminal *terminal)
+{
+    return terminal->out_count >= OUT_QUEUE_BYTES / 2;
+}
+
 void terminal_abandon(struct terminal *terminal)
 {
     atomic_store_explicit(&terminal->abandoned, true, memory_order_relaxed);
@@ -257,7 +263,10 @@ static void print_help(void)
 static void take_escape(struct terminal *terminal, uint8_t key)
 {
     switch (key) {
-    case 'x': terminal->ops->quit(terminal->opaque); break;
+    case 'x':
+        terminal_abandon(terminal);
+        terminal->ops->quit(terminal->opaque);
+        break;
     case 'h':
     case '?': print_help(); break;
     case 'a':
@@ -293,7 +302,7 @@ static bool read_some(struct terminal *terminal)
     uint8_t bytes[READ_BYTES];
     ssize_t n;
 
-    if (!terminal->in_watched || poll(&poll_fd, 1, 0) <= 0)
+    if (!terminal->in_watched || terminal->in_ended || poll(&poll_fd, 1, 0) <= 0)
         return false;
     n = read(terminal->in_fd, bytes, sizeof(bytes));
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -338,7 +347,7 @@ void terminal_write(struct terminal *terminal, const void *bytes, size_t count)
 
 void terminal_ready(struct terminal *terminal)
 {
-    if (read_some(terminal))
+    if (read_some(terminal) || terminal->in_ended)
         terminal_resume(terminal);
     flush(terminal);
 }
@@ -348,8 +357,10 @@ static void drain(struct terminal *terminal)
 {
     unsigned idle_ms = 0;
 
-    while (terminal->out_count > 0 && (!is_abandoned(terminal) || idle_ms < LAST_WAIT_MS))
+    while (terminal->out_count > 0 && (!is_abandoned(terminal) || idle_ms < LAST_WAIT_MS)) {
         idle_ms = flush_some(terminal, WAIT_SLICE_MS) ? 0 : idle_ms + WAIT_SLICE_MS;
+        look_for_escapes(terminal);
+    }
 }
 
 void terminal_destroy(struct terminal *terminal)

@@ -17,7 +17,7 @@
 struct terminal_ops {
     /* Offers bytes to the guest; returns how many it took (the UART's room). */
     size_t (*input)(void *opaque, const uint8_t *bytes, size_t count);
-    /* Ctrl-a x. */
+    /* Ctrl-a x; terminal_abandon has been called. It may come from inside terminal_write. */
     void (*quit)(void *opaque);
     /* Ctrl-a c: the monitor console; may be NULL. */
     void (*monitor)(void *opaque);
@@ -47,11 +47,15 @@ void terminal_ready(struct terminal *terminal);
 void terminal_resume(struct terminal *terminal);
 
 /*
- * Writes guest output. When the reader is slow, up to 64 KiB are queued; beyond that the call waits
- * for the reader, unless terminal_abandon was called; the escape keys work meanwhile. When nobody
- * reads any more the bytes are dropped.
+ * Writes guest output. When the reader is slow it is queued; the owner then asks terminal_congested
+ * and holds the guest back. When even the queue (128 KiB) is full the call waits for the reader,
+ * unless terminal_abandon was called; the escape keys work meanwhile. When nobody reads any more
+ * the bytes are dropped.
  */
 void terminal_write(struct terminal *terminal, const void *bytes, size_t count);
+
+/* Whether half the queue is full: the guest should rest until terminal_ready has emptied it. */
+bool terminal_congested(const struct terminal *terminal);
 
 /* Lets a terminal_write that waits return, now and ever after; from any thread, without lock. */
 void terminal_abandon(struct terminal *terminal);

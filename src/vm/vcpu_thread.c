@@ -70,6 +70,9 @@ static bool serve_requests(struct vm *vm)
     lock_acquire(&vm->lock);
     if (vm->reset_requested && !vm->ended)
         carry_out_reset(vm);
+    /* A guest whose output nobody reads rests here, where signals and timers still work. */
+    while (!vm->ended && terminal_congested(vm->terminal))
+        lock_wait(&vm->lock, &vm->wake);
     on = !vm->ended;
     lock_release(&vm->lock);
     return on;

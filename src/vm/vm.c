@@ -26,8 +26,6 @@ void vm_end_locked(struct vm *vm, int status)
         vm->ended = true;
         vm->status = status;
     }
-    if (vm->terminal)
-        terminal_abandon(vm->terminal);
     if (vm->vcpu)
         vm->engine->vcpu_kick(vm->vcpu);
     pthread_cond_broadcast(&vm->wake);
@@ -107,6 +105,8 @@ static void on_serial_output(void *opaque, uint8_t byte)
     struct vm *vm = opaque;
 
     terminal_write(vm->terminal, &byte, 1);
+    if (terminal_congested(vm->terminal))
+        vm->engine->vcpu_kick(vm->vcpu); /* it rests in its thread's loop, without the lock */
 }
 
 static void on_serial_room(void *opaque)
@@ -175,6 +175,7 @@ static void on_timeout(void *opaque)
     struct vm *vm = opaque;
 
     log_error("the time of %" PRIu64 " s (--timeout) is over", vm->config->timeout_s);
+    terminal_abandon(vm->terminal); /* a vCPU may hold the lock, waiting for a reader */
     lock_acquire(&vm->lock);
     vm_end_locked(vm, VM_EXIT_TIMEOUT);
     lock_release(&vm->lock);
@@ -186,6 +187,8 @@ static void on_terminal(void *opaque)
 
     lock_acquire(&vm->lock);
     terminal_ready(vm->terminal);
+    if (!terminal_congested(vm->terminal))
+        pthread_cond_broadcast(&vm->wake);
     lock_release(&vm->lock);
 }
 
@@ -197,6 +200,8 @@ static void on_signal(void *opaque)
 
     if (read(vm->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
+    if (vm->terminations > 0)
+        terminal_abandon(vm->terminal);
     lock_acquire(&vm->lock);
     if (vm->terminations++ == 0) {
         log_info("pressing the power button (%s); a second signal ends the VM at once",

@@ -177,7 +177,7 @@ static void *drain(void *opaque)
     return NULL;
 }
 
-/* A full pipe: 64 KiB queue up, the rest waits for the reader, nothing is lost. */
+/* A full pipe: the queue fills, the rest waits for the reader, nothing is lost. */
 static void test_slow_reader(void **state)
 {
     static uint8_t bytes[300000];
@@ -190,13 +190,15 @@ static void test_slow_reader(void **state)
     assert_int_equal(pipe(in) | pipe(out), 0);
     terminal = terminal_create(in[0], out[1], &ops, &guest);
     total = (size_t)out[0];
-    terminal_write(terminal, bytes, 100000);
+    assert_false(terminal_congested(terminal));
+    terminal_write(terminal, bytes, 65536 + 65536); /* the pipe takes 64 KiB of them */
+    assert_true(terminal_congested(terminal));
     assert_int_equal(pthread_create(&thread, NULL, drain, &total), 0);
     terminal_write(terminal, bytes, sizeof(bytes));
     terminal_destroy(terminal);
     close(out[1]);
     pthread_join(thread, NULL);
-    assert_int_equal(total, 100000 + sizeof(bytes));
+    assert_int_equal(total, 131072 + sizeof(bytes));
     close(in[0]);
     close(in[1]);
     close(out[0]);
@@ -324,6 +326,26 @@ static void test_escape_while_held_back(void **state)
     close(keyboard);
 }
 
+/* Nor does a reader that reads nothing: the write that waits for it sees Ctrl-a x. */
+static void test_escape_while_writing(void **state)
+{
+    static uint8_t bytes[300000];
+    struct guest guest = {0};
+    struct terminal *terminal;
+    int keyboard, out[2], tty = open_pty(&keyboard);
+
+    assert_int_equal(pipe(out), 0);
+    terminal = terminal_create(tty, out[1], &ops, &guest);
+    type(keyboard, "\001x");
+    terminal_write(terminal, bytes, sizeof(bytes));
+    assert_int_equal(guest.quits, 1);
+    terminal_destroy(terminal);
+    close(tty);
+    close(keyboard);
+    close(out[0]);
+    close(out[1]);
+}
+
 /* A process that dies of a signal, or exits without a word, leaves the terminal as it was. */
 static void restored_after(void (*end)(void), int expected_signal)
 {
@@ -388,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_closed_output),
         cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_escape_while_held_back),
+        cmocka_unit_test(test_escape_while_writing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
