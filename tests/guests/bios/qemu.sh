@@ -1,0 +1,41 @@
+#!/bin/bash
+# test: quick timeout=120
+# The BIOS and the embedded guest on QEMU: a second machine that knows nothing of Umbra's own. QEMU hands over the
+# same fw_cfg files; it has no disk port, so disk.S checks only what a PC without disks answers.
+set -euo pipefail
+command -v qemu-system-x86_64 >/dev/null || { echo "qemu-system-x86_64 is missing" && exit 77; }
+make -s "O=$O" rom >/dev/null
+
+# struct boot_info of src/fw/boot.h: magic, version 1, kind BOOT_FLAT, zeroes.
+{ printf 'UMBB\x01\x00\x04\x00'; head -c 56 /dev/zero; } >"$TEST_TMP/boot"
+
+run() {
+    exec timeout 50 qemu-system-x86_64 -accel tcg -machine pc -bios "$O/rom/bios.bin" -m 128 -net none \
+        -display none -serial stdio -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 \
+        -fw_cfg "name=opt/umbra/boot,file=$TEST_TMP/boot" \
+        -device "loader,file=$1,addr=0x7c00,force-raw=on" </dev/null
+}
+
+for name in memory console system disk; do
+    status=0
+    (run "$O/guests/bios/$name.bin") >"$TEST_TMP/$name.log" || status=$?
+    if [ $status -ne 1 ]; then # isa-debug-exit: value 0 is status 1
+        echo "$name.S: status $status" && grep -a '^FAIL' "$TEST_TMP/$name.log"
+        exit 1
+    fi
+    echo "$name.S: $(grep -a '^PASS' "$TEST_TMP/$name.log")"
+done
+
+# The power-off is Umbra's (sleep type 5, where QEMU's board has 0): on QEMU the guest comes out behind it.
+run "$O/rom/demo.bin" >"$TEST_TMP/demo.log" 2>/dev/null &
+for _ in $(seq 200); do
+    grep -qa 'power is still on' "$TEST_TMP/demo.log" && break
+    sleep 0.1
+done
+kill %1 2>/dev/null || true
+wait %1 || true
+for line in '16 bit' 'RAM' '32 bit' '64 bit' 'CR2 = 123456789000h, error code 2h' 'Right.' \
+    'ring 3> Hello' 'error code 5h' 'status is 42' 'Power off'; do
+    grep -qaF "$line" "$TEST_TMP/demo.log" || { echo "the embedded guest did not print: $line" && exit 1; }
+done
+echo "the embedded guest says all its lines"
