@@ -1,6 +1,6 @@
 /*
  * What the real-mode guests that test the BIOS share. Such a guest is a flat binary for 0000:7C00; it prints a line
- * "ok NAME" or "FAIL NAME" for each check on port E9h and on COM1, then "PASS n" or "FAILED n of m", and ends by
+ * "ok NAME" or "FAIL NAME" for each check on COM1, then "PASS n" or "FAILED n of m", and ends by
  * port F4h with 0 for a pass, 1 for a failure.
  */
 #ifndef TESTS_GUESTS_BIOS_H
@@ -100,7 +100,6 @@ report_text:
 
 report_byte:
     pushw %dx
-    outb %al, $0xe9
     movb %al, %ah
     movw $0x3fd, %dx
 1:  inb %dx, %al
