@@ -1,0 +1,21 @@
+#!/bin/bash
+# test: quick timeout=120
+# Runs the processor's test guests on Umbra: each must print PASS. NAME... runs only those.
+set -uo pipefail
+O=${O:-build}
+UMBRA=${UMBRA:-$O/umbra}
+failed=0
+
+[ $# -gt 0 ] || set -- $(basename -s .S tests/guests/cpu/*.S)
+for name in "$@"; do
+    [ "$name" = boot ] && continue
+    said=$(timeout 30 "$UMBRA" run "$O/guests/cpu/$name.bin" --memory 64M --no-reboot --timeout 20 2>&1 </dev/null)
+    if [ "$(tail -n 1 <<<"$said")" = PASS ]; then
+        echo "$name: PASS"
+    else
+        echo "$name:"
+        tail -n 5 <<<"$said"
+        failed=1
+    fi
+done
+exit $failed
