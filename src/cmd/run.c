@@ -42,6 +42,7 @@ static const struct option_row rows[] = {
     {"timeout", "SECONDS", "end with status 36 after so much time", OPTION_NUMBER,
      FIELD(timeout_s)},
     {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
+    {"screen", NULL, "print the guest's text screen at the end", OPTION_FLAG, FIELD(screen)},
     {"stats", NULL, "print the counters at the end", OPTION_FLAG, FIELD(stats)},
     {"trace", "GLOB", "print events whose names match (umbra help trace)", OPTION_LIST,
      offsetof(struct run_options, traces)},

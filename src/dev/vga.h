@@ -18,6 +18,9 @@
 #define VGA_PORT_COUNT  0x30 /* 3B0h to 3DFh */
 #define VGA_WINDOW_SIZE 0x20000
 
+/* Room for any text screen that vga_screen_text writes. */
+#define VGA_TEXT_MAX_BYTES 65536
+
 struct vga;
 
 /* Makes a VGA in its reset state; the clock drives the retrace bits. NULL: no memory. */

@@ -25,6 +25,7 @@ struct vm_config {
     const char *cpu_model; /* a name that cpu_model_init knows */
     uint64_t timeout_s;    /* host seconds until the VM ends with VM_EXIT_TIMEOUT; 0: never */
     bool no_reboot;        /* a reset ends the VM */
+    bool screen;           /* print the text screen at the end */
     bool stats;            /* print the counters at the end */
 };
 

@@ -255,6 +255,7 @@ static void print_help(void)
     log_raw("\n"
             "Ctrl-a x       quit Umbra\n"
             "Ctrl-a h       this help\n"
+            "Ctrl-a s       show the guest's text screen\n"
             "Ctrl-a c       monitor console (there is none yet)\n"
             "Ctrl-a a       send Ctrl-a to the guest (Ctrl-a Ctrl-a does too)\n");
 }
@@ -276,6 +277,10 @@ static void take_escape(struct terminal *terminal, uint8_t key)
             terminal->ops->monitor(terminal->opaque);
         else
             log_info("there is no monitor console yet");
+        break;
+    case 's':
+        if (terminal->ops->screen)
+            terminal->ops->screen(terminal->opaque);
         break;
     default: break;
     }

@@ -21,6 +21,8 @@ struct terminal_ops {
     void (*quit)(void *opaque);
     /* Ctrl-a c: the monitor console; may be NULL. */
     void (*monitor)(void *opaque);
+    /* Ctrl-a s: shows the guest's screen; may be NULL. */
+    void (*screen)(void *opaque);
 };
 
 struct terminal;

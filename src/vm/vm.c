@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "dev/acpi_pm.h"
 #include "dev/uart.h"
+#include "dev/vga.h"
 #include "fw/rom_image.h"
 #include "vm/vm_internal.h"
 
@@ -132,6 +133,26 @@ static size_t on_terminal_input(void *opaque, const uint8_t *bytes, size_t count
 static void on_terminal_quit(void *opaque)
 {
     vm_end_locked(opaque, VM_EXIT_POWEROFF);
+}
+
+/* Prints the text screen between two lines. */
+static void print_screen(struct vm *vm)
+{
+    char text[VGA_TEXT_MAX_BYTES];
+
+    if (vga_screen_text(vm->board->vga, text, sizeof(text)) == 0) {
+        log_info("the guest's screen is off or shows no text");
+        return;
+    }
+    log_raw("--- the guest's screen ---\n");
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+        log_raw("%.*s\n", (int)(end - line), line);
+    log_raw("--------------------------\n");
+}
+
+static void on_terminal_screen(void *opaque)
+{
+    print_screen(opaque);
 }
 
 /* --- the event loop's sources --- */
@@ -336,7 +357,8 @@ static int add_sources(struct vm *vm)
 
 static int make_outside(struct vm *vm)
 {
-    static const struct terminal_ops ops = {.input = on_terminal_input, .quit = on_terminal_quit};
+    static const struct terminal_ops ops = {
+        .input = on_terminal_input, .quit = on_terminal_quit, .screen = on_terminal_screen};
 
     vm->events = events_create();
     vm->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -446,7 +468,9 @@ int vm_run(const struct vm_config *config)
     status = err ? VM_EXIT_ERROR : vm->status;
     if (err)
         log_error("the VM could not be made: %s", strerror(-err));
-    else if (config->stats)
+    if (!err && config->screen)
+        print_screen(vm);
+    if (!err && config->stats)
         vm_print_stats(vm);
     take_apart(vm);
     return status;

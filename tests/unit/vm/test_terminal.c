@@ -44,7 +44,7 @@ static void guest_monitor(void *opaque)
     ((struct guest *)opaque)->monitors++;
 }
 
-static const struct terminal_ops ops = {guest_input, guest_quit, guest_monitor};
+static const struct terminal_ops ops = {guest_input, guest_quit, guest_monitor, NULL};
 
 static bool readable(int fd)
 {
