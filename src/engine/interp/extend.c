@@ -104,6 +104,8 @@ static bool bind_table(struct op *op, const struct x86_insn *insn, const op_fn t
 
     if ((form != FORM_RR && form != FORM_RM) || from > 2)
         return false;
+    /* MOVSXD to 16 bits takes 16 bits, whatever the decoder says. */
+    from = MIN(from, operand_size_index(op->size));
     op->fn = table[form == FORM_RM][from][operand_size_index(op->size)];
     return op->fn;
 }
