@@ -151,6 +151,41 @@ const struct mem_slot *mem_slots(const struct mem *mem, size_t *count)
     return mem->slots;
 }
 
+static struct mem_slot *slot_at(struct mem *mem, gpa_t base)
+{
+    size_t at = lower_bound(mem, base);
+
+    return at < mem->count && mem->slots[at].base == base ? &mem->slots[at] : NULL;
+}
+
+int mem_dirty_log(struct mem *mem, gpa_t base, bool on)
+{
+    struct mem_slot *slot = slot_at(mem, base);
+
+    if (!slot)
+        return -ENOENT;
+    free((void *)slot->dirty);
+    slot->dirty = NULL;
+    if (!on)
+        return 0;
+    slot->dirty = calloc(1, bitmap_bytes(slot));
+    return slot->dirty ? 0 : -ENOMEM;
+}
+
+int mem_dirty_fetch(struct mem *mem, gpa_t base, uint64_t *bits, size_t words)
+{
+    struct mem_slot *slot = slot_at(mem, base);
+
+    if (!slot || !slot->dirty)
+        return -ENOENT;
+    if (words < bitmap_bytes(slot) / 8)
+        return -EINVAL;
+    /* Acquire: the bytes of a page whose bit is seen here were written before it was set. */
+    for (size_t i = 0; i < bitmap_bytes(slot) / 8; i++)
+        bits[i] = atomic_exchange_explicit(&slot->dirty[i], 0, memory_order_acquire);
+    return 0;
+}
+
 /* Counts a slot's resident pages, in steps that keep mincore's vector small. */
 static uint64_t slot_resident_bytes(const struct mem_slot *slot)
 {
@@ -292,9 +327,9 @@ void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len)
             continue;
         index = (gpa - slot->base) >> PAGE_SHIFT;
         bit = BIT(index % 64);
-        /* Relaxed: whoever fetches the bits stops the vCPUs or tolerates a late bit. */
+        /* Release: pairs with mem_dirty_fetch. */
         if (slot->dirty)
-            atomic_fetch_or_explicit(&slot->dirty[index / 64], bit, memory_order_relaxed);
+            atomic_fetch_or_explicit(&slot->dirty[index / 64], bit, memory_order_release);
         if (mem->watcher &&
             (atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & bit))
             mem->watcher(mem->watcher_opaque, gpa, n);

@@ -90,6 +90,19 @@ uint64_t mem_read64(const struct mem *mem, gpa_t gpa);
 void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len);
 
 /*
+ * Dirty logging of the slot that starts at base: from now on each written page is remembered.
+ * Turning it on starts with no page dirty. Whoever caches write permission flushes it afterwards
+ * (engine vcpu_flush). 0, -ENOENT or -ENOMEM.
+ */
+int mem_dirty_log(struct mem *mem, gpa_t base, bool on) must_check;
+
+/*
+ * Copies the dirty bits of a logged slot, a bit a page from its base on, and clears them. bits has
+ * room for words 64-bit words. 0, -ENOENT (no such slot, or not logged), -EINVAL (no room).
+ */
+int mem_dirty_fetch(struct mem *mem, gpa_t base, uint64_t *bits, size_t words) must_check;
+
+/*
  * The watcher is told of writes (by mem_write and mem_mark_written) to pages whose watch bit is
  * set: the engine sets it for pages that hold decoded code or walked page tables.
  * The function is called on the writing thread, after the bytes have changed, once a page, with the

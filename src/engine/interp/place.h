@@ -35,7 +35,7 @@ enum step place_slow_write(struct cpu *cpu, const struct op *op, uint64_t value,
 ALWAYS_INLINE bool place_find(const struct cpu *cpu, gva_t linear, unsigned size, bool write,
                               void **place)
 {
-    const struct tlb_entry *e = &cpu->tlb[(linear >> PAGE_SHIFT) & cpu->tlb_mask];
+    const struct tlb_entry *e = &cpu->tlb[tlb_index(cpu, linear)];
 
     *place = (void *)(uintptr_t)(e->addend + linear);
     return likely((write ? e->write : e->read) == ((linear + size - 1) & PAGE_MASK));

@@ -276,7 +276,7 @@ static enum tlb_kind system_kind(const struct cpu *cpu)
 static void *host_in(const struct cpu *cpu, enum tlb_kind kind, gva_t linear, unsigned size,
                      bool write)
 {
-    const struct tlb_entry *e = &cpu->tlb_tables[kind][(linear >> PAGE_SHIFT) & cpu->tlb_mask];
+    const struct tlb_entry *e = &cpu->tlb_tables[kind][tlb_index(cpu, linear)];
     uint64_t tag = write ? e->write : e->read;
 
     if (tag == (linear & PAGE_MASK) && (linear & ~PAGE_MASK) <= PAGE_SIZE - size)

@@ -52,7 +52,7 @@ static inline enum step seg_linear(struct cpu *cpu, unsigned seg, uint64_t offse
 /* The host address of a fast access, or NULL. */
 static inline void *tlb_read_host(const struct cpu *cpu, gva_t linear, unsigned size)
 {
-    const struct tlb_entry *e = &cpu->tlb[(linear >> PAGE_SHIFT) & cpu->tlb_mask];
+    const struct tlb_entry *e = &cpu->tlb[tlb_index(cpu, linear)];
 
     if (likely(e->read == (linear & PAGE_MASK) && (linear & ~PAGE_MASK) <= PAGE_SIZE - size))
         return (void *)(uintptr_t)(e->addend + linear);
@@ -61,7 +61,7 @@ static inline void *tlb_read_host(const struct cpu *cpu, gva_t linear, unsigned 
 
 static inline void *tlb_write_host(const struct cpu *cpu, gva_t linear, unsigned size)
 {
-    const struct tlb_entry *e = &cpu->tlb[(linear >> PAGE_SHIFT) & cpu->tlb_mask];
+    const struct tlb_entry *e = &cpu->tlb[tlb_index(cpu, linear)];
 
     if (likely(e->write == (linear & PAGE_MASK) && (linear & ~PAGE_MASK) <= PAGE_SIZE - size))
         return (void *)(uintptr_t)(e->addend + linear);

@@ -54,6 +54,7 @@ enum tlb_kind {
 
 #define TLB_MAX_ENTRIES 1024 /* a table; a power of two */
 #define TLB_NO_TAG      UINT64_MAX
+#define TLB_FOLD_SHIFT  22 /* PAGE_SHIFT and the bits of an index into a full table */
 
 /* A tag is the page's linear address, or TLB_NO_TAG; host = addend + linear address. */
 struct tlb_entry {
@@ -69,6 +70,7 @@ struct tlb_entry {
 #define CPU_REQUEST_KICK  BIT(4)
 #define CPU_REQUEST_FLUSH BIT(5) /* A20 or slots changed */
 #define CPU_REQUEST_CODE  BIT(6) /* somebody else wrote to pages that hold decoded code */
+#define CPU_REQUEST_LIMIT BIT(7) /* a limited run (run.h); stands until the limit is reached */
 
 struct cpu {
     struct x86_state x; /* x.rflags without the arithmetic flags */
@@ -147,6 +149,15 @@ void cpu_update_mode(struct cpu *cpu);
 enum step cpu_raise(struct cpu *cpu, enum x86_vector vector);
 enum step cpu_raise_error(struct cpu *cpu, enum x86_vector vector, uint32_t error);
 enum step cpu_raise_page_fault(struct cpu *cpu, gva_t address, uint32_t error);
+
+/*
+ * Where a linear address stands in its TLB table. Higher bits are folded in, because programs like
+ * to work on two areas a power of two apart, which would evict each other's entries all the time.
+ */
+static inline uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
+{
+    return (linear >> PAGE_SHIFT ^ linear >> TLB_FOLD_SHIFT) & cpu->tlb_mask;
+}
 
 /* Counts a crossing to the monitor. */
 static inline void cpu_count_exit(struct cpu *cpu, enum exit_reason reason)

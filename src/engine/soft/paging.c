@@ -44,11 +44,6 @@ static void walk_context(struct cpu *cpu, struct guest_walk_context *context)
     };
 }
 
-static uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
-{
-    return (linear >> PAGE_SHIFT) & cpu->tlb_mask;
-}
-
 static struct tlb_entry *tlb_slot(struct cpu *cpu, enum tlb_kind kind, gva_t linear)
 {
     return &cpu->tlb_tables[kind][tlb_index(cpu, linear)];

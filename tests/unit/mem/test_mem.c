@@ -123,6 +123,28 @@ static void test_watch(void **state)
     assert_int_equal(seen.count, 1);
 }
 
+static void test_dirty(void **state)
+{
+    struct mem *mem = *state;
+    uint64_t bits[2];
+
+    assert_int_equal(mem_add_slot(mem, "ram", 0x10000, 100 * PAGE_SIZE, MEM_SLOT_RAM), 0);
+    assert_int_equal(mem_dirty_fetch(mem, 0x10000, bits, 2), -ENOENT);
+    assert_int_equal(mem_dirty_log(mem, 0x11000, true), -ENOENT);
+    assert_true(mem_write(mem, 0x10000, "x", 1)); /* before the log: not remembered */
+    assert_int_equal(mem_dirty_log(mem, 0x10000, true), 0);
+    assert_int_equal(mem_dirty_fetch(mem, 0x10000, bits, 1), -EINVAL);
+    assert_true(mem_write(mem, 0x10000 + 64 * PAGE_SIZE - 1, "ab", 2));
+    assert_true(mem_rom_load(mem, 0x10000 + 99 * PAGE_SIZE, "x", 1));
+    assert_int_equal(mem_dirty_fetch(mem, 0x10000, bits, 2), 0);
+    assert_true(bits[0] == BIT(63));
+    assert_true(bits[1] == (BIT(0) | BIT(35)));
+    assert_int_equal(mem_dirty_fetch(mem, 0x10000, bits, 2), 0);
+    assert_true((bits[0] | bits[1]) == 0);
+    assert_int_equal(mem_dirty_log(mem, 0x10000, false), 0);
+    assert_int_equal(mem_dirty_fetch(mem, 0x10000, bits, 2), -ENOENT);
+}
+
 /* 64 GiB on a small host: nothing is touched until somebody does. */
 static void test_large(void **state)
 {
@@ -141,6 +163,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read_write_across, make, unmake),
         cmocka_unit_test_setup_teardown(test_rom, make, unmake),
         cmocka_unit_test_setup_teardown(test_watch, make, unmake),
+        cmocka_unit_test_setup_teardown(test_dirty, make, unmake),
         cmocka_unit_test_setup_teardown(test_large, make, unmake),
     };
 
