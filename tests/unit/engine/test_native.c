@@ -43,7 +43,7 @@ static void make_fixture(struct fixture **out, const char *model)
     f->cpu.tlb_mask = TLB_MAX_ENTRIES - 1;
     assert_int_equal(native_create(&f->cpu), 0);
     cpu_update_mode(&f->cpu);
-    e = &f->cpu.tlb[(DATA >> PAGE_SHIFT) & f->cpu.tlb_mask];
+    e = &f->cpu.tlb[tlb_index(&f->cpu, DATA)];
     e->read = e->write = DATA;
     e->addend = (uint64_t)(uintptr_t)f->page - DATA;
     f->cpu.x.gpr[X86_RSI] = DATA;
