@@ -4,8 +4,6 @@
 # same fw_cfg files; it has no disk port, so disk.S checks only what a PC without disks answers.
 set -euo pipefail
 command -v qemu-system-x86_64 >/dev/null || { echo "qemu-system-x86_64 is missing" && exit 77; }
-make -s "O=$O" rom >/dev/null
-
 # struct boot_info of src/fw/boot.h: magic, version 1, kind BOOT_FLAT, zeroes.
 { printf 'UMBB\x01\x00\x04\x00'; head -c 56 /dev/zero; } >"$TEST_TMP/boot"
 

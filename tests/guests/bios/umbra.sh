@@ -1,8 +1,8 @@
 #!/bin/bash
 # test: quick timeout=120
-# The BIOS tests on Umbra, with a disk and a CD-ROM behind the disk port.
+# The BIOS tests on Umbra, with a disk and a CD-ROM behind the disk port; with xorriso, also CDs whose boot image
+# is shown as a floppy and as a hard disk.
 set -euo pipefail
-make -s "O=$O" rom >/dev/null
 
 disk=$TEST_TMP/disk.img cd=$TEST_TMP/cd.img
 truncate -s 20M "$disk"
@@ -11,10 +11,11 @@ truncate -s 128K "$cd"
 printf '\x01CD001\x01' | dd of="$cd" bs=2048 seek=16 conv=notrunc status=none
 before=$(sha256sum <"$disk")
 
+# run NAME FILE [OPTION...]
 run() {
     local name=$1 status=0
     shift
-    "$UMBRA" run "$O/guests/bios/$name.bin" --memory 128M --timeout 60 "$@" </dev/null \
+    "$UMBRA" run --memory 128M --timeout 60 "$@" </dev/null \
         >"$TEST_TMP/$name.log" 2>"$TEST_TMP/$name.err" || status=$?
     if [ $status -ne 1 ] || ! grep -qa '^PASS' "$TEST_TMP/$name.log"; then # isa-debug-exit: 0 is 1
         echo "$name.S: status $status"
@@ -25,10 +26,24 @@ run() {
     echo "$name.S: $(grep -a '^PASS' "$TEST_TMP/$name.log")"
 }
 
-run memory
-run console
-run system
-run disk
-run disk --disk "$disk" --cdrom "$cd"
+for name in memory console system disk; do
+    run $name "$O/guests/bios/$name.bin"
+done
+run disk "$O/guests/bios/disk.bin" --disk "$disk" --cdrom "$cd"
 # The disk test writes two sectors and puts both back.
 [ "$(sha256sum <"$disk")" = "$before" ] || { echo "the disk image has changed" && exit 1; }
+
+# emulation SECTORS XORRISO-OPTION...: a CD with emulation.S on an image of so many sectors.
+emulation() {
+    local sectors=$1 tree=$TEST_TMP/tree
+    shift
+    rm -rf "$tree" && mkdir "$tree"
+    cp "$O/guests/bios/emulation.bin" "$tree/boot.img"
+    truncate -s $((sectors * 512)) "$tree/boot.img"
+    printf LAST | dd of="$tree/boot.img" bs=512 seek=$((sectors - 1)) conv=notrunc status=none
+    xorriso -as mkisofs -quiet -o "$TEST_TMP/emulation.iso" -b boot.img "$@" "$tree" 2>/dev/null
+    run emulation "$TEST_TMP/emulation.iso"
+}
+command -v xorriso >/dev/null || { echo "without xorriso, no El Torito emulation" && exit 0; }
+emulation 2880
+emulation $((8 * 16 * 63)) -hard-disk-boot
