@@ -8,22 +8,43 @@
 
 #include "base/types.h"
 
+/* clang-format off: a row for each half of the file, in the order of the encodings. */
 enum x86_gpr {
-    X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
-    X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
-    X86_ZERO,  /* always 0: stands for an absent base or index */
-    X86_RIP,   /* so that RIP-relative addresses need no case of their own */
+    X86_RAX,
+    X86_RCX,
+    X86_RDX,
+    X86_RBX,
+    X86_RSP,
+    X86_RBP,
+    X86_RSI,
+    X86_RDI,
+    X86_R8,
+    X86_R9,
+    X86_R10,
+    X86_R11,
+    X86_R12,
+    X86_R13,
+    X86_R14,
+    X86_R15,
+    X86_ZERO, /* always 0: stands for an absent base or index */
+    X86_RIP,  /* so that RIP-relative addresses need no case of their own */
     X86_GPR_SLOTS
 };
 
 /* In the order of the sreg encodings of MOV Sreg. */
 enum x86_seg {
-    X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS,
+    X86_ES,
+    X86_CS,
+    X86_SS,
+    X86_DS,
+    X86_FS,
+    X86_GS,
     X86_SEGS,
     X86_LDTR = X86_SEGS,
     X86_TR,
     X86_ALL_SEGS
 };
+/* clang-format on */
 
 /*
  * A segment register with its hidden part. attr is laid out as bits 8..23 of a descriptor's high
@@ -37,29 +58,38 @@ struct x86_segment {
     uint16_t attr;
 };
 
-#define X86_SEG_TYPE     0x000f
-#define X86_SEG_ACCESSED 0x0001
-#define X86_SEG_WRITE    0x0002 /* data: writable; code: readable */
-#define X86_SEG_READ     0x0002
-#define X86_SEG_DOWN     0x0004 /* data: expand-down; code: conforming */
-#define X86_SEG_CONFORM  0x0004
-#define X86_SEG_CODE     0x0008
-#define X86_SEG_S        0x0010 /* code or data, not system */
+#define X86_SEG_TYPE      0x000f
+#define X86_SEG_ACCESSED  0x0001
+#define X86_SEG_WRITE     0x0002 /* data: writable; code: readable */
+#define X86_SEG_READ      0x0002
+#define X86_SEG_DOWN      0x0004 /* data: expand-down; code: conforming */
+#define X86_SEG_CONFORM   0x0004
+#define X86_SEG_CODE      0x0008
+#define X86_SEG_S         0x0010 /* code or data, not system */
 #define X86_SEG_DPL_SHIFT 5
-#define X86_SEG_DPL      0x0060
-#define X86_SEG_P        0x0080
-#define X86_SEG_AVL      0x1000
-#define X86_SEG_L        0x2000
-#define X86_SEG_DB       0x4000
-#define X86_SEG_G        0x8000
+#define X86_SEG_DPL       0x0060
+#define X86_SEG_P         0x0080
+#define X86_SEG_AVL       0x1000
+#define X86_SEG_L         0x2000
+#define X86_SEG_DB        0x4000
+#define X86_SEG_G         0x8000
 /* Not in any descriptor: the register was loaded with a null selector. */
 #define X86_SEG_UNUSABLE 0x0100
 
 /* System segment and gate types (SDM 3 "System-Segment and Gate-Descriptor Types"). */
 enum x86_system_type {
-    X86_TSS16_AVAIL = 1, X86_LDT = 2, X86_TSS16_BUSY = 3, X86_CALL_GATE16 = 4, X86_TASK_GATE = 5,
-    X86_INT_GATE16 = 6, X86_TRAP_GATE16 = 7, X86_TSS_AVAIL = 9, X86_TSS_BUSY = 11,
-    X86_CALL_GATE = 12, X86_INT_GATE = 14, X86_TRAP_GATE = 15,
+    X86_TSS16_AVAIL = 1,
+    X86_LDT = 2,
+    X86_TSS16_BUSY = 3,
+    X86_CALL_GATE16 = 4,
+    X86_TASK_GATE = 5,
+    X86_INT_GATE16 = 6,
+    X86_TRAP_GATE16 = 7,
+    X86_TSS_AVAIL = 9,
+    X86_TSS_BUSY = 11,
+    X86_CALL_GATE = 12,
+    X86_INT_GATE = 14,
+    X86_TRAP_GATE = 15,
 };
 
 struct x86_table_register {
@@ -67,25 +97,25 @@ struct x86_table_register {
     uint16_t limit;
 };
 
-#define X86_FLAG_CF   BIT(0)
-#define X86_FLAG_ONE  BIT(1) /* always set */
-#define X86_FLAG_PF   BIT(2)
-#define X86_FLAG_AF   BIT(4)
-#define X86_FLAG_ZF   BIT(6)
-#define X86_FLAG_SF   BIT(7)
-#define X86_FLAG_TF   BIT(8)
-#define X86_FLAG_IF   BIT(9)
-#define X86_FLAG_DF   BIT(10)
-#define X86_FLAG_OF   BIT(11)
-#define X86_FLAG_IOPL (BIT(12) | BIT(13))
+#define X86_FLAG_CF         BIT(0)
+#define X86_FLAG_ONE        BIT(1) /* always set */
+#define X86_FLAG_PF         BIT(2)
+#define X86_FLAG_AF         BIT(4)
+#define X86_FLAG_ZF         BIT(6)
+#define X86_FLAG_SF         BIT(7)
+#define X86_FLAG_TF         BIT(8)
+#define X86_FLAG_IF         BIT(9)
+#define X86_FLAG_DF         BIT(10)
+#define X86_FLAG_OF         BIT(11)
+#define X86_FLAG_IOPL       (BIT(12) | BIT(13))
 #define X86_FLAG_IOPL_SHIFT 12
-#define X86_FLAG_NT   BIT(14)
-#define X86_FLAG_RF   BIT(16)
-#define X86_FLAG_VM   BIT(17)
-#define X86_FLAG_AC   BIT(18)
-#define X86_FLAG_VIF  BIT(19)
-#define X86_FLAG_VIP  BIT(20)
-#define X86_FLAG_ID   BIT(21)
+#define X86_FLAG_NT         BIT(14)
+#define X86_FLAG_RF         BIT(16)
+#define X86_FLAG_VM         BIT(17)
+#define X86_FLAG_AC         BIT(18)
+#define X86_FLAG_VIF        BIT(19)
+#define X86_FLAG_VIP        BIT(20)
+#define X86_FLAG_ID         BIT(21)
 #define X86_FLAGS_ARITH                                                                            \
     (X86_FLAG_CF | X86_FLAG_PF | X86_FLAG_AF | X86_FLAG_ZF | X86_FLAG_SF | X86_FLAG_OF)
 
@@ -137,19 +167,34 @@ struct x86_table_register {
 #define X86_PF_FETCH   BIT(4)
 
 enum x86_vector {
-    X86_DE = 0, X86_DB = 1, X86_NMI = 2, X86_BP = 3, X86_OF = 4, X86_BR = 5, X86_UD = 6,
-    X86_NM = 7, X86_DF = 8, X86_TS = 10, X86_NP = 11, X86_SS_FAULT = 12, X86_GP = 13, X86_PF = 14,
-    X86_MF = 16, X86_AC = 17, X86_MC = 18, X86_XM = 19,
+    X86_DE = 0,
+    X86_DB = 1,
+    X86_NMI = 2,
+    X86_BP = 3,
+    X86_OF = 4,
+    X86_BR = 5,
+    X86_UD = 6,
+    X86_NM = 7,
+    X86_DF = 8,
+    X86_TS = 10,
+    X86_NP = 11,
+    X86_SS_FAULT = 12,
+    X86_GP = 13,
+    X86_PF = 14,
+    X86_MF = 16,
+    X86_AC = 17,
+    X86_MC = 18,
+    X86_XM = 19,
 };
 
 /* Vector and x87 state. The vector registers are whole here; XSAVE's split is XSAVE's business. */
 struct x86_fpu {
     _Alignas(64) uint8_t ymm[16][32];
-    uint8_t st[8][16];  /* physical order as FXSAVE has it: ST(i), 10 bytes each */
+    uint8_t st[8][16]; /* physical order as FXSAVE has it: ST(i), 10 bytes each */
     uint16_t fcw, fsw, fop;
-    uint8_t ftw;        /* abridged: a bit per physical register, 1 = not empty */
+    uint8_t ftw; /* abridged: a bit per physical register, 1 = not empty */
     uint32_t mxcsr;
-    uint64_t fip, fdp;  /* last x87 instruction and operand */
+    uint64_t fip, fdp; /* last x87 instruction and operand */
     uint16_t fcs, fds;
 };
 
@@ -169,8 +214,8 @@ struct x86_state {
     struct x86_segment seg[X86_ALL_SEGS];
     struct x86_table_register gdtr, idtr;
     uint64_t cr0, cr2, cr3, cr4, xcr0;
-    uint64_t dr[8];              /* 4 and 5 unused */
-    uint64_t pdpte[4];           /* PAE paging's registers, loaded with CR3 */
+    uint64_t dr[8];    /* 4 and 5 unused */
+    uint64_t pdpte[4]; /* PAE paging's registers, loaded with CR3 */
     struct x86_msrs msr;
     struct x86_fpu fpu;
 };

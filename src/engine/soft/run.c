@@ -22,6 +22,7 @@
 #include "engine/soft/block.h"
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
+#include "engine/soft/run.h"
 
 #define DR6_BS BIT(14)
 
@@ -31,7 +32,9 @@
 struct engine_vcpu {
     struct cpu cpu;
     pthread_t thread; /* the one that runs it, for writes to its own code */
-    bool running;
+    /* Release when set, acquire where another thread's write asks: then `thread` is valid. */
+    atomic_bool running;
+    uint64_t looks_left; /* while CPU_REQUEST_LIMIT stands */
 };
 
 static enum step run_ops(struct cpu *cpu, const struct op *op)
@@ -183,6 +186,25 @@ static enum step stop(struct cpu *cpu, enum engine_stop why)
     return STEP_STOP;
 }
 
+/* Counts this look at the request word against the limit (soft_vcpu_limit). */
+static bool limit_reached(struct cpu *cpu)
+{
+    struct engine_vcpu *vcpu = container_of(cpu, struct engine_vcpu, cpu);
+
+    if (vcpu->looks_left > 0) {
+        vcpu->looks_left--;
+        return false;
+    }
+    take_request(cpu, CPU_REQUEST_LIMIT);
+    return true;
+}
+
+void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks)
+{
+    vcpu->looks_left = looks;
+    cpu_request(&vcpu->cpu, CPU_REQUEST_LIMIT);
+}
+
 /* Serves what stands in the request word; STEP_JUMP to go on. */
 static enum step serve_requests(struct cpu *cpu, uint32_t requests)
 {
@@ -194,6 +216,8 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
         take_request(cpu, CPU_REQUEST_FLUSH);
         tlb_flush_all(cpu);
     }
+    if ((requests & CPU_REQUEST_LIMIT) && limit_reached(cpu))
+        requests |= CPU_REQUEST_KICK;
     if (requests & CPU_REQUEST_KICK) {
         take_request(cpu, CPU_REQUEST_KICK);
         return stop(cpu, ENGINE_STOP_KICK);
@@ -301,12 +325,12 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
     enum engine_stop why;
 
     vcpu->thread = pthread_self();
-    vcpu->running = true;
+    atomic_store_explicit(&vcpu->running, true, memory_order_release);
     assert_set_last_words(last_words_say, cpu);
     why = run_loop(cpu);
     native_sync(cpu); /* others may ask for the state now, or another thread run the vCPU */
     assert_set_last_words(NULL, NULL);
-    vcpu->running = false;
+    atomic_store_explicit(&vcpu->running, false, memory_order_release);
     return why;
 }
 
@@ -315,7 +339,8 @@ static void code_written(void *opaque, gpa_t gpa, uint64_t len)
 {
     struct engine_vcpu *vcpu = opaque;
 
-    if (vcpu->running && pthread_equal(vcpu->thread, pthread_self()))
+    if (atomic_load_explicit(&vcpu->running, memory_order_acquire) &&
+        pthread_equal(vcpu->thread, pthread_self()))
         block_invalidate(&vcpu->cpu, gpa, len);
     else
         block_invalidate_later(&vcpu->cpu, gpa, len);
