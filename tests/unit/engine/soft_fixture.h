@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "engine/soft/access.h"
 #include "engine/soft/block.h"
 #include "engine/soft/native.h"
 #include "mem/mem.h"
