@@ -19,7 +19,7 @@ enum step place_slow_read(struct cpu *cpu, const struct op *op, unsigned size, p
     } else {
         step = access_slow_read(cpu, linear, copy, size);
         if (step)
-            return step;
+            return access_fault_of_segment(cpu, op->seg, step);
     }
     return fn(cpu, op, copy);
 }

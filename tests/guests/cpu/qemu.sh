@@ -8,7 +8,10 @@ work=${TEST_TMP:-$(mktemp -d)}
 failed=0
 
 command -v qemu-system-x86_64 >/dev/null || { echo "qemu-system-x86_64 is not installed" && exit 77; }
-[ $# -gt 0 ] || set -- $(basename -s .S tests/guests/cpu/*.S)
+if [ $# -eq 0 ]; then
+    mapfile -t names < <(basename -s .S tests/guests/cpu/*.S)
+    set -- "${names[@]}"
+fi
 for name in "$@"; do
     [ "$name" = boot ] && continue
     cat "$O/guests/cpu/boot.bin" "$O/guests/cpu/$name.bin" >"$work/$name.img"

@@ -6,7 +6,10 @@ O=${O:-build}
 UMBRA=${UMBRA:-$O/umbra}
 failed=0
 
-[ $# -gt 0 ] || set -- $(basename -s .S tests/guests/cpu/*.S)
+if [ $# -eq 0 ]; then
+    mapfile -t names < <(basename -s .S tests/guests/cpu/*.S)
+    set -- "${names[@]}"
+fi
 for name in "$@"; do
     [ "$name" = boot ] && continue
     said=$(timeout 30 "$UMBRA" run "$O/guests/cpu/$name.bin" --memory 64M --no-reboot --timeout 20 2>&1 </dev/null)
