@@ -20,6 +20,6 @@ for name in "$@"; do
         -device isa-debug-exit,iobase=0xf4,iosize=1 -debugcon stdio \
         -drive "file=$work/$name.img,format=raw,if=ide" 2>/dev/null </dev/null)
     echo "$name: $said"
-    [ "$said" = PASS ] || failed=1
+    [ "$said" = PASS ] || [ "$name,$said" = triple,DOWN ] || failed=1
 done
 exit $failed
