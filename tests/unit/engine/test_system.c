@@ -429,6 +429,7 @@ static void make_tss(struct fixture *f, uint16_t type, uint32_t limit)
 
     memset(map, 0xff, sizeof(map));
     map[0x3f8 / 8] = 0xf0;
+    map[0x408 / 8] = 0;
     mem_write(f->cpu.mem, TSS + 102, &offset, 2);
     mem_write(f->cpu.mem, TSS + 104, map, sizeof(map));
     f->cpu.x.seg[X86_TR] =
