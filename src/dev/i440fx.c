@@ -13,12 +13,13 @@
 #define PAM_READ  0x1
 #define PAM_WRITE 0x2
 
-#define PIRQRCA   0x60
-#define PIRQ_OFF  0x80
-#define PMBASE    0x40
-#define PMREGMISC 0x80
-#define DEVACTB   0x58
-#define SMBBA     0x90
+#define PIRQRCA     0x60
+#define PIRQ_OFF    0x80
+#define PMBASE      0x40
+#define PMBASE_BITS 0xffc0
+#define PMREGMISC   0x80
+#define DEVACTB     0x58
+#define SMBBA       0x90
 
 struct i440fx {
     struct pci_function host_bridge, isa_bridge, power;
@@ -133,6 +134,16 @@ static void isa_bridge_written(struct pci_function *function, unsigned offset, u
     }
 }
 
+static void power_written(struct pci_function *function, unsigned offset, unsigned width)
+{
+    struct i440fx *chipset = container_of(function, struct i440fx, power);
+    uint16_t base = (uint16_t)(function->config[PMBASE + 1] << 8 | function->config[PMBASE]);
+
+    if (offset > PMBASE + 1 || offset + width <= PMBASE || !chipset->options.pm_moved)
+        return;
+    chipset->options.pm_moved(chipset->options.pm_opaque, base & PMBASE_BITS);
+}
+
 static void init_host_bridge(struct i440fx *chipset)
 {
     struct pci_function *function = &chipset->host_bridge;
@@ -164,10 +175,11 @@ static void init_power(struct i440fx *chipset)
     set_rows(function, power_rows, ARRAY_SIZE(power_rows));
     pci_function_set(function, PCI_COMMAND, 2, 0, PCI_COMMAND_IO);
     pci_function_set(function, PCI_STATUS, 2, 0x0280, 0);
-    pci_function_set(function, PMBASE, 4, chipset->options.pm_base | 1u, 0);
+    pci_function_set(function, PMBASE, 4, chipset->options.pm_base | 1u, PMBASE_BITS);
     pci_function_set(function, SMBBA, 4, chipset->options.smb_base | 1u, 0xfff0);
     pci_function_set(function, PCI_INTERRUPT_LINE, 1, chipset->options.sci_irq, 0xff);
     pci_function_set(function, PCI_INTERRUPT_PIN, 1, 1, 0);
+    function->config_written = power_written;
 }
 
 struct i440fx *i440fx_create(struct pci_host *host, const struct i440fx_options *options)

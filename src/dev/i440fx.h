@@ -7,10 +7,11 @@
  * Map Registers"; Intel 82371SB (PIIX3) data sheet, function 0; Intel 82371AB (PIIX4) data sheet,
  * function 3.
  *
- * DEVIATION: PMBASE is fixed by the board and PMREGMISC always on: firmware that writes the usual
- * values finds them; a guest that moves the block does not move it.
- * DEVIATION: subsystem 1AF4:1100 stands in every function, by which SeaBIOS knows that fw_cfg is
- * there; DEVACTB of 01.3 says that SMM is set up already, so that it does not wait for an SMI.
+ * DEVIATION: the power management block is enabled from reset on, at the board's base (PMREGMISC
+ * reads as on), so that a guest without firmware finds it where ACPI says; PMBASE moves it as on
+ * the chip. DEVIATION: subsystem 1AF4:1100 stands in every function, by which SeaBIOS knows that
+ * fw_cfg is there; DEVACTB of 01.3 says that SMM is set up already, so that it does not wait for an
+ * SMI.
  *
  * Locking: the owner's machine lock is held around every call.
  */
@@ -23,7 +24,7 @@
 #define I440FX_PAM_SEGMENTS 13
 
 struct i440fx_options {
-    uint16_t pm_base;  /* first port of the PM block, a multiple of 64 */
+    uint16_t pm_base;  /* first port of the PM block at reset, a multiple of 64 */
     uint8_t sci_irq;   /* shown as 01.3's interrupt line */
     uint16_t smb_base; /* reset value of the SMBus base, config only; 0 for none */
     /*
@@ -32,6 +33,9 @@ struct i440fx_options {
      */
     void (*pam)(void *opaque, unsigned segment, bool read_ram, bool write_ram);
     void *pam_opaque;
+    /* NULL, or told that PMBASE has moved; 0 means nowhere. Also called at reset, with pm_base. */
+    void (*pm_moved)(void *opaque, uint16_t base);
+    void *pm_opaque;
 };
 
 struct i440fx;

@@ -240,11 +240,28 @@ static int make_legacy(struct board *board)
                                                                                           : -ENOMEM;
 }
 
+/* Firmware chose another place for the power management block. Where that is taken, it is nowhere. */
+static void pm_moved(void *opaque, uint16_t base)
+{
+    struct board *board = opaque;
+
+    if (base == board->pm_base)
+        return;
+    if (board->pm_base)
+        bus_remove(board->bus, BUS_PORT, board->pm_base);
+    board->pm_base = base;
+    if (base && bus_add(board->bus, BUS_PORT, base, ACPI_PM_SIZE, &acpi_pm_ops, board->acpi_pm))
+        board->pm_base = 0;
+}
+
 static int make_pci(struct board *board)
 {
     const struct board_config *config = &board->config;
     struct pci_wiring wiring = {.reset = pci_reset, .reset_opaque = board};
-    struct i440fx_options chipset = {.pm_base = LAYOUT_PM_BASE, .sci_irq = LAYOUT_IRQ_SCI};
+    struct i440fx_options chipset = {.pm_base = LAYOUT_PM_BASE,
+                                     .sci_irq = LAYOUT_IRQ_SCI,
+                                     .pm_moved = pm_moved,
+                                     .pm_opaque = board};
     struct ide_config ide = {
         .mem = config->mem,
         .irq = {isa_irq(board, IRQ_IDE0), isa_irq(board, IRQ_IDE1)},
@@ -343,6 +360,7 @@ static int place_devices(struct board *b)
             return err;
     }
     b->lapic_base = LAYOUT_LAPIC_BASE;
+    b->pm_base = LAYOUT_PM_BASE;
     return 0;
 }
 

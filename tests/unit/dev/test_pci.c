@@ -20,6 +20,7 @@ struct fixture {
     uint8_t pam[I440FX_PAM_SEGMENTS]; /* bit 0 read, bit 1 write */
     unsigned pam_calls;
     uint64_t card_writes;
+    unsigned pm_base;
 };
 
 static void set_isa(void *opaque, unsigned number, bool level)
@@ -49,6 +50,11 @@ static void on_pam(void *opaque, unsigned segment, bool read_ram, bool write_ram
 
     f->pam[segment] = (uint8_t)(read_ram | write_ram << 1);
     f->pam_calls++;
+}
+
+static void on_pm_moved(void *opaque, uint16_t base)
+{
+    ((struct fixture *)opaque)->pm_base = base;
 }
 
 static uint64_t card_read(void *dev, uint64_t offset, unsigned width)
@@ -88,7 +94,8 @@ static int set_up(void **state)
         wiring.isa[i] = (struct irq_line){set_isa, f, i};
     for (unsigned i = 0; i < 4; i++)
         wiring.ioapic[i] = (struct irq_line){set_ioapic, f, i};
-    options.pam_opaque = f;
+    options.pam_opaque = options.pm_opaque = f;
+    options.pm_moved = on_pm_moved;
     f->bus = bus_create();
     f->host = pci_host_create(f->bus, &wiring);
     f->chipset = i440fx_create(f->host, &options);
@@ -309,6 +316,12 @@ static void power_function(void **state)
 
     assert_int_equal(rd(f, pm, 0x40, 4), 0x601);
     wr(f, pm, 0x40, 4, 0xb001);
+    assert_int_equal(rd(f, pm, 0x40, 4), 0xb001);
+    assert_int_equal(f->pm_base, 0xb000);
+    wr(f, pm, 0x40, 2, 0x0041);
+    assert_int_equal(f->pm_base, 0x40);
+    pci_host_reset(f->host);
+    assert_int_equal(f->pm_base, 0x600);
     assert_int_equal(rd(f, pm, 0x40, 4), 0x601);
     assert_int_equal(rd(f, pm, 0x80, 1), 1);
     assert_int_equal(rd(f, pm, 0x58, 4), 0x02000000);
