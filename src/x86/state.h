@@ -8,7 +8,6 @@
 
 #include "base/types.h"
 
-/* clang-format off: a row for each half of the file, in the order of the encodings. */
 enum x86_gpr {
     X86_RAX,
     X86_RCX,
@@ -44,7 +43,6 @@ enum x86_seg {
     X86_TR,
     X86_ALL_SEGS
 };
-/* clang-format on */
 
 /*
  * A segment register with its hidden part. attr is laid out as bits 8..23 of a descriptor's high
