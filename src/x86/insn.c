@@ -16,6 +16,21 @@ static const struct {
     [X86_MODE_LONG64] = {ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64},
 };
 
+/*
+ * Zydis takes F3 90 for PAUSE even with REX.B, where processors exchange R8 and RAX (SDM 2, "XCHG":
+ * F3 means nothing to it). Such bytes are read again with a prefix there that says nothing.
+ */
+static ZyanStatus decode_pause_as_xchg(const ZydisDecoder *decoder, struct x86_insn *insn,
+                                       const uint8_t *bytes)
+{
+    uint8_t copy[X86_INSN_MAX_BYTES];
+    unsigned len = insn->info.length;
+
+    for (unsigned i = 0; i < len; i++)
+        copy[i] = bytes[i] == 0xf3 ? 0x3e : bytes[i];
+    return ZydisDecoderDecodeFull(decoder, copy, len, &insn->info, insn->op);
+}
+
 enum x86_decode_result x86_decode(struct x86_insn *insn, enum x86_mode mode, const uint8_t *bytes,
                                   size_t len)
 {
@@ -25,6 +40,8 @@ enum x86_decode_result x86_decode(struct x86_insn *insn, enum x86_mode mode, con
     ZydisDecoderInit(&decoder, modes[mode].machine, modes[mode].stack);
     status = ZydisDecoderDecodeFull(&decoder, bytes, MIN(len, X86_INSN_MAX_BYTES + 1), &insn->info,
                                     insn->op);
+    if (ZYAN_SUCCESS(status) && insn->info.mnemonic == ZYDIS_MNEMONIC_PAUSE && insn->info.raw.rex.B)
+        status = decode_pause_as_xchg(&decoder, insn, bytes);
     if (ZYAN_SUCCESS(status))
         return X86_DECODE_OK;
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)

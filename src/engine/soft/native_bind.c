@@ -30,14 +30,34 @@ static bool has_register(const struct x86_insn *insn, ZydisRegister first, Zydis
     return false;
 }
 
+/* Legacy SSE instructions that use no vector state, and mind no gate. */
+static bool is_general(ZydisMnemonic mnemonic)
+{
+    return mnemonic == ZYDIS_MNEMONIC_MOVNTI || mnemonic == ZYDIS_MNEMONIC_CRC32;
+}
+
+/* Conversions to MMX registers use MXCSR even when they name no XMM register. */
+static bool converts_to_mmx(ZydisMnemonic mnemonic)
+{
+    switch (mnemonic) {
+    case ZYDIS_MNEMONIC_CVTPS2PI:
+    case ZYDIS_MNEMONIC_CVTTPS2PI:
+    case ZYDIS_MNEMONIC_CVTPD2PI:
+    case ZYDIS_MNEMONIC_CVTTPD2PI: return true;
+    default: return false;
+    }
+}
+
 /* The class and the gates of legacy SSE and MMX instructions, by the registers that they name. */
 static enum native_class classify_legacy(struct op *op, const struct x86_insn *insn)
 {
+    ZydisMnemonic mnemonic = insn->info.mnemonic;
     bool mmx = has_register(insn, ZYDIS_REGISTER_MM0, ZYDIS_REGISTER_MM7) ||
-               insn->info.mnemonic == ZYDIS_MNEMONIC_EMMS;
-    bool xmm = has_register(insn, ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15);
+               mnemonic == ZYDIS_MNEMONIC_EMMS;
+    bool xmm = has_register(insn, ZYDIS_REGISTER_XMM0, ZYDIS_REGISTER_XMM15) || !mmx ||
+               converts_to_mmx(mnemonic);
 
-    if (!mmx && !xmm) /* MOVNTI, CRC32 */
+    if (is_general(mnemonic))
         return NATIVE_GENERAL;
     op->cc = GATE_NM_TS | (xmm ? GATE_UD_SSE : GATE_UD_MMX);
     if (!mmx)

@@ -232,12 +232,26 @@ static enum step image_write(struct cpu *cpu, gva_t linear, const uint8_t *from,
     return step;
 }
 
+/* Another register becomes ST(0); the physical ones keep their contents. */
+static void turn_stack(struct x86_fpu *fpu, unsigned old_top)
+{
+    unsigned by = (X87_STATUS_TOP(fpu->fsw) - old_top) & 7;
+    uint8_t old[8][16];
+
+    memcpy(old, fpu->st, sizeof(old));
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(fpu->st[i], old[(i + by) & 7], 16);
+}
+
 static void reset_x87(struct x86_fpu *fpu)
 {
+    unsigned top = X87_STATUS_TOP(fpu->fsw);
+
     fpu->fcw = X87_CONTROL_DEFAULT;
     fpu->fsw = fpu->fop = 0;
     fpu->ftw = 0;
     fpu->fip = fpu->fdp = 0;
+    turn_stack(fpu, top);
 }
 
 static enum step op_fninit(struct cpu *cpu, const struct op *op)
@@ -318,12 +332,8 @@ static enum step op_load_image(struct cpu *cpu, const struct op *op)
     if (op->src2) {
         for (unsigned i = 0; i < 8; i++)
             memcpy(fpu->st[i], image + env + 10 * i, 10);
-    } else { /* the registers stay where they are, ST(i) counts from another top */
-        uint8_t old[8][16];
-
-        memcpy(old, fpu->st, sizeof(old));
-        for (unsigned i = 0; i < 8; i++)
-            memcpy(fpu->st[i], old[(i + X87_STATUS_TOP(fpu->fsw) - top) & 7], 16);
+    } else {
+        turn_stack(fpu, top);
     }
     return STEP_NEXT;
 }
