@@ -1,10 +1,13 @@
 /*
  * Exceptions that the host raises inside a stub: the handler makes the stub return the vector to
- * its caller. Anywhere else such a signal is our own bug: last words, then the default action.
+ * its caller. Anywhere else such a signal is our own bug: last words, then abort.
  */
 #include "engine/soft/native_internal.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
 #include "base/assert.h"
@@ -28,10 +31,11 @@ static void on_signal(int number, siginfo_t *info, void *context)
         regs[REG_RIP] = (greg_t)(uintptr_t)cpu->native->fault_exit;
         return;
     }
-    signal(number, SIG_DFL);
+    signal(number, SIG_DFL); /* an error inside the last words ends the process */
+    fprintf(stderr, "umbra: internal error: %s at host address %llx\n", strsignal(number),
+            (unsigned long long)regs[REG_RIP]);
     assert_say_last_words();
-    if (info->si_code <= 0) /* sent, not met: returning would not bring it again */
-        raise(number);
+    abort(); /* whoever has to tidy up, as the terminal, listens for SIGABRT */
 }
 
 void native_install_signals(void)

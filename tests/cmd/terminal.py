@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# The program on a terminal, on pipes, and before readers that do not read.
+# test: quick timeout=180
+import os
+import pty
+import resource
+import signal
+import subprocess
+import sys
+import termios
+import time
+
+from guest import ECHO, FLOOD, IDLE, finish, read_until, start
+
+
+def on_terminal():
+    keyboard, tty = pty.openpty()
+    before = termios.tcgetattr(tty)
+    process = start(ECHO, stdin=tty, stdout=tty, stderr=tty)
+    read_until(keyboard, b"R")
+    os.write(keyboard, b"a\x03\x1ab")  # ^C and ^Z are the guest's
+    read_until(keyboard, b"a\x03\x1ab")
+    os.write(keyboard, b"\x01a\x01\x01.")
+    read_until(keyboard, b"\x01\x01.")
+    os.write(keyboard, b"\x01h")
+    read_until(keyboard, b"quit Umbra")
+    os.write(keyboard, b"\x01x")
+    finish(process, 0)
+    if termios.tcgetattr(tty) != before:
+        sys.exit("the terminal is not as it was")
+
+
+def killed_on_terminal(number, status):
+    keyboard, tty = pty.openpty()
+    before = termios.tcgetattr(tty)
+    process = start(ECHO, stdin=tty, stdout=tty, stderr=tty)
+    read_until(keyboard, b"R")
+    process.send_signal(number)
+    finish(process, status)
+    if termios.tcgetattr(tty) != before:
+        sys.exit(f"the terminal is not as it was after signal {number}")
+
+
+def on_pipes():
+    process = start(ECHO, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    text = b"x\x01x" + bytes(range(256)) * 40 + b"end"
+    # What comes before the guest is there may be lost to the BIOS, as on a PC.
+    read_until(process.stdout.fileno(), b"R")
+    process.stdin.write(text)
+    process.stdin.close()  # the end of the input is not the end of the guest
+    data = read_until(process.stdout.fileno(), b"end")
+    if data != text:
+        sys.exit(f"the echo of {len(text)} bytes differs: {len(data)} bytes")
+    if process.poll() is not None:
+        sys.exit("the end of standard input ended the guest")
+    end_by_two_signals(process)
+
+
+def end_by_two_signals(process):
+    process.send_signal(signal.SIGTERM)  # the power button: this guest does not care
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    finish(process, 1)
+
+
+def reader_gone():
+    process = start(FLOOD, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    read_until(process.stdout.fileno(), b"x")
+    process.stdout.close()
+    time.sleep(0.5)
+    if process.poll() is not None:
+        sys.exit(f"a closed output ended umbra with status {process.returncode}")
+    end_by_two_signals(process)
+
+
+def reader_stuck():
+    """The guest rests, and a time-out still ends it."""
+    process = start(FLOOD, "--timeout", "2", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    finish(process, 36)
+
+
+def idle_costs_nothing():
+    process = start(IDLE, "--timeout", "3", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    finish(process, 36)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if spent > 1:
+        sys.exit(f"a halted guest cost {spent:.2f} s of 3 s")
+
+
+for test in (on_terminal, on_pipes, reader_gone, reader_stuck, idle_costs_nothing):
+    print(test.__name__, flush=True)
+    test()
+print("killed on a terminal", flush=True)
+killed_on_terminal(signal.SIGABRT, -signal.SIGABRT)
+killed_on_terminal(signal.SIGSEGV, -signal.SIGABRT)  # an internal error, with last words
