@@ -15,11 +15,18 @@
 #define HOST_STATE 0x08000000u /* struct host_state, at an address that fits 31 bits */
 #define HOST_THUNK 0x08001000u
 #define HOST_BYTES 0x2000u
+#define HOST_STACK (HOST_STATE + 0xf00) /* for flags in 32-bit code */
+
+#define HOST_CS32 0x23 /* Linux' selectors for user code and data */
+#define HOST_CS64 0x33
+#define HOST_DS   0x2b
 
 struct host_state {
     uint64_t gpr[16];
     uint64_t rflags;
     uint64_t host_rsp;
+    uint32_t far_offset; /* a far pointer into 32-bit code */
+    uint16_t far_selector;
 };
 
 static sigjmp_buf host_run_escape;
@@ -69,18 +76,12 @@ static uint8_t *host_run_stack(uint8_t *p, uint32_t address, bool push)
     return p + 4;
 }
 
-/* Executes the bytes; 0, or the signal that they raised (the state is undefined then). */
-static int host_run(struct host_state *state, const uint8_t *bytes, size_t len)
+/* The registers around the bytes in 64-bit mode. */
+static uint8_t *host_run_body64(uint8_t *p, const uint8_t *bytes, size_t len)
 {
-    struct host_state *shared = (struct host_state *)(uintptr_t)HOST_STATE;
     const uint32_t flags = HOST_STATE + offsetof(struct host_state, rflags);
     const uint32_t host_rsp = HOST_STATE + offsetof(struct host_state, host_rsp);
-    uint8_t *p = (uint8_t *)(uintptr_t)HOST_THUNK;
-    int number;
 
-    *shared = *state;
-    memcpy(p, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); /* push what is callee-saved */
-    p = host_run_mov(p + 10, 4, host_rsp, false);
     p = host_run_stack(p, flags, true);
     *p++ = 0x9d; /* popf */
     for (unsigned i = 0; i < 16; i++)
@@ -91,7 +92,68 @@ static int host_run(struct host_state *state, const uint8_t *bytes, size_t len)
         p = host_run_mov(p, i, HOST_STATE + 8 * i, false);
     p = host_run_mov(p, 4, host_rsp, true);
     *p++ = 0x9c; /* pushf */
-    p = host_run_stack(p, flags, false);
+    return host_run_stack(p, flags, false);
+}
+
+static uint8_t *host_run_put(uint8_t *p, const char *opcode, size_t len, uint32_t immediate)
+{
+    memcpy(p, opcode, len);
+    memcpy(p + len, &immediate, 4);
+    return p + len + 4;
+}
+
+/* The same in compatibility mode: a far jump there and one back. */
+static uint8_t *host_run_body32(uint8_t *p, const uint8_t *bytes, size_t len,
+                                struct host_state *shared)
+{
+    const uint32_t flags = HOST_STATE + offsetof(struct host_state, rflags);
+    const uint32_t host_rsp = HOST_STATE + offsetof(struct host_state, host_rsp);
+
+    p = host_run_put(p, "\xb8", 1, HOST_DS);
+    memcpy(p, "\x8e\xd8\x8e\xc0", 4); /* mov ds, eax; mov es, eax */
+    p = host_run_put(p + 4, "\xff\x2c\x25", 3,
+                     HOST_STATE + offsetof(struct host_state, far_offset));
+    shared->far_offset = (uint32_t)(uintptr_t)p;
+    shared->far_selector = HOST_CS32;
+    p = host_run_put(p, "\xbc", 1, HOST_STACK);
+    p = host_run_put(p, "\xff\x35", 2, flags);
+    *p++ = 0x9d;
+    for (unsigned i = 0; i < 8; i++) {
+        const char load[] = {(char)0x8b, (char)(0x05 | i << 3)};
+
+        p = host_run_put(p, load, 2, HOST_STATE + 8 * i);
+    }
+    memcpy(p, bytes, len);
+    p += len;
+    for (unsigned i = 0; i < 8; i++) {
+        const char store[] = {(char)0x89, (char)(0x05 | i << 3)};
+
+        p = host_run_put(p, store, 2, HOST_STATE + 8 * i);
+    }
+    p = host_run_put(p, "\xbc", 1, HOST_STACK);
+    *p++ = 0x9c;
+    p = host_run_put(p, "\x8f\x05", 2, flags);
+    p = host_run_put(p, "\xea", 1, (uint32_t)(uintptr_t)p + 7); /* jmp far to what follows */
+    *p++ = HOST_CS64;
+    *p++ = 0;
+    return host_run_mov(p, 4, host_rsp, true);
+}
+
+/*
+ * Executes the bytes in 64-bit or compatibility mode; 0, or the signal that they raised (the state
+ * is undefined then).
+ */
+static int host_run(struct host_state *state, const uint8_t *bytes, size_t len, bool compat)
+{
+    struct host_state *shared = (struct host_state *)(uintptr_t)HOST_STATE;
+    const uint32_t host_rsp = HOST_STATE + offsetof(struct host_state, host_rsp);
+    uint8_t *p = (uint8_t *)(uintptr_t)HOST_THUNK;
+    int number;
+
+    *shared = *state;
+    memcpy(p, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); /* push what is callee-saved */
+    p = host_run_mov(p + 10, 4, host_rsp, false);
+    p = compat ? host_run_body32(p, bytes, len, shared) : host_run_body64(p, bytes, len);
     memcpy(p, "\xfc\x41\x5f\x41\x5e\x41\x5d\x41\x5c\x5d\x5b\xc3", 12); /* cld, pop, ret */
     number = sigsetjmp(host_run_escape, 1);
     if (!number)

@@ -119,8 +119,20 @@ static void fixture_enter_long_mode(struct fixture *f)
     cpu_update_mode(cpu);
 }
 
+/* 32-bit code under the same page tables. */
+static inline void fixture_enter_compat32(struct fixture *f)
+{
+    struct cpu *cpu = &f->cpu;
+
+    fixture_enter_long_mode(f);
+    for (unsigned i = 0; i < X86_SEGS; i++)
+        cpu->x.seg[i].attr |= X86_SEG_DB;
+    cpu->x.seg[X86_CS].attr &= (uint16_t)~X86_SEG_L;
+    cpu_update_mode(cpu);
+}
+
 /* Flat 32-bit protected mode without paging; linear addresses are physical ones. */
-static void fixture_enter_flat32(struct fixture *f)
+static inline void fixture_enter_flat32(struct fixture *f)
 {
     struct cpu *cpu = &f->cpu;
 

@@ -1,7 +1,7 @@
 /*
- * Integer, stack and string instructions in 64-bit mode against the processor that runs this test:
- * random operands for each row of a table of encodings, registers, all arithmetic flags (also the
- * undefined ones) and memory compared after each.
+ * Integer, stack and string instructions in 64-bit and compatibility mode against the processor
+ * that runs this test: random operands for each row of a table of encodings, registers, all
+ * arithmetic flags (also the undefined ones) and memory compared after each.
  */
 #include <stdio.h>
 
@@ -23,9 +23,12 @@ enum {
     BITREG = 1 << 7, /* a register gives a bit number around the memory operand */
     STACK = 1 << 8,  /* works on RSP: 64 or 16 bits */
     REP = 1 << 9,
-    W0 = 1 << 10,  /* no 16-bit form to be tested */
-    DIV = 1 << 11, /* keep the dividend small now and then */
-    ACC = 1 << 12, /* the accumulator equals memory now and then */
+    W0 = 1 << 10,    /* no 16-bit form to be tested */
+    DIV = 1 << 11,   /* keep the dividend small now and then */
+    ACC = 1 << 12,   /* the accumulator equals memory now and then */
+    NO_OF = 1 << 13, /* flags that count: all but OF; CF and AF; SF, ZF and PF */
+    CF_AF = 1 << 14,
+    SZP = 1 << 15,
 };
 
 struct row {
@@ -192,6 +195,23 @@ static const struct row rows[] = {
     CC(15),
 };
 
+/* What 64-bit mode does not have. Flags that the manual leaves undefined are not compared. */
+static const struct row legacy_rows[] = {
+    {"inc ecx", 0, 0x41, -1, 0},
+    {"dec edi", 0, 0x4f, -1, 0},
+    {"alias 82h", 0, 0x82, 0, M | B | I8},
+    {"alias 82h", 0, 0x82, 7, M | B | I8},
+    {"pusha", 0, 0x60, -1, STACK},
+    {"popa", 0, 0x61, -1, STACK},
+    {"daa", 0, 0x27, -1, B | NO_OF},
+    {"das", 0, 0x2f, -1, B | NO_OF},
+    {"aaa", 0, 0x37, -1, B | CF_AF},
+    {"aas", 0, 0x3f, -1, B | CF_AF},
+    {"aam", 0, 0xd4, -1, B | I8 | SZP},
+    {"aad", 0, 0xd5, -1, B | I8 | SZP},
+    {"salc", 0, 0xd6, -1, B},
+};
+
 static uint64_t seed = 0x9e3779b97f4a7c15u;
 
 static uint64_t any(void)
@@ -232,6 +252,7 @@ static uint64_t value(void)
 }
 
 struct test_case {
+    bool compat;
     uint8_t bytes[16];
     size_t len;
     struct host_state start;
@@ -247,7 +268,8 @@ static void put(struct test_case *c, uint64_t bits, unsigned bytes)
 static void put_memory(struct test_case *c, unsigned reg, unsigned rex_at)
 {
     static const uint8_t bases[] = {3, 5, 6, 8, 13, 15}; /* RBX, RBP, RSI, R8, R13, R15 */
-    unsigned base = bases[below(ARRAY_SIZE(bases))], index = below(2) ? 1 : 9, scale = below(4);
+    unsigned base = bases[below(c->compat ? 3 : ARRAY_SIZE(bases))], scale = below(4);
+    unsigned index = c->compat || below(2) ? 1 : 9;
     int8_t disp = (int8_t)any();
     bool sib = below(2);
 
@@ -268,10 +290,10 @@ static void put_modrm(struct test_case *c, const struct row *row, unsigned rex_a
 {
     unsigned reg = row->extension >= 0 ? (unsigned)row->extension : below(8);
 
-    if (row->extension < 0 && below(2))
+    if (!c->compat && row->extension < 0 && below(2))
         c->bytes[rex_at] |= 4;
     if (row->flags & BITREG && memory) {
-        unsigned number = reg | (c->bytes[rex_at] & 4 ? 8 : 0);
+        unsigned number = reg | (!c->compat && c->bytes[rex_at] & 4 ? 8 : 0);
 
         c->start.gpr[number] = (uint64_t)((int64_t)below(8192) - 4096);
     }
@@ -279,7 +301,7 @@ static void put_modrm(struct test_case *c, const struct row *row, unsigned rex_a
         put_memory(c, reg, rex_at);
         return;
     }
-    c->bytes[rex_at] |= below(2);
+    c->bytes[rex_at] |= c->compat ? 0 : below(2);
     put(c, 0xc0 | reg << 3 | below(8), 1);
 }
 
@@ -320,14 +342,22 @@ static void make_registers(struct test_case *c, const struct row *row)
         c->start.gpr[X86_RBP] = WINDOW + 0x1000 + below(64);
 }
 
-static void make_case(struct test_case *c, const struct row *row)
+/* Takes a byte out again. */
+static void drop_byte(struct test_case *c, unsigned at)
+{
+    memmove(c->bytes + at, c->bytes + at + 1, c->len - at - 1);
+    c->len--;
+}
+
+static void make_case(struct test_case *c, const struct row *row, bool compat)
 {
     bool memory = (row->flags & M) && ((row->flags & MEM) || below(2));
     bool word = !(row->flags & (B | W0)) && !below(3);
-    bool wide = !(row->flags & (B | STACK)) && below(2);
+    bool wide = !compat && !(row->flags & (B | STACK)) && below(2);
     unsigned rex_at;
 
     memset(c, 0, sizeof(*c));
+    c->compat = compat;
     make_registers(c, row);
     if (memory && (row->flags & LOCK) && below(2))
         put(c, 0xf0, 1);
@@ -335,7 +365,7 @@ static void make_case(struct test_case *c, const struct row *row)
         put(c, 0xf2 + below(2), 1);
     if (word)
         put(c, 0x66, 1);
-    if ((memory || (row->flags & REP)) && !below(4)) {
+    if (!compat && (memory || (row->flags & REP)) && !below(4)) {
         put(c, 0x67, 1);
         if (row->flags & REP) {
             c->start.gpr[X86_RCX] |= any() << 32;
@@ -353,11 +383,11 @@ static void make_case(struct test_case *c, const struct row *row)
     if (row->flags & M)
         put_modrm(c, row, rex_at, memory);
     put_immediate(c, row, word && !wide);
-    if ((row->flags & B) && c->bytes[rex_at] == 0x40 && below(2)) {
-        /* Without REX, AH to BH instead of SPL to DIL. */
-        memmove(c->bytes + rex_at, c->bytes + rex_at + 1, c->len - rex_at - 1);
-        c->len--;
-    }
+    /* Without REX, AH to BH instead of SPL to DIL; outside 64-bit mode there is none. */
+    if (compat || ((row->flags & B) && c->bytes[rex_at] == 0x40 && below(2)))
+        drop_byte(c, rex_at);
+    for (unsigned i = 0; compat && i < 16; i++)
+        c->start.gpr[i] = i < 8 ? (uint32_t)c->start.gpr[i] : 0;
 }
 
 /* Random memory; strings compare equal for a while in half of the cases. */
@@ -386,18 +416,32 @@ static void print_case(const struct row *row, const struct test_case *c)
 {
     char text[96];
 
-    x86_disassemble(text, sizeof(text), X86_MODE_LONG64, c->bytes, c->len, FIXTURE_CODE);
+    x86_disassemble(text, sizeof(text), c->compat ? X86_MODE_COMPAT32 : X86_MODE_LONG64, c->bytes,
+                    c->len, FIXTURE_CODE);
     print_message("%s: %s, flags %#llx\n", row->name, text, (unsigned long long)c->start.rflags);
+}
+
+static uint64_t compared_flags(const struct row *row)
+{
+    uint64_t mask = ARITH | X86_FLAG_DF;
+
+    if (row->flags & NO_OF)
+        mask &= ~X86_FLAG_OF;
+    if (row->flags & CF_AF)
+        mask = X86_FLAG_CF | X86_FLAG_AF;
+    if (row->flags & SZP)
+        mask = X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF;
+    return mask;
 }
 
 static void compare(struct fixture *f, const struct row *row, const struct test_case *c,
                     const struct host_state *host, const uint8_t *guest)
 {
     uint64_t flags = cpu_rflags(&f->cpu);
-    const uint64_t mask = ARITH | X86_FLAG_DF;
     bool same = !memcmp(guest, (void *)(uintptr_t)WINDOW, WINDOW_BYTES) &&
                 !memcmp(host->gpr, f->cpu.x.gpr, sizeof(host->gpr)) &&
-                !((flags ^ host->rflags) & mask) && f->cpu.x.gpr[X86_RIP] == FIXTURE_CODE + c->len;
+                !((flags ^ host->rflags) & compared_flags(row)) &&
+                f->cpu.x.gpr[X86_RIP] == FIXTURE_CODE + c->len;
 
     if (same)
         return;
@@ -436,13 +480,13 @@ static bool run_case(struct fixture *f, const struct row *row, uint8_t *guest)
     enum step step;
     int number;
 
-    make_case(&c, row);
+    make_case(&c, row, !f->cpu.long64);
     fill_window(window, row);
     if ((row->flags & ACC) && below(2))
-        memcpy(&c.start.gpr[X86_RAX], window + 0x1000, 8);
+        memcpy(&c.start.gpr[X86_RAX], window + 0x1000, c.compat ? 4 : 8);
     memcpy(guest, window, WINDOW_BYTES);
     host = c.start;
-    number = host_run(&host, c.bytes, c.len);
+    number = host_run(&host, c.bytes, c.len, c.compat);
     if (number == SIGSEGV || number == SIGBUS)
         return false; /* the random operand reached elsewhere */
     load_state(&f->cpu, &c.start);
@@ -462,20 +506,36 @@ static bool run_case(struct fixture *f, const struct row *row, uint8_t *guest)
     return true;
 }
 
-static void test_against_host(void **state)
+static void run_rows(struct fixture *f, const struct row *row, size_t count)
 {
-    struct fixture *f = *state;
     uint8_t *guest = mem_host(f->cpu.mem, FIXTURE_DATA_GPA, WINDOW_BYTES, true);
 
     assert_true(host_run_init()); /* here, since cmocka has signal handlers of its own */
-    for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+    for (; count; count--, row++) {
         unsigned done = 0;
 
         for (unsigned n = 0; n < ROUNDS; n++)
-            done += run_case(f, &rows[i], guest);
+            done += run_case(f, row, guest);
         if (done < ROUNDS / 4)
-            fail_msg("%s: only %u cases ran", rows[i].name, done);
+            fail_msg("%s: only %u cases ran", row->name, done);
     }
+}
+
+static void test_64_bit_mode(void **state)
+{
+    run_rows(*state, rows, ARRAY_SIZE(rows));
+}
+
+static void test_compatibility_mode(void **state)
+{
+    fixture_enter_compat32(*state);
+    run_rows(*state, rows, ARRAY_SIZE(rows));
+}
+
+static void test_legacy_only(void **state)
+{
+    fixture_enter_compat32(*state);
+    run_rows(*state, legacy_rows, ARRAY_SIZE(legacy_rows));
 }
 
 static int setup(void **state)
@@ -500,7 +560,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_against_host, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_64_bit_mode, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compatibility_mode, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_legacy_only, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
