@@ -123,7 +123,8 @@ static enum step run_single(struct cpu *cpu, struct block *block)
         if (step == STEP_AGAIN || !cpu->fault.is_trap)
             cpu->x.gpr[X86_RIP] = rip;
         if (step == STEP_FAULT) {
-            cpu->dr6_pending = 0;
+            if (cpu->fault.vector != X86_DB) /* general detect says so in dr6_pending */
+                cpu->dr6_pending = 0;
             return step;
         }
     }
