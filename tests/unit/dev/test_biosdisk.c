@@ -95,6 +95,7 @@ static void layout_is_the_roms(void **state)
     SAME_INFO(sectors);
     assert_int_equal(sizeof(struct biosdisk_info), sizeof(struct boot_disk_info));
     assert_int_equal(BIOSDISK_MAGIC, BOOT_DISK_MAGIC);
+    assert_int_equal(BIOSDISK_PORT, BOOT_DISK_PORT);
     assert_int_equal(BIOSDISK_CD, BOOT_DISK_CD);
     assert_int_equal(BIOSDISK_READ, BOOT_DISK_READ);
     assert_int_equal(BIOSDISK_WRITE, BOOT_DISK_WRITE);
