@@ -1,6 +1,6 @@
 /*
- * The embedded guest, first part: from 16-bit real mode through 32-bit protected mode into 64-bit long mode.
- * Entered at 0000:7C00 by the BIOS. Each step says on the console what it does.
+ * The embedded guest, first part: from 16-bit real mode through 32-bit protected mode into 64-bit
+ * long mode. Entered at 0000:7C00 by the BIOS. Each step says on the console what it does.
  */
 #include "fw/demo/layout.h"
 

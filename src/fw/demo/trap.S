@@ -1,19 +1,23 @@
 /*
- * The embedded guest's interrupt entries: every vector pushes the same frame (struct frame in demo.h) and calls
- * trap(). Also the way into ring 3, and the program that runs there.
+ * The embedded guest's interrupt entries: every vector pushes the same frame (struct frame in
+ * demo.h) and calls trap(). Also the way into ring 3, and the program that runs there.
  */
 #include "fw/demo/layout.h"
 
     .code64
     .text
-/* Vectors that push an error code: 8, 10-14, 17, 21, 29, 30 (SDM 3, "Exception and Interrupt Reference"). */
+/*
+ * Vectors that push an error code: 8, 10-14, 17, 21, 29, 30 (SDM 3, "Exception and Interrupt
+ * Reference").
+ */
     .balign 16
     .global trap_stubs
 trap_stubs:
     .set vector, 0
     .rept 32
     .balign 16
-    .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
+    .set has_code, vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21
+    .if !(has_code || vector == 29 || vector == 30)
     pushq $0
     .endif
     pushq $vector
@@ -63,7 +67,10 @@ trap_common:
     addq $16, %rsp
     iretq
 
-/* uint64_t user_run(uint64_t rip, uint64_t rsp): runs ring-3 code until it calls CALL_EXIT; its status. */
+/*
+ * uint64_t user_run(uint64_t rip, uint64_t rsp): runs ring-3 code until it calls CALL_EXIT; its
+ * status.
+ */
     .global user_run
 user_run:
     pushq %rbx
@@ -75,7 +82,7 @@ user_run:
     movq %rsp, user_kernel_rsp
     pushq $SELECTOR_USERDATA
     pushq %rsi
-    pushq $0x202
+    pushq $0x002 /* interrupts stay off: the 8259s still send the BIOS's vectors, 08h for the timer */
     pushq $SELECTOR_USERCODE
     pushq %rdi
     iretq

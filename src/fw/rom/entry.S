@@ -1,18 +1,19 @@
 /*
  * Interrupt entry and exit, calls out to the guest's own handlers, and the ways out of the BIOS.
  *
- * Each entry stub brings a C handler's address to int_common, which leaves the caller's stack almost
- * untouched (10 bytes), switches to the BIOS's own stack in the EBDA and calls handler(struct regs *):
+ * Each entry stub brings a C handler's address to int_common, which leaves the caller's stack
+ * almost untouched (10 bytes), switches to the BIOS's own stack in the EBDA and calls
+ * handler(struct regs *):
  *
  *    caller's stack            BIOS stack (struct regs in rom.h, rising addresses)
  *    flags cs ip               edi esi ebp - ebx edx ecx eax | gs fs es ds | ip cs flags - | esp ss
  *    eax edx ds
  *
- * Where the BIOS stack starts: an interrupt that hits the BIOS itself (SS is the EBDA) goes on below the
- * current ESP; any other starts at stack_free, which every call out of the BIOS lowers for its duration: to
- * STACK_GAP below the current ESP, so that a hook may push that much before it switches to a stack of its own
- * and calls the BIOS from there.
- * The C code may use 32-bit addresses: all upper halves of ESP and of pointers are clean.
+ * Where the BIOS stack starts: an interrupt that hits the BIOS itself (SS is the EBDA) goes on
+ * below the current ESP; any other starts at stack_free, which every call out of the BIOS lowers
+ * for its duration: to STACK_GAP below the current ESP, so that a hook may push that much before
+ * it switches to a stack of its own and calls the BIOS from there. The C code may use 32-bit
+ * addresses: all upper halves of ESP and of pointers are clean.
  */
 #include "fw/rom/segment.h"
 
@@ -96,7 +97,9 @@ int_common:
     movl %ebp, %eax
     calll *int_handler
 
-    /* Back: what the handler changed in struct regs goes to the registers and to the flags image. */
+    /*
+     * Back: what the handler changed in struct regs goes to the registers and to the flags image.
+     */
     cli
     movl %ebp, %esp
     movw 52(%ebp), %fs
@@ -121,8 +124,8 @@ int_common:
     iretw
 
 /*
- * uint32_t rom_call_interrupt(uint32_t vector, uint32_t eax): INT `vector` through the IVT, with EAX
- * given. Returns EAX; CF goes to call_carry. A vector of 0:0 is not called.
+ * uint32_t rom_call_interrupt(uint32_t vector, uint32_t eax): INT `vector` through the IVT, with
+ * EAX given. Returns EAX; CF goes to call_carry. A vector of 0:0 is not called.
  */
     .global rom_call_interrupt
 rom_call_interrupt:
@@ -201,6 +204,18 @@ rom_idle:
     popl stack_free
     retl
 
+/* void rom_let_interrupts_in(void): takes those that are pending, without waiting for one. */
+    .global rom_let_interrupts_in
+rom_let_interrupts_in:
+    pushl stack_free
+    LEAVE_STACK
+    sti
+    nop
+    cli
+    cld
+    popl stack_free
+    retl
+
 /* void rom_enter_real(const struct launch *): leaves for a guest in real mode; see rom.h. */
     .global rom_enter_real
 rom_enter_real:
@@ -258,10 +273,10 @@ multiboot32:
     .code16
 
 /*
- * void rom_flat_copy(uint32_t destination, uint32_t source, uint32_t bytes): copies physical memory,
- * four bytes at a time where it can, so that an aligned dword is one access (a register of the local
- * APIC wants that). DS and ES keep 4 GiB limits afterwards: a caller in big real mode gets back what it
- * came with. The GDTR is preserved. Must run with interrupts off.
+ * void rom_flat_copy(uint32_t destination, uint32_t source, uint32_t bytes): copies physical
+ * memory, four bytes at a time where it can, so that an aligned dword is one access (a register of
+ * the local APIC wants that). DS and ES keep 4 GiB limits afterwards: a caller in big real mode
+ * gets back what it came with. The GDTR is preserved. Must run with interrupts off.
  */
     .global rom_flat_copy
 rom_flat_copy:

@@ -1,6 +1,6 @@
 /*
- * The part of the BIOS that stands at addresses which software knows: the reset vector, the date, the
- * tables that old programs read, and the entry points that the PC's first BIOS published.
+ * The part of the BIOS that stands at addresses which software knows: the reset vector, the date,
+ * the tables that old programs read, and the entry points that the PC's first BIOS published.
  * Source: IBM PC/AT Technical Reference, "BIOS listing" (addresses only).
  */
 #include "fw/rom/segment.h"
@@ -25,7 +25,10 @@ post_entry:
     .org 0x03fe
     ljmpw $ROM_SEGMENT, $entry_13
 
-    /* INT 15h C0h points here: length, model, submodel, revision, features. A near jump fits before. */
+    /*
+     * INT 15h C0h points here: length, model, submodel, revision, features. A near jump fits
+     * before.
+     */
     .org 0x06f2
     jmp fixed_19
     .org 0x06f5

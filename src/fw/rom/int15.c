@@ -122,6 +122,8 @@ void wait_microseconds(uint32_t us)
     while (left) {
         if (left > 0x18000 && sleeps)
             rom_idle();
+        else
+            rom_let_interrupts_in(); /* a tick that waits too long is lost */
         uint16_t now = pit_count();
         uint16_t passed = (uint16_t)(last - now);
         left = passed < left ? left - passed : 0;

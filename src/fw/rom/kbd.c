@@ -32,6 +32,8 @@
 #define SCAN_F11   0x57
 #define SCAN_F12   0x58
 
+#define SERIAL_BYTES_A_POLL 16 /* a UART's FIFO */
+
 /* ASCII by scan code 00h-39h, US layout. */
 static const char plain[0x3a] =
     "\0\0331234567890-=\b\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
@@ -301,19 +303,33 @@ static void serial_byte(uint8_t c)
     kbd_put(key_of_ascii(c));
 }
 
+/* Two keys fit into the buffer: one byte can make as many, ESC and what follows it. */
+static bool has_room(void)
+{
+    uint16_t next = bda_read16(BDA_KEY_TAIL);
+
+    for (uint8_t i = 0; i < 2; i++) {
+        next = (uint16_t)(next + 2);
+        if (next >= bda_read16(BDA_KEY_END))
+            next = bda_read16(BDA_KEY_START);
+        if (next == bda_read16(BDA_KEY_HEAD))
+            return false;
+    }
+    return true;
+}
+
 void kbd_poll_serial(void)
 {
     uint8_t c;
-    uint16_t next = (uint16_t)(bda_read16(BDA_KEY_TAIL) + 4);
 
-    /* Leave the byte in the UART while two keys would not fit. */
-    if (next >= bda_read16(BDA_KEY_END))
-        next = (uint16_t)(next - (bda_read16(BDA_KEY_END) - bda_read16(BDA_KEY_START)));
-    if (next == bda_read16(BDA_KEY_HEAD) || (uint16_t)(next - 2) == bda_read16(BDA_KEY_HEAD))
-        return;
-    if (serial_read(&c))
+    for (uint8_t i = 0; i < SERIAL_BYTES_A_POLL; i++) {
+        if (!has_room())
+            return; /* the bytes wait in the UART */
+        if (!serial_read(&c))
+            break;
         serial_byte(c);
-    else if (escape_state == 1 && (uint8_t)(bda_read8(BDA_TICKS) - escape_tick) >= 2) {
+    }
+    if (escape_state == 1 && (uint8_t)(bda_read8(BDA_TICKS) - escape_tick) >= 2) {
         escape_state = 0;
         kbd_put(0x011b); /* ESC alone */
     }

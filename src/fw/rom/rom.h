@@ -158,6 +158,7 @@ void rom_enter_multiboot(uint32_t eip, uint32_t ebx) __attribute__((noreturn));
 uint32_t rom_call_interrupt(uint32_t vector, uint32_t eax);
 void rom_call_far(uint32_t segment, uint32_t offset);
 void rom_idle(void);
+void rom_let_interrupts_in(void);
 void rom_flat_copy(uint32_t destination, uint32_t source, uint32_t bytes);
 extern uint8_t call_carry; /* CF after rom_call_interrupt */
 

@@ -22,7 +22,8 @@
 static bool present;
 static uint8_t at_column, at_row; /* where the terminal's cursor is, in screen cells */
 static uint8_t at_attribute;
-static bool clear_pending; /* the screen was cleared; the terminal is, when a cell is written there */
+static bool
+    clear_pending; /* the screen was cleared; the terminal is, when a cell is written there */
 
 void serial_init(void)
 {

@@ -1,7 +1,7 @@
 /*
- * What the real-mode guests that test the BIOS share. Such a guest is a flat binary for 0000:7C00; it prints a line
- * "ok NAME" or "FAIL NAME" for each check on COM1, then "PASS n" or "FAILED n of m", and ends by
- * port F4h with 0 for a pass, 1 for a failure.
+ * What the real-mode guests that test the BIOS share. Such a guest is a flat binary for 0000:7C00;
+ * it prints a line "ok NAME" or "FAIL NAME" for each check on COM1, then "PASS n" or "FAILED n of
+ * m", and ends by port F4h with 0 for a pass, 1 for a failure.
  */
 #ifndef TESTS_GUESTS_BIOS_H
 #define TESTS_GUESTS_BIOS_H

@@ -10,6 +10,7 @@ tests:
     call test_video_info
     call test_key_buffer
     call test_key_interrupt
+    call test_serial_keys
     call test_ports
     ret
 
@@ -295,7 +296,10 @@ test_key_buffer:
     EXPECT z, "16h 01h: F11 is dropped, an old keyboard has none"
     ret
 
-/* Makes the i8042 deliver AL as if the keyboard had sent it (command D2h), and lets INT 09h take it. */
+/*
+ * Makes the i8042 deliver AL as if the keyboard had sent it (command D2h), and lets INT 09h take
+ * it.
+ */
 press:
     movb %al, %ah
 1:  inb $0x64, %al
@@ -373,6 +377,65 @@ test_key_interrupt:
     movb $2, %ah
     int $0x16
     EXPECT_EQ $0, %al, "16h 02h: all keys are up"
+    ret
+
+/* Sends bytes to COM1's own receiver: its modem control register has a loop. */
+.macro SERIAL bytes:vararg
+    movw $0x3fc, %dx
+    movb $0x13, %al
+    outb %al, %dx
+    movw $0x3f8, %dx
+    .irp byte, \bytes
+    movb $\byte, %al
+    outb %al, %dx
+    .endr
+.endm
+
+/*
+ * AX: the next key from there; the loop is open again afterwards. Waits for a tick, as a UART may
+ * take its time.
+ */
+serial_key:
+    movl 0x46c, %eax
+1:  hlt
+    cmpl 0x46c, %eax
+    je 1b
+    call key
+    pushw %ax
+    movw $0x3fc, %dx
+    movb $0x03, %al
+    outb %al, %dx
+    popw %ax
+    ret
+
+test_serial_keys:
+    SERIAL 'a'
+    call serial_key
+    EXPECT_EQ $0x1e61, %ax, "COM1: a"
+    SERIAL '?'
+    call serial_key
+    EXPECT_EQ $0x353f, %ax, "COM1: ?"
+    SERIAL 3
+    call serial_key
+    EXPECT_EQ $0x2e03, %ax, "COM1: ctrl-c"
+    SERIAL 10
+    call serial_key
+    EXPECT_EQ $0x1c0d, %ax, "COM1: a line feed is Enter"
+    SERIAL 0x7f
+    call serial_key
+    EXPECT_EQ $0x0e08, %ax, "COM1: DEL is backspace"
+    SERIAL 0x1b, '[', 'A'
+    call serial_key
+    EXPECT_EQ $0x48e0, %ax, "COM1: cursor up"
+    SERIAL 0x1b, '[', '5', '~'
+    call serial_key
+    EXPECT_EQ $0x49e0, %ax, "COM1: page up"
+    SERIAL 0x1b
+    call serial_key
+    EXPECT_EQ $0, %ax, "COM1: ESC alone has to wait"
+    movb $0, %ah
+    int $0x16
+    EXPECT_EQ $0x011b, %ax, "COM1: but comes"
     ret
 
 test_ports:

@@ -1,6 +1,7 @@
 /*
- * INT 13h. Checks what it finds: hard disk 80h when the BDA counts one (its first sector must end in 55 AA; the
- * last block is written and restored), CD-ROM E0h when it answers. Without drives, the refusals.
+ * INT 13h. Checks what it finds: hard disk 80h when the BDA counts one (its first sector must end
+ * in 55 AA; the last block is written and restored), CD-ROM E0h when it answers. Without drives,
+ * the refusals.
  */
 #include "bios.h"
 

@@ -1,6 +1,7 @@
 /*
- * A floppy or hard disk image on a CD, booted by El Torito emulation: its first sector loads the rest by cylinder,
- * head and sector, as real boot sectors do. umbra.sh builds the images: the last sector begins with "LAST".
+ * A floppy or hard disk image on a CD, booted by El Torito emulation: its first sector loads the
+ * rest by cylinder, head and sector, as real boot sectors do. umbra.sh builds the images: the last
+ * sector begins with "LAST".
  */
     .code16
     .text

@@ -1,6 +1,6 @@
 /*
- * INT 1Ah (time and PCI BIOS), the timer interrupt, and how calls treat the caller: registers, stack, interrupt
- * flag, big real mode, calls from within a timer hook.
+ * INT 1Ah (time and PCI BIOS), the timer interrupt, and how calls treat the caller: registers,
+ * stack, interrupt flag, big real mode, calls from within a timer hook.
  */
 #include "bios.h"
 
@@ -95,7 +95,34 @@ test_time:
     movb $0x7f, %ah
     int $0x1a
     EXPECT c, "1ah 7fh: is refused"
+    /* An alarm in the next seconds; three seconds are 55 ticks. */
+    movw $alarm, 0x4a * 4
+    movw $0, 0x4a * 4 + 2
+    movb $6, %ah
+    movw $0x1234, %cx
+    movb $0x52, %dh
+    int $0x1a
+    EXPECT nc, "1ah 06h: sets an alarm"
+    movb $6, %ah
+    int $0x1a
+    EXPECT c, "1ah 06h: not a second one"
+    movl 0x46c, %eax
+    addl $70, %eax
+2:  hlt
+    cmpb $0, alarms
+    jne 3f
+    cmpl 0x46c, %eax
+    ja 2b
+3:  cmpb $1, alarms
+    EXPECT e, "int 70h: the alarm comes by INT 4Ah"
+    movb $7, %ah
+    int $0x1a
+    EXPECT nc, "1ah 07h: no more alarms"
     ret
+
+alarm:
+    incb %cs:alarms
+    iretw
 
 test_pci:
     movw $0xb101, %ax
@@ -370,6 +397,8 @@ hook_sp:
     .word 0
 hook_ss:
     .word 0
+alarms:
+    .byte 0
 hook_count:
     .word 0
     .balign 4

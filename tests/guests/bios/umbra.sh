@@ -1,7 +1,7 @@
 #!/bin/bash
 # test: quick timeout=120
-# The BIOS tests on Umbra, with a disk and a CD-ROM behind the disk port; with xorriso, also CDs whose boot image
-# is shown as a floppy and as a hard disk.
+# The BIOS tests on Umbra, with a disk and a CD-ROM behind the disk port;
+# with xorriso, also CDs whose boot image is shown as a floppy and as a hard disk.
 set -euo pipefail
 
 disk=$TEST_TMP/disk.img cd=$TEST_TMP/cd.img
