@@ -2,6 +2,7 @@
  * RDMSR and WRMSR. The MSRs that are plain storage stand in one table; those with rules have
  * functions; the local APIC's belong to the monitor. An MSR that is not named here does not exist:
  * #GP(0), also for values with reserved bits.
+ * DEVIATION: LBR and BTF of DEBUGCTL are kept without effect; no branch is recorded or trapped.
  * Source: SDM 4 "Architectural MSRs"; SDM 3 "Memory Type Range Registers", "Page Attribute Table",
  * "Extended Feature Enable Register".
  */
@@ -51,7 +52,7 @@
 #define MTRR_DEF_BITS  0xcffu /* type, FE, E */
 #define MTRR_VALID     BIT(11)
 #define MICROCODE      ((uint64_t)1 << 32)
-#define DEBUGCTL_BITS  0x3u                         /* LBR and BTF are kept, without effect */
+#define DEBUGCTL_BITS  0x3u
 #define MISC_ENABLE_RO (BIT(7) | BIT(11) | BIT(12)) /* no performance monitoring, BTS, PEBS */
 
 /* What values a plain MSR takes. */

@@ -250,6 +250,17 @@ static void test_msrs_refuse(void **state)
     assert_raises(f, "\x0f\x30", X86_GP, 0);
 }
 
+/* DEVIATION: LBR and BTF do nothing but stay. */
+static void test_debugctl_is_kept(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(write_msr(f, 0x1d9, 3), STEP_JUMP);
+    assert_int_equal(read_msr(f, 0x1d9), 3);
+    assert_false(f->cpu.single_step);
+    assert_gp(f, write_msr(f, 0x1d9, 4));
+}
+
 static void test_efer(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +523,7 @@ int main(void)
         LONG(test_debug_registers),
         LONG(test_msrs_that_are_storage),
         LONG(test_msrs_refuse),
+        LONG(test_debugctl_is_kept),
         LONG(test_efer),
         LONG(test_time_stamp_counter),
         LONG(test_cpuid),
