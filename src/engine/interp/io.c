@@ -11,6 +11,10 @@
 #define TSS_MAP_BASE  102 /* where a 32-bit or 64-bit TSS says where its bitmap starts */
 #define TSS_MIN_LIMIT 103
 
+#define DR7_RW_SHIFT  16
+#define DR7_LEN_SHIFT 18
+#define DR7_RW_IO     2
+
 static bool has_bitmap(const struct x86_segment *tr)
 {
     unsigned type = tr->attr & X86_SEG_TYPE;
@@ -50,14 +54,34 @@ enum step ioperm_check(struct cpu *cpu, uint16_t port, unsigned width)
     return check_bitmap(cpu, port, width);
 }
 
+/* Ports that DR7 watches (CR4.DE): remembered for the #DB behind the instruction. */
+static void check_breakpoints(struct cpu *cpu, uint16_t port, unsigned width)
+{
+    static const uint8_t bytes[] = {1, 2, 8, 4};
+    uint64_t dr7 = cpu->x.dr[7];
+
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned size = bytes[dr7 >> (DR7_LEN_SHIFT + 4 * i) & 3];
+        uint64_t at = ALIGN_DOWN(cpu->x.dr[i], size);
+
+        if (dr7 >> (2 * i) & 3 && (dr7 >> (DR7_RW_SHIFT + 4 * i) & 3) == DR7_RW_IO &&
+            port < at + size && at < (uint64_t)port + width)
+            cpu->dr6_pending |= BIT(i);
+    }
+}
+
 static uint32_t port_read(struct cpu *cpu, uint16_t port, unsigned width)
 {
+    if (unlikely(cpu->single_step && cpu->x.cr4 & X86_CR4_DE))
+        check_breakpoints(cpu, port, width);
     cpu_count_exit(cpu, EXIT_IO);
     return cpu->host.port_read(cpu->host.opaque, port, width);
 }
 
 static void port_write(struct cpu *cpu, uint16_t port, unsigned width, uint32_t value)
 {
+    if (unlikely(cpu->single_step && cpu->x.cr4 & X86_CR4_DE))
+        check_breakpoints(cpu, port, width);
     cpu_count_exit(cpu, EXIT_IO);
     cpu->host.port_write(cpu->host.opaque, port, width, value);
 }
