@@ -12,7 +12,7 @@
 #define DSDT_PM_BASE       0x600
 #define DSDT_PM_GPE_BASE   0x620
 #define DSDT_SMI_PORT      0xb2
-#define DSDT_SLP_TYP_S5    5
+#define DSDT_SLP_TYP_S5    0
 #define DSDT_PVPANIC_PORT  0x505
 
 #endif

@@ -240,7 +240,7 @@ static int make_legacy(struct board *board)
                                                                                           : -ENOMEM;
 }
 
-/* Firmware chose another place for the power management block. Where that is taken, it is nowhere. */
+/* Firmware moved the power management block; where the new place is taken, it is nowhere. */
 static void pm_moved(void *opaque, uint16_t base)
 {
     struct board *board = opaque;

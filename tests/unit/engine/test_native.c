@@ -41,6 +41,7 @@ static void make_fixture(struct fixture **out, const char *model)
     f->cpu.x.fpu.fcw = X87_CONTROL_DEFAULT;
     memset(f->cpu.tlb_tables, 0xff, sizeof(f->cpu.tlb_tables));
     f->cpu.tlb_mask = TLB_MAX_ENTRIES - 1;
+    assert_int_equal(block_cache_create(&f->cpu), 0);
     assert_int_equal(native_create(&f->cpu), 0);
     cpu_update_mode(&f->cpu);
     e = &f->cpu.tlb[tlb_index(&f->cpu, DATA)];
@@ -64,6 +65,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
 
     native_sync(&f->cpu);
+    block_cache_destroy(&f->cpu);
     native_destroy(&f->cpu);
     free(f);
     return 0;
