@@ -31,6 +31,22 @@ static ZyanStatus decode_pause_as_xchg(const ZydisDecoder *decoder, struct x86_i
     return ZydisDecoderDecodeFull(decoder, copy, len, &insn->info, insn->op);
 }
 
+/*
+ * F3 before LOOPNE makes it LOOPE, F2 before LOOPE makes it LOOPNE, as on 8086 string instructions;
+ * undocumented, found by tests/diff on the host.
+ */
+static void apply_rep_to_loop(ZydisDecodedInstruction *info)
+{
+    if (info->mnemonic != ZYDIS_MNEMONIC_LOOPE && info->mnemonic != ZYDIS_MNEMONIC_LOOPNE)
+        return;
+    for (unsigned i = 0; i < info->raw.prefix_count; i++) {
+        if (info->raw.prefixes[i].value == 0xf3)
+            info->mnemonic = ZYDIS_MNEMONIC_LOOPE;
+        else if (info->raw.prefixes[i].value == 0xf2)
+            info->mnemonic = ZYDIS_MNEMONIC_LOOPNE;
+    }
+}
+
 enum x86_decode_result x86_decode(struct x86_insn *insn, enum x86_mode mode, const uint8_t *bytes,
                                   size_t len)
 {
@@ -42,8 +58,10 @@ enum x86_decode_result x86_decode(struct x86_insn *insn, enum x86_mode mode, con
                                     insn->op);
     if (ZYAN_SUCCESS(status) && insn->info.mnemonic == ZYDIS_MNEMONIC_PAUSE && insn->info.raw.rex.B)
         status = decode_pause_as_xchg(&decoder, insn, bytes);
-    if (ZYAN_SUCCESS(status))
+    if (ZYAN_SUCCESS(status)) {
+        apply_rep_to_loop(&insn->info);
         return X86_DECODE_OK;
+    }
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
         return X86_DECODE_TOO_LONG;
     if (status == ZYDIS_STATUS_NO_MORE_DATA)

@@ -158,16 +158,27 @@ HANDLER(outs_one)
     return STEP_NEXT;
 }
 
+/* The port must be allowed even where a count of 0 leaves nothing to do (tests/diff). */
 HANDLER(ins)
 {
-    return string_repeat(cpu, op, ins_one);
+    enum step step = ioperm_check(cpu, CPU_REG(cpu, uint16_t, 8 * X86_RDX), op->size);
+
+    return step ? step : string_repeat(cpu, op, ins_one);
 }
 
 HANDLER(outs)
 {
-    enum step step = string_repeat(cpu, op, outs_one);
+    enum step step = ioperm_check(cpu, CPU_REG(cpu, uint16_t, 8 * X86_RDX), op->size);
 
+    if (!step)
+        step = string_repeat(cpu, op, outs_one);
     return step == STEP_NEXT ? STEP_JUMP : step;
+}
+
+/* Strings of ports have elements of at most 4 bytes; REX.W means nothing to them. */
+static uint8_t string_element(const struct x86_insn *insn)
+{
+    return (uint8_t)(MIN(insn->info.operand_width, 32) / 8);
 }
 
 bool bind_io(struct op *op, const struct binder_input *in)
@@ -181,13 +192,13 @@ bool bind_io(struct op *op, const struct binder_input *in)
     case ZYDIS_MNEMONIC_INSB:
     case ZYDIS_MNEMONIC_INSW:
     case ZYDIS_MNEMONIC_INSD:
-        op->size = (uint8_t)(insn->info.operand_width / 8);
+        op->size = string_element(insn);
         op->fn = ins;
         return true;
     case ZYDIS_MNEMONIC_OUTSB:
     case ZYDIS_MNEMONIC_OUTSW:
     case ZYDIS_MNEMONIC_OUTSD:
-        op->size = (uint8_t)(insn->info.operand_width / 8);
+        op->size = string_element(insn);
         op->seg = string_source_segment(insn);
         op->fn = outs;
         op->flags |= OP_ENDS;

@@ -81,7 +81,9 @@ enum operand_form operand_form(struct op *op, const struct x86_insn *insn)
 
 unsigned operand_stack_width(const struct binder_input *in)
 {
-    bool prefix = in->insn->info.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE;
+    /* REX.W wins over 66h. */
+    bool prefix =
+        (in->insn->info.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) && !in->insn->info.raw.rex.W;
 
     switch (in->mode) {
     case X86_MODE_LONG64: return prefix ? 2 : 8;

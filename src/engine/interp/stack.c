@@ -138,6 +138,17 @@ static enum step enter_display(struct cpu *cpu, const struct op *op, uint64_t fr
     return STEP_NEXT;
 }
 
+/* ENTER also faults where a write at the final stack pointer would (SDM 2 "ENTER"). */
+static enum step enter_probe(struct cpu *cpu, const struct op *op, uint64_t top)
+{
+    gva_t linear;
+    enum step step = seg_linear(cpu, X86_SS, top & cpu->stack_mask, op->size, true, &linear);
+
+    if (!step && !tlb_write_host(cpu, linear, op->size))
+        step = lin_probe(cpu, linear, op->size, true);
+    return step ? access_fault_of_segment(cpu, X86_SS, step) : STEP_NEXT;
+}
+
 HANDLER(enter)
 {
     uint64_t top = (cpu->x.gpr[X86_RSP] - op->size) & cpu->stack_mask, frame = top;
@@ -145,6 +156,8 @@ HANDLER(enter)
 
     if (!step)
         step = enter_display(cpu, op, frame, &top);
+    if (!step)
+        step = enter_probe(cpu, op, top - (uint16_t)op->imm);
     if (step)
         return step;
     set_rbp(cpu, (cpu->x.gpr[X86_RSP] & ~cpu->stack_mask) | frame, op->size);

@@ -168,6 +168,15 @@ enum {
 };
 
 /*
+ * Whether an x87 exception of an earlier instruction comes first: before a fault of this one's
+ * memory operand. On the fast way the stub meets it by itself.
+ */
+static bool x87_first(struct cpu *cpu, const struct op *op, unsigned what)
+{
+    return (what & WITH_X87) && !op->dst && native_x87_pending(cpu);
+}
+
+/*
  * The slow way to the memory operand: through a bounce buffer. A store reads its target first, so
  * that what an unmasked exception keeps from being stored is written back as it was.
  */
@@ -178,6 +187,8 @@ static enum step run_bounced(struct cpu *cpu, const struct op *op, gva_t linear,
     _Alignas(NATIVE_BOUNCE_BYTES) uint8_t bounce[NATIVE_BOUNCE_BYTES];
     enum step step = STEP_NEXT;
 
+    if (x87_first(cpu, op, what))
+        return native_raise(cpu, X86_MF);
     if ((what & MEM_MASK) == MEM_STORE)
         step = lin_probe(cpu, linear, op->size, true);
     if (!step && ((what & MEM_MASK) == MEM_LOAD || (what & WITH_X87)))
@@ -205,10 +216,10 @@ static inline __attribute__((always_inline)) enum step run(struct cpu *cpu, cons
         bool write = (what & MEM_MASK) == MEM_STORE;
 
         step = seg_linear(cpu, op->seg, op_offset(cpu, op), op->size, write, &linear);
+        if (unlikely(!step && (linear & op->src2)))
+            step = cpu_raise_error(cpu, X86_GP, 0);
         if (unlikely(step))
-            return step;
-        if (unlikely(linear & op->src2))
-            return cpu_raise_error(cpu, X86_GP, 0);
+            return x87_first(cpu, op, what) ? native_raise(cpu, X86_MF) : step;
         host = write ? tlb_write_host(cpu, linear, op->size) : tlb_read_host(cpu, linear, op->size);
     }
     if ((what & WITH_MXCSR) && unlikely(!cpu->mxcsr_live))

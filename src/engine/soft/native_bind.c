@@ -86,6 +86,13 @@ static bool is_x87_control(ZydisMnemonic mnemonic)
     }
 }
 
+/* Those that run although an exception is pending. */
+static bool is_x87_non_waiting(ZydisMnemonic mnemonic)
+{
+    return mnemonic == ZYDIS_MNEMONIC_FNSTCW || mnemonic == ZYDIS_MNEMONIC_FNSTSW ||
+           mnemonic == ZYDIS_MNEMONIC_FNCLEX;
+}
+
 static enum native_class classify_x87(struct op *op, const struct x86_insn *insn)
 {
     const ZydisDecodedInstructionRaw *raw = &insn->info.raw;
@@ -93,7 +100,13 @@ static enum native_class classify_x87(struct op *op, const struct x86_insn *insn
     op->cc = insn->info.mnemonic == ZYDIS_MNEMONIC_FWAIT ? GATE_NM_WAIT : GATE_NM_X87;
     op->aux = (uint16_t)((insn->info.opcode & 7) << 8 | raw->modrm.mod << 6 | raw->modrm.reg << 3 |
                          raw->modrm.rm);
+    op->dst = is_x87_non_waiting(insn->info.mnemonic);
     return is_x87_control(insn->info.mnemonic) ? NATIVE_MMX : NATIVE_X87;
+}
+
+static bool is_x87_opcode(uint8_t opcode)
+{
+    return opcode >= 0xd8 && opcode <= 0xdf;
 }
 
 /* NATIVE_CLASSES for what is not on the whitelist. */
@@ -104,13 +117,12 @@ static enum native_class classify(struct op *op, const struct x86_insn *insn)
 
     if (!vex && info->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return NATIVE_CLASSES;
+    /* Zydis' ISA sets are no help here: FCOMI is of the Pentium Pro, one FISTTP of SSE3. */
+    if (!vex && info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT)
+        return info->meta.category == ZYDIS_CATEGORY_X87_ALU || is_x87_opcode(info->opcode)
+                   ? classify_x87(op, insn)
+                   : NATIVE_CLASSES;
     switch (info->meta.isa_set) {
-    case ZYDIS_ISA_SET_X87:
-    case ZYDIS_ISA_SET_FCMOV:
-    case ZYDIS_ISA_SET_SSE3X87: return classify_x87(op, insn);
-    case ZYDIS_ISA_SET_PPRO: /* FCOMI and its like; the rest is not ours */
-        return info->meta.category == ZYDIS_CATEGORY_X87_ALU ? classify_x87(op, insn)
-                                                             : NATIVE_CLASSES;
     case ZYDIS_ISA_SET_PENTIUMMMX:
     case ZYDIS_ISA_SET_SSE:
     case ZYDIS_ISA_SET_SSE2:
@@ -242,7 +254,7 @@ bool bind_native(struct op *op, const struct binder_input *in)
     if (bind_simple(op, in) || native_bind_x87(op, in) || native_bind_xsave(op, in) ||
         native_bind_masked(op, in))
         return true;
-    op->cc = 0;
+    op->cc = op->dst = 0;
     class = classify(op, in->insn);
     if (class == NATIVE_CLASSES || !bind_memory(op, in->insn, &memory))
         return false;

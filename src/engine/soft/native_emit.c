@@ -171,6 +171,25 @@ static bool shape_gpr(struct shape *s, const ZydisDecodedOperand *operand)
     return !(p->byte && p->store);
 }
 
+/* A register may be named twice, as XMM and as YMM (VINSERTI128): one place serves both. */
+static void add_vector(struct shape *s, const ZydisDecodedOperand *operand, unsigned number)
+{
+    /* Zydis tells how much is used (VEXTRACTF128); which half is another matter. */
+    uint16_t bits = ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_YMM ? 256 : 128;
+    unsigned i = 0;
+
+    while (i < s->vectors && s->vector[i].host != number)
+        i++;
+    if (i == s->vectors)
+        s->vector[s->vectors++] = (struct place){.host = (uint8_t)number, .guest = (uint8_t)number};
+    s->vector[i].bits = MAX(s->vector[i].bits, bits);
+    /* A legacy result may leave part of the 16 bytes as it was. */
+    if (!s->vex || (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ))
+        s->vector[i].load = true;
+    if (operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+        s->vector[i].store = true;
+}
+
 static bool shape_vector(struct shape *s, const ZydisDecodedOperand *operand)
 {
     unsigned number = (unsigned)(uint8_t)ZydisRegisterGetId(operand->reg.value);
@@ -188,14 +207,7 @@ static bool shape_vector(struct shape *s, const ZydisDecodedOperand *operand)
     case ZYDIS_OPERAND_ENCODING_NONE: break;
     default: return false;
     }
-    s->vector[s->vectors++] = (struct place){
-        .host = (uint8_t)number,
-        .guest = (uint8_t)number,
-        /* A legacy result may leave part of the 16 bytes as it was. */
-        .load = !s->vex || (operand->actions & ZYDIS_OPERAND_ACTION_MASK_READ),
-        .store = operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE,
-        .bits = operand->size,
-    };
+    add_vector(s, operand, number);
     return true;
 }
 

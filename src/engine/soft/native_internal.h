@@ -84,7 +84,8 @@ enum native_memory {
 
 /*
  * The function of an op that runs its stub. It reads op->native (the stub), op->cc (gates),
- * op->size (bytes of the memory operand) and op->src2 (address bits that must be clear: #GP(0)).
+ * op->size (bytes of the memory operand), op->src2 (address bits that must be clear: #GP(0)) and
+ * op->dst (x87: does not wait for pending exceptions).
  */
 op_fn native_runner(enum native_class class, enum native_memory memory);
 
