@@ -13,8 +13,8 @@
 
 /* What decides how bytes are read. */
 enum x86_mode {
-    X86_MODE_REAL16,  /* real mode and virtual-8086 mode, CS.D = 0 */
-    X86_MODE_REAL32,  /* real mode with a CS whose hidden D bit is set */
+    X86_MODE_REAL16, /* real mode and virtual-8086 mode, CS.D = 0 */
+    X86_MODE_REAL32, /* real mode with a CS whose hidden D bit is set */
     X86_MODE_PROT16,
     X86_MODE_PROT32,
     X86_MODE_COMPAT16,
