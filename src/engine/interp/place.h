@@ -30,7 +30,7 @@ enum step place_slow_write(struct cpu *cpu, const struct op *op, uint64_t value,
 /*
  * The host address of [linear, linear + size), if the TLB has it. The entry is the first byte's
  * page's and the tag is compared with the last byte's page, so one comparison also refuses what
- * straddles two pages.
+ * straddles two pages: the second page never stands in the first one's entry (tlb_index).
  */
 ALWAYS_INLINE bool place_find(const struct cpu *cpu, gva_t linear, unsigned size, bool write,
                               void **place)

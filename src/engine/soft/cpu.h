@@ -153,10 +153,12 @@ enum step cpu_raise_page_fault(struct cpu *cpu, gva_t address, uint32_t error);
 /*
  * Where a linear address stands in its TLB table. Higher bits are folded in, because programs like
  * to work on two areas a power of two apart, which would evict each other's entries all the time.
+ * They are added, not XORed: so neighbouring pages never share an entry (the sum grows by 1 or 2
+ * from one to the next), on which place_find relies.
  */
 static inline uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
 {
-    return (linear >> PAGE_SHIFT ^ linear >> TLB_FOLD_SHIFT) & cpu->tlb_mask;
+    return ((linear >> PAGE_SHIFT) + (linear >> TLB_FOLD_SHIFT)) & cpu->tlb_mask;
 }
 
 /* Counts a crossing to the monitor. */
