@@ -5,10 +5,8 @@
  */
 #include "engine/interp/segment_ops.h"
 
-#include "engine/soft/access.h"
+#include "engine/interp/place.h"
 #include "engine/soft/segment.h"
-
-#define ARITH_ZF ((uint32_t)1 << 14) /* ZF in the LAHF image of cpu->arith */
 
 /* The access rights that LAR gives: the descriptor's second dword without its base. */
 #define LAR_MASK 0x00ffff00
@@ -243,7 +241,7 @@ enum step op_verw(struct cpu *cpu, const struct op *op)
 enum step op_arpl(struct cpu *cpu, const struct op *op)
 {
     struct access_rmw rmw;
-    uint16_t *target = &CPU_REG(cpu, uint16_t, op->dst);
+    place_uint16_t *target = &CPU_REG(cpu, uint16_t, op->dst);
     uint16_t rpl = CPU_REG(cpu, uint16_t, op->src) & X86_SELECTOR_RPL;
     bool raise;
 
