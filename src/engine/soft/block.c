@@ -123,23 +123,43 @@ static enum step leave_block(struct cpu *cpu, const struct op *op)
     return STEP_JUMP;
 }
 
+/* How many of a block's bytes lie on its first page. */
+static uint64_t first_bytes(const struct block *block)
+{
+    return MIN(block->bytes, PAGE_SIZE - (block->gpa & ~PAGE_MASK));
+}
+
+/* Which lines of a page hold the block's bytes. Both its pages may be the same one. */
+static uint64_t block_lines(const struct block *block, const struct code_page *page)
+{
+    uint64_t lines = 0;
+
+    if (block->page[0] == page)
+        lines |= line_bits(block->gpa, first_bytes(block));
+    if (block->second_page == page->page)
+        lines |= line_bits(page->page, block->bytes - first_bytes(block));
+    return lines;
+}
+
+static void link_to_page(struct block *block, unsigned which, struct code_page *page)
+{
+    block->page[which] = page;
+    block->page_next[which] = page->blocks;
+    page->blocks = block;
+}
+
 static void link_block(struct cpu *cpu, struct block *block)
 {
     struct block_cache *cache = cpu->blocks;
     struct block **head = &cache->hash[hash_of(block->gpa, block->mode)];
-    uint64_t room = PAGE_SIZE - (block->gpa & ~PAGE_MASK);
 
     block->hash_next = *head;
     *head = block;
-    block->page[0] = page_get(cpu, block->gpa & PAGE_MASK);
-    block->page[0]->lines |= line_bits(block->gpa, MIN(block->bytes, room));
-    block->page_next[0] = block->page[0]->blocks;
-    block->page[0]->blocks = block;
+    link_to_page(block, 0, page_get(cpu, block->gpa & PAGE_MASK));
+    block->page[0]->lines |= block_lines(block, block->page[0]);
     if (block->second_page != BLOCK_ONE_PAGE && block->second_page != block->page[0]->page) {
-        block->page[1] = page_get(cpu, block->second_page);
-        block->page[1]->lines |= line_bits(block->second_page, block->bytes - room);
-        block->page_next[1] = block->page[1]->blocks;
-        block->page[1]->blocks = block;
+        link_to_page(block, 1, page_get(cpu, block->second_page));
+        block->page[1]->lines |= block_lines(block, block->page[1]);
     }
     cache->count++;
     cpu->counters.blocks_made++;
@@ -204,24 +224,18 @@ void block_remember(struct cpu *cpu, struct block *before, struct block *to)
 static void recount_lines(struct code_page *page)
 {
     page->lines = 0;
-    for (struct block *b = page->blocks; b; b = b->page_next[b->page[1] == page]) {
-        uint64_t room = PAGE_SIZE - (b->gpa & ~PAGE_MASK);
-
-        if (b->page[0] == page)
-            page->lines |= line_bits(b->gpa, MIN(b->bytes, room));
-        else
-            page->lines |= line_bits(page->page, b->bytes - room);
-    }
+    for (struct block *b = page->blocks; b; b = b->page_next[b->page[1] == page])
+        page->lines |= block_lines(b, page);
 }
 
 static bool block_overlaps(const struct block *block, const struct code_page *page, gpa_t gpa,
                            uint64_t len)
 {
-    uint64_t room = PAGE_SIZE - (block->gpa & ~PAGE_MASK);
+    uint64_t first = first_bytes(block);
 
-    if (block->page[0] == page)
-        return gpa < block->gpa + block->bytes && block->gpa < gpa + len;
-    return gpa < page->page + (block->bytes - room);
+    if (block->page[0] == page && gpa < block->gpa + first && block->gpa < gpa + len)
+        return true;
+    return block->second_page == page->page && gpa < page->page + (block->bytes - first);
 }
 
 void block_invalidate(struct cpu *cpu, gpa_t gpa, uint64_t len)
@@ -438,8 +452,9 @@ static unsigned decode_ops(struct fetch *fetch, struct op *ops, uint64_t *bytes,
             return 0;
         }
         if (result != X86_DECODE_OK) {
+            /* Any of the bytes that were looked at may make it valid when it changes. */
             make_undecodable(&ops[count], result);
-            at++;
+            at += MIN(fetch->room - at, X86_INSN_MAX_BYTES);
         } else {
             op_bind(&ops[count], &in);
             at += insn.info.length;
