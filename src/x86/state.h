@@ -114,6 +114,8 @@ struct x86_table_register {
 #define X86_FLAG_VIF        BIT(19)
 #define X86_FLAG_VIP        BIT(20)
 #define X86_FLAG_ID         BIT(21)
+/* All flags that there are; the other bits of RFLAGS read as 0, but for bit 1. */
+#define X86_FLAGS_DEFINED 0x3f7fd5u
 #define X86_FLAGS_ARITH                                                                            \
     (X86_FLAG_CF | X86_FLAG_PF | X86_FLAG_AF | X86_FLAG_ZF | X86_FLAG_SF | X86_FLAG_OF)
 

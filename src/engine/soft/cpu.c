@@ -30,13 +30,18 @@ void cpu_set_arith(struct cpu *cpu, uint64_t rflags)
         cpu->arith |= 1;
 }
 
+void cpu_put_rflags(struct cpu *cpu, uint64_t rflags)
+{
+    cpu_set_arith(cpu, rflags);
+    cpu->x.rflags = (rflags & X86_FLAGS_DEFINED & ~X86_FLAGS_ARITH) | X86_FLAG_ONE;
+}
+
 void cpu_set_rflags(struct cpu *cpu, uint64_t rflags)
 {
     const uint64_t derived = X86_FLAG_VM | X86_FLAG_AC | X86_FLAG_TF | X86_FLAG_RF;
     uint64_t before = cpu->x.rflags;
 
-    cpu_set_arith(cpu, rflags);
-    cpu->x.rflags = (rflags & ~X86_FLAGS_ARITH) | X86_FLAG_ONE;
+    cpu_put_rflags(cpu, rflags);
     if ((before ^ rflags) & derived)
         cpu_update_mode(cpu);
 }

@@ -135,6 +135,9 @@ uint64_t cpu_rflags(const struct cpu *cpu);
 /* Sets RFLAGS whole and re-derives what depends on VM, AC, TF (calls cpu_update_mode). */
 void cpu_set_rflags(struct cpu *cpu, uint64_t rflags);
 
+/* Sets RFLAGS whole, reserved bits as they must be; the caller calls cpu_update_mode. */
+void cpu_put_rflags(struct cpu *cpu, uint64_t rflags);
+
 /* Sets only CF, PF, AF, ZF, SF and OF from an RFLAGS image. */
 void cpu_set_arith(struct cpu *cpu, uint64_t rflags);
 

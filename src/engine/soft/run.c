@@ -414,8 +414,7 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
     native_sync(cpu);
     cpu->x = *state;
     cpu->x.gpr[X86_ZERO] = 0;
-    cpu_set_arith(cpu, state->rflags);
-    cpu->x.rflags = (state->rflags & ~X86_FLAGS_ARITH) | X86_FLAG_ONE;
+    cpu_put_rflags(cpu, state->rflags);
     cpu->cpl = (uint8_t)x86_seg_dpl(&cpu->x.seg[X86_SS]);
     cpu->halted = false;
     cpu->wait_for_sipi = false;

@@ -72,8 +72,7 @@ void transfer_commit_code(struct cpu *cpu, const struct descriptor *d, unsigned 
 /* Ends a transfer that loads RFLAGS too: cpu_set_rflags re-derives only what flags decide. */
 static inline enum step transfer_finish(struct cpu *cpu, uint64_t rflags)
 {
-    cpu_set_arith(cpu, rflags);
-    cpu->x.rflags = (rflags & ~X86_FLAGS_ARITH) | X86_FLAG_ONE;
+    cpu_put_rflags(cpu, rflags);
     cpu_update_mode(cpu);
     return STEP_JUMP;
 }
