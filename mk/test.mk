@@ -30,8 +30,7 @@ check: ## set up, build with gcc and clang, run all tests
 	$(MAKE) O=build CC=gcc check-build
 	$(MAKE) O=build-clang CC=clang check-build
 	$(MAKE) O=build fuzz
-	tools/fetch-guests all
-	tools/make-initramfs all
+	tools/prepare-guests
 	tools/run-tests build build-clang
 
 quick: check-build ## run the short tests: under a minute, no network, no root
