@@ -188,6 +188,22 @@ const struct bus_ops acpi_gpe_ops = {
     .widths = 1,
 };
 
+static uint64_t acpi_hotplug_read(void *dev, uint64_t offset, unsigned width)
+{
+    return 0;
+}
+
+static void acpi_hotplug_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
+{
+    /* Nothing can be ejected. */
+}
+
+const struct bus_ops acpi_hotplug_ops = {
+    .read = acpi_hotplug_read,
+    .write = acpi_hotplug_write,
+    .widths = 1 | 2 | 4,
+};
+
 static uint64_t acpi_smi_read(void *dev, uint64_t offset, unsigned width)
 {
     const struct acpi_pm *pm = dev;

@@ -36,10 +36,22 @@ struct acpi_pm *acpi_pm_create(const struct acpi_pm_config *config);
 void acpi_pm_destroy(struct acpi_pm *pm);
 void acpi_pm_reset(struct acpi_pm *pm);
 
-/* The device pointer of all three is the struct acpi_pm. */
+/* The device pointer of all of these is the struct acpi_pm. */
 extern const struct bus_ops acpi_pm_ops;
 extern const struct bus_ops acpi_gpe_ops;
 extern const struct bus_ops acpi_smi_ops;
+
+/*
+ * SeaBIOS brings ACPI tables of its own, written for QEMU's machine: a GPE0 block at AFE0h and PCI
+ * hot-plug registers at AE00h. Ports that read as ones there would make the guest's OS unplug every
+ * device, so these answer that nothing can be plugged and nothing has happened.
+ * Specification: QEMU, docs/specs/acpi_pci_hotplug.
+ */
+#define ACPI_FOREIGN_GPE_BASE     0xafe0
+#define ACPI_FOREIGN_HOTPLUG_BASE 0xae00
+#define ACPI_HOTPLUG_SIZE         0x14
+
+extern const struct bus_ops acpi_hotplug_ops;
 
 /* Presses the power button; returns whether the guest has asked to be told (else: use force). */
 bool acpi_pm_press_power_button(struct acpi_pm *pm);

@@ -344,6 +344,8 @@ static int place_devices(struct board *b)
         {BUS_PORT, FW_CFG_PORT, FW_CFG_PORTS, &fw_cfg_ops, b->fw_cfg},
         {BUS_PORT, LAYOUT_PM_BASE, ACPI_PM_SIZE, &acpi_pm_ops, b->acpi_pm},
         {BUS_PORT, LAYOUT_PM_GPE_BASE, ACPI_GPE_SIZE, &acpi_gpe_ops, b->acpi_pm},
+        {BUS_PORT, ACPI_FOREIGN_GPE_BASE, ACPI_GPE_SIZE, &acpi_gpe_ops, b->acpi_pm},
+        {BUS_PORT, ACPI_FOREIGN_HOTPLUG_BASE, ACPI_HOTPLUG_SIZE, &acpi_hotplug_ops, b->acpi_pm},
         {BUS_PORT, PCI_CONFIG_PORT, PCI_CONFIG_PORTS, &pci_host_ops, b->pci},
         {BUS_PORT, BOOT_DISK_PORT, BIOSDISK_PORTS, &biosdisk_ops, b->biosdisk},
         {BUS_MMIO, LAYOUT_VGA_BASE, LAYOUT_VGA_SIZE, &vga_memory_ops, b->vga},
