@@ -13,7 +13,7 @@
 #define PM1_CONTROL  0x604
 #define PM1_PWRBTN   0x0100
 #define PM1_SCI_EN   0x0001
-#define S5_AND_SLEEP (5 << 10 | 1 << 13)
+#define S5_AND_SLEEP (1 << 13) /* type 0 is S5, as on the PIIX4 */
 
         .macro out8 port, value
         movw    $\port, %dx
