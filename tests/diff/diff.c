@@ -6,7 +6,8 @@
  *        [--failures N]
  *
  * Status 0: all agree; 1: some differ; 77: this host can't run the test.
- * What is not compared: flags that the manual leaves undefined, RF, x87 instruction pointers.
+ * What is not compared: flags that the manual leaves undefined, RF, x87 instruction pointers, and
+ * what tolerance.c lists.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -39,25 +40,14 @@ struct test {
     uint8_t data[DIFF_DATA_SIZE], host_data[DIFF_DATA_SIZE], guest_data[DIFF_DATA_SIZE];
 };
 
-/* How many instructions the case got through, by its final RIP. */
-static unsigned reached(const struct diff_case *c, const struct diff_state *s)
-{
-    uint64_t at = c->start;
-    unsigned i = 0;
-
-    while (i < c->count && at < s->rip)
-        at += c->lengths[i++];
-    return i;
-}
-
 static uint64_t flags_mask(const struct diff_case *c, const struct diff_state *s)
 {
     uint64_t mask = X86_FLAGS_ARITH | X86_FLAG_DF | X86_FLAG_AC | X86_FLAG_ID | X86_FLAG_NT;
-    unsigned n = s->vector == X86_BP ? c->count : reached(c, s);
+    unsigned n = s->vector == X86_BP ? c->count : diff_reached(c, s);
 
-    /* A faulting instruction may have left its own flags undefined, too. */
+    /* A faulting instruction may have touched its own flags, or not yet. */
     if (s->vector != X86_BP && n < c->count)
-        n++;
+        mask &= ~c->undefined_flags[n];
     return n ? mask & ~c->undefined_flags[n - 1] : mask;
 }
 
@@ -98,76 +88,6 @@ static void differ_bytes(struct report *r, const char *what, unsigned number, co
     }
 }
 
-static bool is_gather_fault(const struct diff_case *c, const struct diff_state *h)
-{
-    unsigned n = reached(c, h);
-
-    if (h->vector == X86_BP || n >= c->count)
-        return false;
-    switch (c->mnemonics[n]) {
-    case ZYDIS_MNEMONIC_VGATHERDPD:
-    case ZYDIS_MNEMONIC_VGATHERDPS:
-    case ZYDIS_MNEMONIC_VGATHERQPD:
-    case ZYDIS_MNEMONIC_VGATHERQPS:
-    case ZYDIS_MNEMONIC_VPGATHERDD:
-    case ZYDIS_MNEMONIC_VPGATHERDQ:
-    case ZYDIS_MNEMONIC_VPGATHERQD:
-    case ZYDIS_MNEMONIC_VPGATHERQQ: return true;
-    default: return false;
-    }
-}
-
-/* Which operand CMPS reads first is the processor's choice, so is the fault when both fault. */
-static bool is_compare_fault(const struct diff_case *c, const struct diff_state *h)
-{
-    unsigned n = reached(c, h);
-
-    if (h->vector == X86_BP || n >= c->count)
-        return false;
-    return c->mnemonics[n] == ZYDIS_MNEMONIC_CMPSB || c->mnemonics[n] == ZYDIS_MNEMONIC_CMPSW ||
-           c->mnemonics[n] == ZYDIS_MNEMONIC_CMPSD || c->mnemonics[n] == ZYDIS_MNEMONIC_CMPSQ;
-}
-
-/* A masked move may look at its operand's first byte, masked or not, and fault there. */
-static bool is_masked_fault(const struct diff_case *c, const struct diff_state *h)
-{
-    unsigned n = reached(c, h);
-
-    if (h->vector == X86_BP || n >= c->count)
-        return false;
-    switch (c->mnemonics[n]) {
-    case ZYDIS_MNEMONIC_MASKMOVQ:
-    case ZYDIS_MNEMONIC_MASKMOVDQU:
-    case ZYDIS_MNEMONIC_VMASKMOVDQU:
-    case ZYDIS_MNEMONIC_VMASKMOVPS:
-    case ZYDIS_MNEMONIC_VMASKMOVPD:
-    case ZYDIS_MNEMONIC_VPMASKMOVD:
-    case ZYDIS_MNEMONIC_VPMASKMOVQ: return true;
-    default: return is_gather_fault(c, h);
-    }
-}
-
-/*
- * An operand that wraps around the end of a 4 GiB segment may fault or not (SDM 3 "Limit
- * Checking").
- */
-static bool is_wrapped(const struct diff_case *c, const struct diff_state *h,
-                       const struct diff_state *g)
-{
-    return c->compat && h->vector == X86_GP && g->vector == X86_PF &&
-           g->fault_address > UINT32_MAX - 64;
-}
-
-/* MASKMOVQ and MASKMOVDQU may fault even when no byte is selected; the host did. */
-static bool is_byte_mask_fault(const struct diff_case *c, const struct diff_state *h)
-{
-    unsigned n = reached(c, h);
-
-    return is_masked_fault(c, h) && (c->mnemonics[n] == ZYDIS_MNEMONIC_MASKMOVQ ||
-                                     c->mnemonics[n] == ZYDIS_MNEMONIC_MASKMOVDQU ||
-                                     c->mnemonics[n] == ZYDIS_MNEMONIC_VMASKMOVDQU);
-}
-
 static void compare_vectors(struct report *r, const struct diff_case *c, const struct diff_state *h,
                             const struct diff_state *g)
 {
@@ -188,10 +108,11 @@ static bool compare(struct test *t, const struct diff_case *c, const struct diff
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     struct report r = {.print = print};
     uint64_t flags = flags_mask(c, h);
+    unsigned tolerance = diff_tolerance(c, h, g);
 
-    if (is_byte_mask_fault(c, h) || is_wrapped(c, h, g))
+    if (tolerance & DIFF_TOLERATE_CASE)
         return true;
-    if ((!is_compare_fault(c, h) && !is_masked_fault(c, h)) || g->vector == X86_BP) {
+    if (!(tolerance & DIFF_TOLERATE_FAULT)) {
         differ(&r, "vector", 0, (uint64_t)plain_vector(h->vector),
                (uint64_t)plain_vector(g->vector));
         differ(&r, "cr2", 0, h->fault_address, g->fault_address);
@@ -205,8 +126,7 @@ static bool compare(struct test *t, const struct diff_case *c, const struct diff
         differ(&r, "fs base", c->before.fs_base, h->fs_base, g->fs_base);
         differ(&r, "gs base", c->before.gs_base, h->gs_base, g->gs_base);
     }
-    /* Gathers that fault may have done any of their elements, and MASKMOVQ its turn to MMX. */
-    if (!is_masked_fault(c, h))
+    if (!(tolerance & DIFF_TOLERATE_VECTORS))
         compare_vectors(&r, c, h, g);
     if (memcmp(t->host_data, t->guest_data, DIFF_DATA_SIZE) != 0)
         for (unsigned at = 0; at < DIFF_DATA_SIZE; at += 8)

@@ -29,49 +29,11 @@ static bool is_branch(const ZydisDecodedInstruction *info)
            info->meta.category == ZYDIS_CATEGORY_RET;
 }
 
-/* Shifts by CL or by an immediate of 0 leave the flags as they were. */
-static bool may_keep_flags(const ZydisDecodedInstruction *info)
-{
-    return info->meta.category == ZYDIS_CATEGORY_SHIFT ||
-           info->meta.category == ZYDIS_CATEGORY_ROTATE ||
-           (info->attributes &
-            (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE));
-}
-
-/* Flags that this instruction leaves undefined where Zydis' table does not say so. */
-static uint64_t further_undefined(const ZydisDecodedInstruction *info)
-{
-    switch (info->mnemonic) {
-    /* OF is defined for a count of 1 only; CF of SHL and SHR not beyond the operand's width. */
-    case ZYDIS_MNEMONIC_SHL:
-    case ZYDIS_MNEMONIC_SHR:
-    case ZYDIS_MNEMONIC_SAR: return X86_FLAG_OF | X86_FLAG_AF | X86_FLAG_CF;
-    case ZYDIS_MNEMONIC_SHLD:
-    case ZYDIS_MNEMONIC_SHRD: return X86_FLAG_OF | X86_FLAG_AF;
-    case ZYDIS_MNEMONIC_ROL:
-    case ZYDIS_MNEMONIC_ROR:
-    case ZYDIS_MNEMONIC_RCL:
-    case ZYDIS_MNEMONIC_RCR: return X86_FLAG_OF;
-    default: return 0;
-    }
-}
-
-static void follow_flags(struct build *b, const ZydisDecodedInstruction *info)
-{
-    const ZydisAccessedFlags *f = info->cpu_flags;
-
-    if (f) {
-        if (!may_keep_flags(info))
-            b->undefined &= ~(uint64_t)(f->modified | f->set_0 | f->set_1);
-        b->undefined |= f->undefined & X86_FLAGS_ARITH;
-    }
-    b->undefined |= further_undefined(info);
-}
-
 /*
  * What Intel and AMD do differently; Umbra does as Intel. 66h before a near branch in 64-bit mode
- * is ignored by Intel, SHA's memory operand must be aligned there, and 0F 0D on a register is a
- * NOP.
+ * is ignored by Intel, SHA's memory operand must be aligned there, 0F 0D on a register is a NOP,
+ * MOVSXD to 16 bits reads 16 bits. VPINSRD and VPEXTRD with VEX.W in 32-bit code raise #UD on AMD,
+ * and its ARPL does not write what it does not change.
  */
 static bool differs_by_vendor(const struct x86_insn *insn)
 {
@@ -82,6 +44,10 @@ static bool differs_by_vendor(const struct x86_insn *insn)
             if (info->raw.prefixes[i].value == 0x66)
                 return true;
     if (info->opcode_map == ZYDIS_OPCODE_MAP_0F && info->opcode == 0x0d && info->raw.modrm.mod == 3)
+        return true;
+    if (info->mnemonic == ZYDIS_MNEMONIC_ARPL && insn->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY)
+        return true;
+    if (info->mnemonic == ZYDIS_MNEMONIC_MOVSXD && info->operand_width == 16)
         return true;
     if (info->machine_mode != ZYDIS_MACHINE_MODE_LONG_64 && info->raw.vex.W &&
         (info->mnemonic == ZYDIS_MNEMONIC_VPINSRD || info->mnemonic == ZYDIS_MNEMONIC_VPEXTRD))
@@ -187,7 +153,8 @@ static bool add_instruction(struct build *b)
         tame_popf(b);
     tame_alignment(b, &insn);
     memcpy(c->code + c->len, bytes, insn.info.length);
-    follow_flags(b, &insn.info);
+    b->undefined = diff_undefined_flags(
+        b->undefined, &insn, b->pointers >> X86_RCX & 1 ? &c->before.gpr[X86_RCX] : NULL);
     follow_registers(b, &insn);
     c->len += insn.info.length;
     c->mnemonics[c->count] = t->mnemonic;

@@ -73,6 +73,12 @@ void diff_generate(struct diff_case *c, const struct diff_templates *t,
 /* Random register contents (values.c). */
 void diff_random_state(struct diff_state *s, struct diff_random *r, bool compat);
 
+/*
+ * Arithmetic flags that the manual leaves undefined after an instruction, of those undefined before
+ * it and its own. rcx: its value when known, for shift counts; else NULL.
+ */
+uint64_t diff_undefined_flags(uint64_t undefined, const struct x86_insn *insn, const uint64_t *rcx);
+
 /* Puts a random operand encoding behind a template; returns the length including spare bytes. */
 unsigned diff_encode(uint8_t *bytes, const struct diff_template *t, struct diff_random *r,
                      const struct diff_state *s, uint32_t pointers, bool compat, uint64_t ip);

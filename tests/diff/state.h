@@ -50,4 +50,15 @@ struct diff_case {
     const uint8_t *data; /* DIFF_DATA_SIZE bytes */
 };
 
+/* How many instructions the case got through, by its final RIP. */
+unsigned diff_reached(const struct diff_case *c, const struct diff_state *s);
+
+/* What may differ between two processors that both follow the manual (tolerance.c). */
+#define DIFF_TOLERATE_CASE    BIT(0) /* everything */
+#define DIFF_TOLERATE_FAULT   BIT(1) /* which of its exceptions an instruction met first */
+#define DIFF_TOLERATE_VECTORS BIT(2) /* vector and x87 registers */
+
+unsigned diff_tolerance(const struct diff_case *c, const struct diff_state *h,
+                        const struct diff_state *g);
+
 #endif

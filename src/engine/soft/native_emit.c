@@ -349,6 +349,8 @@ static bool vex_w_is_operand_size(const ZydisDecodedInstruction *info)
     case ZYDIS_OPCODE_MAP_0F38 << 8 | 0xf7:
     case ZYDIS_OPCODE_MAP_0F3A << 8 | 0x16:
     case ZYDIS_OPCODE_MAP_0F3A << 8 | 0x22:
+    case ZYDIS_OPCODE_MAP_0F3A << 8 | 0x60:
+    case ZYDIS_OPCODE_MAP_0F3A << 8 | 0x61:
     case ZYDIS_OPCODE_MAP_0F3A << 8 | 0xf0: return true;
     default: return false;
     }
