@@ -43,7 +43,7 @@ lint: $(LIBS) ## check the layout of the code, the layers, the scripts
 	tools/run-tests --filter tests/static/ $(O)
 
 format: ## lay out the code by .clang-format
-	find src tests -path tests/guests -prune -o -name '*.[ch]' -exec clang-format -i {} +
+	find src tests -name guests -prune -o -name '*.[ch]' -exec clang-format -i {} +
 
 bench: ## measure speed and memory beside QEMU's TCG
 	tools/setup bench

@@ -1,6 +1,7 @@
 /*
- * What the flat guests share: printing and reading at COM1 without the BIOS, and the way out. 16-bit
- * code with all segments zero, started at 0000:7C00. Refuses interrupts: the serial line is polled.
+ * What the flat guests share: printing and reading at COM1 without the BIOS, and the way out.
+ * 16-bit code with all segments zero, started at 0000:7C00. Refuses interrupts: the serial line is
+ * polled.
  * Specification: PC16550D data sheet.
  */
 #define COM1          0x3f8
