@@ -102,6 +102,7 @@ static const struct foreign {
      "7zXZ",
      5, "xz data; unpack it, or give it with --initrd if it is an initramfs"},
     {"\x28\xb5\x2f\xfd", 4, "zstd data; unpack it, or give it with --initrd if it is an initramfs"},
+    {"MZ", 2, "a DOS or Windows program; a flat binary has no header"},
     {"#!", 2, "a script; the guest starts no host programs"},
 };
 

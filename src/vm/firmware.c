@@ -31,7 +31,8 @@ static int read_bios_file(const char *path, uint8_t **data, size_t *size)
 {
     struct stat st;
     ssize_t n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* A pipe must be refused, not waited for. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &st) != 0) {
         log_error("cannot read --bios %s: %s", path, strerror(errno));
@@ -39,7 +40,13 @@ static int read_bios_file(const char *path, uint8_t **data, size_t *size)
             close(fd);
         return -EINVAL;
     }
-    if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > BIOS_MAX_SIZE ||
+    if (!S_ISREG(st.st_mode)) {
+        log_error("cannot use --bios %s: it is %s; name a file", path,
+                  S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+        close(fd);
+        return -EINVAL;
+    }
+    if (st.st_size <= 0 || (uint64_t)st.st_size > BIOS_MAX_SIZE ||
         (uint64_t)st.st_size % (64 * KIB) != 0) {
         log_error("cannot use --bios %s: a BIOS image has a multiple of 64 KiB, at most 4 MiB",
                   path);
