@@ -40,11 +40,13 @@ def check(truth, words):
 class Vm:
     """A running `umbra run` with the given arguments; use it in a `with` statement.
 
-    terminal: on a terminal of its own; else standard input is a pipe (or the given file).
+    terminal: on a terminal of its own; else on pipes, or on the files given.
     limit_s: the whole life of the guest.
     """
 
-    def __init__(self, *arguments, terminal=False, stdin=subprocess.PIPE, limit_s=240):
+    def __init__(
+        self, *arguments, terminal=False, stdin=subprocess.PIPE, stdout=None, limit_s=240
+    ):
         self.argv = [UMBRA, "run", "--timeout", str(limit_s), *map(str, arguments)]
         self.deadline = time.monotonic() + limit_s + 10
         self.output = ""  # all of it; self.seen is how much the waits have used up
@@ -55,8 +57,10 @@ class Vm:
         if terminal:
             self.terminal, self.guest_side = pty.openpty()
             stdin = stdout = self.guest_side
-        else:
+        elif stdout is None:
             self.stdout, stdout = os.pipe()
+        else:
+            self.stdout, stdout = os.open("/dev/null", os.O_RDONLY), os.dup(stdout.fileno())
         self.process = subprocess.Popen(
             self.argv, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
         )
@@ -101,6 +105,19 @@ class Vm:
         if not ready and self.process.poll() is not None:
             return False
         return bool(self.open)
+
+    def expect_error(self, words, seconds=10):
+        """Waits for words on standard error."""
+        end = time.monotonic() + seconds
+        while words not in self.errors:
+            check(time.monotonic() < end, f"no {words!r} on standard error within {seconds} s")
+            check(self._read(0.1) or words in self.errors, f"umbra ended before {words!r}")
+
+    def terminate_twice(self):
+        """The power button, and when umbra has seen that, the end."""
+        self.process.send_signal(signal.SIGTERM)
+        self.expect_error("power button")
+        self.process.send_signal(signal.SIGTERM)
 
     def expect(self, pattern, seconds=120):
         """Waits until the guest has printed the pattern, behind what was waited for before."""
