@@ -120,6 +120,7 @@ static uint64_t line_bits(gpa_t gpa, uint64_t len)
 
 static enum step leave_block(struct cpu *cpu, const struct op *op)
 {
+    cpu->counters.instructions--; /* the loop counts ops, and this one is no instruction */
     return STEP_JUMP;
 }
 
