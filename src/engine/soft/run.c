@@ -24,10 +24,8 @@
 #include "engine/soft/native.h"
 #include "engine/soft/run.h"
 
-#define DR6_BS BIT(14)
-
-/* Requests that change nothing for the guest but must be served before the next block. */
-#define SERVICE_REQUESTS (CPU_REQUEST_FLUSH | CPU_REQUEST_CODE)
+#define DR6_BS      BIT(14)
+#define DR7_ENABLED 0xff
 
 struct engine_vcpu {
     struct cpu cpu;
@@ -101,6 +99,24 @@ static void trace_instruction(struct cpu *cpu, const struct op *op)
         last_words_trace(cpu);
 }
 
+/*
+ * RF lets one instruction pass, a repeated one as a whole: it stands between its iterations too.
+ * DEVIATION: there it does so only while a breakpoint is set, for nobody else looks; RF makes the
+ * loop go one iteration at a time.
+ */
+static void update_resume_flag(struct cpu *cpu, unsigned mnemonic, bool rf, enum step step)
+{
+    uint64_t before = cpu->x.rflags;
+
+    if (step == STEP_AGAIN && (cpu->x.dr[7] & DR7_ENABLED))
+        cpu->x.rflags |= X86_FLAG_RF;
+    else if (rf && mnemonic != ZYDIS_MNEMONIC_IRET && mnemonic != ZYDIS_MNEMONIC_IRETD &&
+             mnemonic != ZYDIS_MNEMONIC_IRETQ)
+        cpu->x.rflags &= ~X86_FLAG_RF;
+    if (cpu->x.rflags != before)
+        cpu_update_mode(cpu);
+}
+
 /* One instruction with everything that can happen around it: TF, DR7, RF, shadows, trace. */
 static enum step run_single(struct cpu *cpu, struct block *block)
 {
@@ -128,15 +144,13 @@ static enum step run_single(struct cpu *cpu, struct block *block)
             return step;
         }
     }
-    if (rf && mnemonic != ZYDIS_MNEMONIC_IRET && mnemonic != ZYDIS_MNEMONIC_IRETD &&
-        mnemonic != ZYDIS_MNEMONIC_IRETQ) {
-        cpu->x.rflags &= ~X86_FLAG_RF;
-        cpu_update_mode(cpu);
-    }
+    update_resume_flag(cpu, mnemonic, rf, step);
     if (tf && !suppresses_single_step(mnemonic))
         cpu->dr6_pending |= DR6_BS;
-    if (cpu->dr6_pending && !cpu->debug_shadow && step != STEP_STOP)
+    if (cpu->dr6_pending && !cpu->debug_shadow) {
+        cpu->halted = false; /* HLT ends by a debug exception as by an interrupt */
         return deliver_debug(cpu, true);
+    }
     return step;
 }
 
