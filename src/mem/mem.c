@@ -35,10 +35,13 @@ static size_t bitmap_bytes(const struct mem_slot *slot)
     return ALIGN_UP((slot->size_bytes >> PAGE_SHIFT), 64) / 8;
 }
 
+/* A page before and one behind each slot, which nobody may touch. */
+#define GUARD_BYTES PAGE_SIZE
+
 static void slot_fini(struct mem_slot *slot)
 {
     if (slot->hva)
-        munmap(slot->hva, slot->size_bytes);
+        munmap(slot->hva - GUARD_BYTES, slot->size_bytes + 2 * GUARD_BYTES);
     if (slot->watch)
         munmap((void *)slot->watch, bitmap_bytes(slot));
     free((void *)slot->dirty);
@@ -55,6 +58,28 @@ void mem_destroy(struct mem *mem)
     free(mem);
 }
 
+/*
+ * Maps bytes between two guard pages, so that an access of ours that leaves a slot by a little ends
+ * in a fault and not in the host's memory. NULL with errno set.
+ */
+static void *map_guarded(uint64_t size_bytes, int flags, int fd)
+{
+    uint8_t *all = mmap(NULL, size_bytes + 2 * GUARD_BYTES, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p;
+    int err;
+
+    if (all == MAP_FAILED)
+        return NULL;
+    p = mmap(all + GUARD_BYTES, size_bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+    if (p != MAP_FAILED)
+        return p;
+    err = errno;
+    munmap(all, size_bytes + 2 * GUARD_BYTES);
+    errno = err;
+    return NULL;
+}
+
 /* Maps the slot's memory and its watch bits; both cost nothing until touched. */
 static int slot_map(struct mem_slot *slot, enum mem_backend backend)
 {
@@ -67,10 +92,9 @@ static int slot_map(struct mem_slot *slot, enum mem_backend backend)
         if (slot->fd < 0 || ftruncate(slot->fd, (off_t)slot->size_bytes) != 0)
             return -errno;
     }
-    p = mmap(NULL, slot->size_bytes, PROT_READ | PROT_WRITE, flags, slot->fd, 0);
-    if (p == MAP_FAILED)
+    slot->hva = map_guarded(slot->size_bytes, flags, slot->fd);
+    if (!slot->hva)
         return -errno;
-    slot->hva = p;
     p = mmap(NULL, bitmap_bytes(slot), PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
