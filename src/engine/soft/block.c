@@ -498,23 +498,33 @@ static enum step make_block(struct cpu *cpu, struct block **out)
     return STEP_NEXT;
 }
 
-/* Whether a block whose instruction crosses a page still continues where it did. */
-static enum step second_page_holds(struct cpu *cpu, const struct block *block, gva_t linear,
-                                   bool *holds)
+/* Where the instruction at the end of a page continues. */
+static enum step fetch_next_page(struct cpu *cpu, gva_t linear, gpa_t *gpa)
 {
-    gpa_t second;
-    enum step step;
+    gva_t next = ((linear & PAGE_MASK) + PAGE_SIZE) & cpu->linear_mask;
 
-    step = paging_fetch(cpu, ((linear & PAGE_MASK) + PAGE_SIZE) & cpu->linear_mask, &second);
-    *holds = second == block->second_page;
-    return step;
+    if (cpu->long64 && !x86_canonical(next))
+        return cpu_raise_error(cpu, X86_GP, 0);
+    return paging_fetch(cpu, next, gpa);
 }
 
-/* Looks in the hash, with the fetch translated; makes the block if it is not there. */
+/* The first block of a hash chain that fits from `block` on, whatever its second page. */
+static struct block *match(const struct cpu *cpu, struct block *block, gpa_t gpa)
+{
+    while (block &&
+           (block->gpa != gpa || block->mode != cpu->mode || !block_fits_limit(cpu, block)))
+        block = block->hash_next;
+    return block;
+}
+
+/*
+ * Looks in the hash, with the fetch translated; makes the block if it is not there. A walk of the
+ * page tables writes to them and so may drop blocks: the chain is read from its head after one.
+ */
 static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
 {
-    struct block *block;
-    gpa_t gpa;
+    struct block **head, *block;
+    gpa_t gpa, second = BLOCK_ONE_PAGE;
     enum step step;
 
     if (cpu->long64 ? !x86_canonical(linear) : cpu->x.gpr[X86_RIP] > cpu->x.seg[X86_CS].limit)
@@ -522,23 +532,22 @@ static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
     step = paging_fetch(cpu, linear, &gpa);
     if (step)
         return step;
-    block = cpu->blocks->hash[hash_of(gpa, cpu->mode)];
-    for (; block; block = block->hash_next) {
-        bool holds = true;
-
-        if (block->gpa != gpa || block->mode != cpu->mode || !block_fits_limit(cpu, block))
+    head = &cpu->blocks->hash[hash_of(gpa, cpu->mode)];
+    block = match(cpu, *head, gpa);
+    while (block && block->second_page != BLOCK_ONE_PAGE && block->second_page != second) {
+        if (second != BLOCK_ONE_PAGE) {
+            block = match(cpu, block->hash_next, gpa);
             continue;
-        if (block->second_page != BLOCK_ONE_PAGE) {
-            step = second_page_holds(cpu, block, linear, &holds);
-            if (step)
-                return step;
         }
-        if (holds) {
-            *out = block;
-            return STEP_NEXT;
-        }
+        step = fetch_next_page(cpu, linear, &second);
+        if (step)
+            return step;
+        block = match(cpu, *head, gpa);
     }
-    return make_block(cpu, out);
+    if (!block)
+        return make_block(cpu, out);
+    *out = block;
+    return STEP_NEXT;
 }
 
 enum step block_find(struct cpu *cpu, struct block **out)
