@@ -48,6 +48,10 @@ run_demo --memory 5G
 end=$(ram_end 0000000100000000)
 [ "$end" = 000000017FFFFFFF ] || { echo "of 5 GiB, the RAM above 4 GiB ends at '$end'" && failures=$((failures + 1)); }
 
+# Memory is taken on demand: a large guest starts on a small host.
+run_demo --memory 1T --stats
+shows '^ *0000000100000000 - 000001003FFFFFFF +RAM'
+
 run_demo --memory 1M
 end=$(ram_end 0000000000100000)
 [ -z "$end" ] || { echo "of 1 MiB there is RAM from 1 MiB to $end" && failures=$((failures + 1)); }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # Debian's kernel with little, much and very much memory: the E820 map in its log is that of a PC with
-# a hole from 3 to 4 GiB, and what it counts is what was asked for.
+# a hole from 3 to 4 GiB, and what it counts is what was asked for. The CPU models come along.
 # test: timeout=300
 import re
 
@@ -9,6 +9,11 @@ from vm import POWER_OFF, check, linux, main
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 HOLE, ABOVE = 3 * GIB, 4 * GIB
 LINE = re.compile(r"BIOS-e820: \[mem (0x[0-9a-f]+)-(0x[0-9a-f]+)\] (.*?)\r?\n")
+MODELS = {  # what each level adds to the one before (x86-64 psABI, "Micro-Architecture Levels")
+    "x86-64-v1": ("sse2", "fxsr", "cx8"),
+    "x86-64-v2": ("ssse3", "sse4_1", "sse4_2", "popcnt", "cx16"),
+    "x86-64-v3": ("avx", "avx2", "bmi1", "bmi2", "fma", "f16c", "movbe", "xsave"),
+}
 RESIDENT_BYTES = 700 * MIB  # of the host's memory, at most, whatever the guest's size
 
 
@@ -47,9 +52,19 @@ def resident_bytes(pid):
         return int(re.search(r"VmHWM:\s*(\d+) kB", status.read())[1]) * KIB
 
 
-def boot(option, memory, arch="amd64"):
-    with linux("--memory", option, arch=arch, limit_s=90) as vm:
+def check_model(vm, model):
+    """The processor's flags in the guest are those of the model."""
+    flags = vm.command("grep -m 1 ^flags /proc/cpuinfo").split()
+    for level, name in enumerate(MODELS):
+        for flag in MODELS[name]:
+            offered = level <= list(MODELS).index(model)
+            check((flag in flags) == offered, f"--cpu {model}: {flag} should be {offered}")
+
+
+def boot(option, memory, model, arch="amd64"):
+    with linux("--memory", option, "--cpu", model, arch=arch, limit_s=90) as vm:
         vm.shell()
+        check_model(vm, model)
         total = int(re.search(r"\d+", vm.command("grep MemTotal: /proc/meminfo"))[0]) * KIB
         check_map(read_map(vm.output), memory)
         # The kernel takes its code and a structure of 64 bytes for each page.
@@ -63,10 +78,10 @@ def boot(option, memory, arch="amd64"):
 
 def test():
     # The amd64 kernel says in its header that it needs 68 MiB to unpack itself; Umbra refuses less.
-    boot("64M", 64 * MIB, arch="i386")
-    boot("80M", 80 * MIB)
-    boot("3584M", 3584 * MIB)
-    boot("8G", 8 * GIB)
+    boot("64M", 64 * MIB, "x86-64-v1", arch="i386")
+    boot("80M", 80 * MIB, "x86-64-v2")
+    boot("3584M", 3584 * MIB, "x86-64-v3")
+    boot("8G", 8 * GIB, "x86-64-v1")
 
 
 main(test)

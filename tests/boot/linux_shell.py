@@ -24,6 +24,7 @@ def check_answers(vm):
     check("MemTotal:" in vm.command("cat /proc/meminfo"), "no MemTotal in /proc/meminfo")
     check(" lm " in vm.command("cat /proc/cpuinfo"), "the processor does not offer long mode")
     check(vm.command("seq 1 3000 | md5sum | cut -c 1-8") == "ee976274", "md5sum is wrong")
+    check(vm.command("cat /sys/class/dmi/id/product_name") == "Standard PC", "no SMBIOS tables")
     vm.command("cat /nothing", status=1)
 
 
