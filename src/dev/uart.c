@@ -364,9 +364,11 @@ void uart_reset(struct uart *uart)
     struct uart_backend backend = uart->backend;
     struct irq_line irq = uart->irq;
     bool level = uart->irq_level;
+    bool had_room = uart_idle(uart);
 
     *uart = (struct uart){.backend = backend, .irq = irq, .irq_level = level};
     uart->msr = MSR_CONNECTED;
     uart->divisor[0] = 12; /* 9600 baud; undefined on the chip */
     uart_update(uart);
+    uart_offer_room(uart, had_room);
 }

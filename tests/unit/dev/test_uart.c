@@ -187,6 +187,11 @@ static void test_room_refills(void **state)
     b->rooms = 0;
     out(b, IIR, 0x03); /* clearing the FIFO makes room too */
     assert_int_equal(b->rooms, 1);
+    uart_receive(b->uart, 1);
+    uart_reset(b->uart); /* and so does a reset: input that waits outside must not wait for ever */
+    assert_int_equal(b->rooms, 2);
+    uart_reset(b->uart);
+    assert_int_equal(b->rooms, 2);
 }
 
 static void test_break(void **state)
