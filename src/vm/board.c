@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+#include "base/trace.h"
 #include "dev/acpi_pm.h"
 #include "dev/biosdisk.h"
 #include "dev/debugport.h"
@@ -86,17 +86,22 @@ static void a20_changed(void *opaque, unsigned number, bool enabled)
     board->config.events.address_space_changed(board->config.events.opaque);
 }
 
-/* The local APIC's page follows IA32_APIC_BASE; it disappears while the APIC is off or x2APIC. */
+/*
+ * The local APIC's page follows IA32_APIC_BASE; it disappears while the APIC is off or x2APIC, or
+ * where another device is: that one must not go when the APIC moves on.
+ */
 static void lapic_base_changed(void *opaque, uint64_t base)
 {
     struct board *board = opaque;
     bool visible = (base & LAPIC_BASE_ENABLE) && !(base & LAPIC_BASE_EXTD);
 
-    bus_remove(board->bus, BUS_MMIO, board->lapic_base);
+    if (board->lapic_visible)
+        bus_remove(board->bus, BUS_MMIO, board->lapic_base);
     board->lapic_base = base & PAGE_MASK;
-    if (visible && bus_add(board->bus, BUS_MMIO, board->lapic_base, LAPIC_PAGE_SIZE,
-                           &lapic_mmio_ops, board->lapic) != 0)
-        log_warn("the guest put its local APIC on another device's addresses; it is unreachable");
+    board->lapic_visible = visible && bus_add(board->bus, BUS_MMIO, board->lapic_base,
+                                              LAPIC_PAGE_SIZE, &lapic_mmio_ops, board->lapic) == 0;
+    if (visible && !board->lapic_visible)
+        trace(board_lapic_hidden, board->lapic_base);
 }
 
 static void lapic_intr(void *opaque, bool pending)
@@ -362,6 +367,7 @@ static int place_devices(struct board *b)
             return err;
     }
     b->lapic_base = LAYOUT_LAPIC_BASE;
+    b->lapic_visible = true;
     b->pm_base = LAYOUT_PM_BASE;
     return 0;
 }

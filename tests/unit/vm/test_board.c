@@ -1,0 +1,209 @@
+/* The whole motherboard without a processor: who answers where, and what a reset brings back. */
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dev/bus.h"
+#include "dev/lapic.h"
+#include "vm/board.h"
+
+#define TSC_HZ         1000000000u
+#define IOAPIC_SELECT  (LAYOUT_IOAPIC_BASE + 0x00)
+#define IOAPIC_WINDOW  (LAYOUT_IOAPIC_BASE + 0x10)
+#define IOAPIC_VERSION 0x01
+#define LAPIC_VERSION  (LAYOUT_LAPIC_BASE + 0x30)
+#define LAPIC_ON       (LAPIC_BASE_ENABLE | BIT(8)) /* of the boot processor */
+#define NOBODY         UINT32_MAX
+
+struct rig {
+    struct clock_stepped clock;
+    struct layout layout;
+    struct mem *mem;
+    struct board *board;
+    bool intr;
+    unsigned resets;
+};
+
+static void on_event(void *opaque)
+{
+}
+
+static void on_reset(void *opaque)
+{
+    ((struct rig *)opaque)->resets++;
+}
+
+static void on_status(void *opaque, unsigned status)
+{
+}
+
+static void on_intr(void *opaque, bool level)
+{
+    ((struct rig *)opaque)->intr = level;
+}
+
+static void on_byte(void *opaque, uint8_t byte)
+{
+}
+
+static uint64_t tsc_now(void *opaque)
+{
+    return 0;
+}
+
+static int setup(void **state)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct board_config config = {
+        .tsc_hz = TSC_HZ,
+        .physical_bits = 40,
+        .events =
+            {
+                .opaque = rig,
+                .power_off = on_event,
+                .reset = on_reset,
+                .panic = on_event,
+                .debug_exit = on_status,
+                .intr = on_intr,
+                .nmi = on_event,
+                .init = on_event,
+                .sipi = on_byte,
+                .tsc_now = tsc_now,
+                .address_space_changed = on_event,
+                .serial_output = on_byte,
+                .serial_room = on_event,
+                .debug_output = on_byte,
+            },
+    };
+
+    assert_non_null(rig);
+    clock_stepped_init(&rig->clock);
+    assert_int_equal(layout_init(&rig->layout, 16 * MIB), 0);
+    rig->mem = mem_create(MEM_BACKEND_ANON);
+    assert_non_null(rig->mem);
+    assert_int_equal(layout_add_slots(&rig->layout, rig->mem), 0);
+    config.layout = &rig->layout;
+    config.mem = rig->mem;
+    config.clock = &rig->clock.clock;
+    assert_int_equal(board_create(&rig->board, &config), 0);
+    *state = rig;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *rig = *state;
+
+    board_destroy(rig->board);
+    mem_destroy(rig->mem);
+    free(rig);
+    return 0;
+}
+
+static uint32_t in32(struct rig *rig, gpa_t gpa)
+{
+    return (uint32_t)bus_read(rig->board->bus, BUS_MMIO, gpa, 4);
+}
+
+static void out8(struct rig *rig, uint16_t port, uint8_t value)
+{
+    bus_write(rig->board->bus, BUS_PORT, port, 1, value);
+}
+
+static uint8_t in8(struct rig *rig, uint16_t port)
+{
+    return (uint8_t)bus_read(rig->board->bus, BUS_PORT, port, 1);
+}
+
+static void assert_ioapic_answers(struct rig *rig)
+{
+    bus_write(rig->board->bus, BUS_MMIO, IOAPIC_SELECT, 4, IOAPIC_VERSION);
+    assert_int_equal(in32(rig, IOAPIC_WINDOW) & 0xff, 0x20);
+}
+
+/* A guest may move its local APIC anywhere; no other device goes away for that. */
+static void test_moving_the_local_apic(void **state)
+{
+    struct rig *rig = *state;
+    struct lapic *lapic = rig->board->lapic;
+
+    assert_int_not_equal(in32(rig, LAPIC_VERSION), NOBODY);
+    assert_ioapic_answers(rig);
+    assert_true(lapic_base_write(lapic, LAYOUT_IOAPIC_BASE | LAPIC_ON));
+    assert_int_equal(in32(rig, LAPIC_VERSION), NOBODY);
+    assert_ioapic_answers(rig);
+    assert_true(lapic_base_write(lapic, LAYOUT_LAPIC_BASE | LAPIC_ON));
+    assert_int_not_equal(in32(rig, LAPIC_VERSION), NOBODY);
+    assert_ioapic_answers(rig);
+    /* The same with the APIC off. */
+    assert_true(lapic_base_write(lapic, LAYOUT_IOAPIC_BASE | BIT(8)));
+    board_reset(rig->board);
+    assert_int_not_equal(in32(rig, LAPIC_VERSION), NOBODY);
+    assert_ioapic_answers(rig);
+}
+
+/* Timers that ran before a reset are silent after it, and A20 is open again. */
+static void test_reset_of_what_ran(void **state)
+{
+    struct rig *rig = *state;
+
+    out8(rig, 0x92, 0x00);
+    assert_int_equal(rig->board->a20_mask, ~BIT(20));
+    /* PIC: vectors 8 and 70h on, all open. */
+    out8(rig, 0x20, 0x11);
+    out8(rig, 0x21, 0x08);
+    out8(rig, 0x21, 0x04);
+    out8(rig, 0x21, 0x01);
+    out8(rig, 0x21, 0x00);
+    /* PIT: square wave at 18 Hz. RTC: periodic at 1024 Hz. */
+    out8(rig, 0x43, 0x36);
+    out8(rig, 0x40, 0x00);
+    out8(rig, 0x40, 0x00);
+    out8(rig, 0x70, 0x0b);
+    out8(rig, 0x71, in8(rig, 0x71) | 0x40);
+    clock_stepped_advance(&rig->clock, NS_PER_SEC);
+    assert_true(rig->intr);
+
+    board_reset(rig->board);
+    assert_false(rig->intr);
+    assert_int_equal(rig->board->a20_mask, UINT64_MAX);
+    clock_stepped_advance(&rig->clock, NS_PER_SEC);
+    assert_false(rig->intr);
+    out8(rig, 0x70, 0x0b);
+    assert_int_equal(in8(rig, 0x71) & 0x70, 0);
+}
+
+/* Each way in which PC software asks for a reset. */
+static void test_ways_to_reset(void **state)
+{
+    struct rig *rig = *state;
+
+    out8(rig, 0x64, 0xfe);
+    assert_int_equal(rig->resets, 1);
+    out8(rig, 0x92, 0x01);
+    assert_int_equal(rig->resets, 2);
+    out8(rig, 0xcf9, 0x02);
+    assert_int_equal(rig->resets, 2);
+    out8(rig, 0xcf9, 0x06);
+    assert_int_equal(rig->resets, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        board_reset(rig->board);
+        assert_int_equal(rig->resets, 3 + i);
+        out8(rig, 0x92, 0x01);
+        assert_int_equal(rig->resets, 4 + i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_moving_the_local_apic, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reset_of_what_ran, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ways_to_reset, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
