@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "fw/bytes.h"
 #include "fw/dsdt_values.h"
+#include "fw/irq_routes.h"
 #include "mem/layout.h"
 
 _Static_assert(DSDT_PCI_MMIO_BASE == LAYOUT_PCI_MMIO_BASE, "the DSDT's PCI window begins there");
@@ -60,16 +61,6 @@ static uint8_t *take(struct builder *b, size_t size, size_t align)
     return b->bytes + at;
 }
 
-/* The byte that makes the sum of all bytes 0. */
-static uint8_t checksum(const uint8_t *bytes, size_t len)
-{
-    uint8_t sum = 0;
-
-    for (size_t i = 0; i < len; i++)
-        sum += bytes[i];
-    return (uint8_t)-sum;
-}
-
 /* Begins a table of a given whole size; finish_table closes it. */
 static uint8_t *begin_table(struct builder *b, const char *signature, uint8_t revision, size_t size)
 {
@@ -89,7 +80,7 @@ static uint8_t *begin_table(struct builder *b, const char *signature, uint8_t re
 static void finish_table(uint8_t *table)
 {
     table[HEADER_CHECKSUM] = 0;
-    table[HEADER_CHECKSUM] = checksum(table, bytes_get32(table + HEADER_LENGTH));
+    table[HEADER_CHECKSUM] = bytes_checksum(table, bytes_get32(table + HEADER_LENGTH));
 }
 
 static void list_table(struct builder *b, uint8_t *table)
@@ -189,24 +180,27 @@ static void build_fadt(struct builder *b)
 }
 
 /* MADT (5.2.12). */
-#define MADT_HEADER_SIZE       44
-#define MADT_LAPIC_SIZE        8
-#define MADT_IOAPIC_SIZE       12
-#define MADT_OVERRIDE_SIZE     10
-#define MADT_NMI_SIZE          6
-#define MADT_PCAT_COMPAT       1
-#define MADT_ACTIVE_HIGH_LEVEL 0xd
+#define MADT_HEADER_SIZE   44
+#define MADT_LAPIC_SIZE    8
+#define MADT_IOAPIC_SIZE   12
+#define MADT_OVERRIDE_SIZE 10
+#define MADT_NMI_SIZE      6
+#define MADT_PCAT_COMPAT   1
 
-/* ISA interrupts that reach the I/O APIC otherwise than as an edge on the pin of their number. */
-static const struct {
-    uint8_t irq, gsi, flags;
-} overrides[] = {
-    {0, 2, 0},
-    {5, 5, MADT_ACTIVE_HIGH_LEVEL},
-    {LAYOUT_IRQ_SCI, LAYOUT_IRQ_SCI, MADT_ACTIVE_HIGH_LEVEL},
-    {10, 10, MADT_ACTIVE_HIGH_LEVEL},
-    {11, 11, MADT_ACTIVE_HIGH_LEVEL},
-};
+/* An ISA interrupt that reaches the I/O APIC otherwise than as an edge on the pin of its number. */
+static bool needs_override(unsigned irq)
+{
+    return irq_routes_isa_pin(irq) != irq || irq_routes_isa_flags(irq) != 0;
+}
+
+static size_t count_overrides(void)
+{
+    size_t count = 0;
+
+    for (unsigned irq = 0; irq < IRQ_ROUTES_ISA; irq++)
+        count += needs_override(irq);
+    return count;
+}
 
 static uint8_t *put_madt_entry(uint8_t *at, uint8_t type, uint8_t size)
 {
@@ -218,7 +212,7 @@ static uint8_t *put_madt_entry(uint8_t *at, uint8_t type, uint8_t size)
 static void build_madt(struct builder *b, const struct acpi_config *config)
 {
     size_t size = MADT_HEADER_SIZE + config->cpu_count * MADT_LAPIC_SIZE + MADT_IOAPIC_SIZE +
-                  ARRAY_SIZE(overrides) * MADT_OVERRIDE_SIZE + MADT_NMI_SIZE;
+                  count_overrides() * MADT_OVERRIDE_SIZE + MADT_NMI_SIZE;
     uint8_t *madt = begin_table(b, "APIC", 4, size);
     uint8_t *at = madt + MADT_HEADER_SIZE;
 
@@ -233,10 +227,12 @@ static void build_madt(struct builder *b, const struct acpi_config *config)
     at[2] = config->ioapic_id;
     bytes_put32(at + 4, LAYOUT_IOAPIC_BASE);
     at = put_madt_entry(at, 1, MADT_IOAPIC_SIZE); /* its first GSI is 0 */
-    for (size_t i = 0; i < ARRAY_SIZE(overrides); i++) {
-        at[3] = overrides[i].irq;
-        bytes_put32(at + 4, overrides[i].gsi);
-        bytes_put16(at + 8, overrides[i].flags);
+    for (unsigned irq = 0; irq < IRQ_ROUTES_ISA; irq++) {
+        if (!needs_override(irq))
+            continue;
+        at[3] = (uint8_t)irq;
+        bytes_put32(at + 4, irq_routes_isa_pin(irq));
+        bytes_put16(at + 8, irq_routes_isa_flags(irq));
         at = put_madt_entry(at, 2, MADT_OVERRIDE_SIZE);
     }
     at[2] = 0xff; /* every processor */
@@ -298,8 +294,8 @@ static void build_rsdp(uint8_t *rsdp, gpa_t rsdt, gpa_t xsdt)
     bytes_put32(rsdp + 16, (uint32_t)rsdt);
     bytes_put32(rsdp + 20, ACPI_RSDP_SIZE);
     bytes_put64(rsdp + 24, xsdt);
-    rsdp[8] = checksum(rsdp, RSDP_V1_SIZE);
-    rsdp[32] = checksum(rsdp, ACPI_RSDP_SIZE);
+    rsdp[8] = bytes_checksum(rsdp, RSDP_V1_SIZE);
+    rsdp[32] = bytes_checksum(rsdp, ACPI_RSDP_SIZE);
 }
 
 int acpi_build(const struct layout *layout, const struct acpi_config *config,

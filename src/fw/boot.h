@@ -68,6 +68,13 @@ _Static_assert(sizeof(struct boot_info) == 64, "boot_info is read by guest code"
 #define BOOT_ROM_RSDP_SIZE   36
 
 /*
+ * The part of the ROM between code and fixed addresses that the monitor fills with the tables of
+ * elder specifications: MP, $PIR, SMBIOS. In both copies too.
+ */
+#define BOOT_ROM_TABLES_OFFSET 0xc000
+#define BOOT_ROM_TABLES_SIZE   0x2000
+
+/*
  * Disk blocks by port. A dword written to BOOT_DISK_PORT is the physical address of a request; the
  * device carries it out before the OUT ends. A dword read from there is the last status.
  */

@@ -48,4 +48,14 @@ static inline void bytes_put64(uint8_t *at, uint64_t v)
     memcpy(at, &v, sizeof(v));
 }
 
+/* The byte that makes the sum of all bytes 0 when it is added to them. */
+static inline uint8_t bytes_checksum(const uint8_t *bytes, size_t len)
+{
+    uint8_t sum = 0;
+
+    for (size_t i = 0; i < len; i++)
+        sum = (uint8_t)(sum + bytes[i]);
+    return (uint8_t)-sum;
+}
+
 #endif

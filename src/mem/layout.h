@@ -37,6 +37,7 @@
 #define LAYOUT_PM_BASE          0x600 /* ACPI PM1a event/control block, PM timer at +8 */
 #define LAYOUT_PM_GPE_BASE      0x620
 #define LAYOUT_IRQ_SCI          9
+#define LAYOUT_PIRQ_IRQS        10, 10, 11, 11 /* where the BIOS routes PCI's PIRQA to PIRQD */
 #define LAYOUT_PM_SLP_TYP_S5    0 /* the sleep type of \_S5 in PM1 control, as the PIIX4 has it */
 #define LAYOUT_SMI_PORT         0xb2 /* SMI command, data at +1 */
 #define LAYOUT_SMI_ACPI_ENABLE  0xf1

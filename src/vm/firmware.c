@@ -1,6 +1,6 @@
 /*
- * Firmware into the machine: the BIOS at the end of the first MiB and of the first 4 GiB, the ACPI
- * tables, and what the BIOS reads through fw_cfg.
+ * Firmware into the machine: the BIOS at the end of the first MiB and of the first 4 GiB, and what
+ * it reads through fw_cfg. The tables that describe the machine are in firmware_tables.c.
  *
  * Umbra's own BIOS is ROM in both places. A foreign one (--bios) is ROM below 4 GiB, while its
  * copy below 1 MiB is RAM.
@@ -18,7 +18,6 @@
 #include "dev/fw_cfg.h"
 #include "dev/rtc.h"
 #include "dev/vga.h"
-#include "fw/acpi.h"
 #include "fw/e820.h"
 #include "fw/rom_image.h"
 #include "vm/vm_internal.h"
@@ -124,29 +123,6 @@ static int offer_configuration(struct vm *vm, const struct boot_info *boot)
     return err;
 }
 
-static int place_acpi(struct vm *vm)
-{
-    static const uint8_t apic_ids[] = {0};
-    const struct acpi_config config = {.apic_ids = apic_ids,
-                                       .cpu_count = ARRAY_SIZE(apic_ids),
-                                       .ioapic_id = BOARD_IOAPIC_ID,
-                                       .hpet = true};
-    struct acpi_tables tables;
-    int err;
-
-    if (vm->layout.acpi_size_bytes == 0)
-        return 0;
-    err = acpi_build(&vm->layout, &config, &tables);
-    if (err)
-        return err;
-    mem_rom_load(vm->mem, vm->layout.acpi_base, tables.blob, tables.len_bytes);
-    mem_rom_load(vm->mem, LAYOUT_BIOS_BASE + BOOT_ROM_RSDP_OFFSET, tables.rsdp, BOOT_ROM_RSDP_SIZE);
-    mem_rom_load(vm->mem, LAYOUT_4G - LAYOUT_BIOS_SIZE + BOOT_ROM_RSDP_OFFSET, tables.rsdp,
-                 BOOT_ROM_RSDP_SIZE);
-    acpi_fini(&tables);
-    return 0;
-}
-
 int vm_firmware_place(struct vm *vm)
 {
     uint64_t low = bios_low_bytes(vm);
@@ -162,6 +138,6 @@ int vm_firmware_place(struct vm *vm)
     if (vm->config->bios)
         vga_set_text_mode(vm->board->vga); /* it would look for a video BIOS, and there is none */
     else
-        err = place_acpi(vm);
+        err = vm_firmware_place_tables(vm);
     return err ? err : offer_configuration(vm, &boot);
 }

@@ -69,6 +69,9 @@ int vm_firmware_read(struct vm *vm) must_check;      /* the image; says itself w
 int vm_firmware_add_slots(struct vm *vm) must_check; /* where it lies */
 int vm_firmware_place(struct vm *vm) must_check;
 
+/* The tables that describe the machine (firmware_tables.c). 0 or -errno. */
+int vm_firmware_place_tables(struct vm *vm) must_check;
+
 /* --stats at the end (stats.c). */
 void vm_print_stats(const struct vm *vm);
 

@@ -24,7 +24,7 @@ struct windows {
     uint32_t io, memory; /* next free address of each */
 };
 
-static const uint8_t route_irqs[4] = {10, 10, 11, 11};
+static const uint8_t route_irqs[4] = {LAYOUT_PIRQ_IRQS};
 
 uint16_t pci_next(uint16_t bdf)
 {
