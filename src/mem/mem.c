@@ -58,26 +58,46 @@ void mem_destroy(struct mem *mem)
     free(mem);
 }
 
-/*
- * Maps bytes between two guard pages, so that an access of ours that leaves a slot by a little ends
- * in a fault and not in the host's memory. NULL with errno set.
- */
-static void *map_guarded(uint64_t size_bytes, int flags, int fd)
+/* Gives [from, to) back, if there is any of it. */
+static void trim(uint8_t *from, uint8_t *to)
 {
-    uint8_t *all = mmap(NULL, size_bytes + 2 * GUARD_BYTES, PROT_NONE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (to > from)
+        munmap(from, (size_t)(to - from));
+}
+
+/*
+ * Maps a slot's memory between two pages that fault: an access of ours that leaves the slot by a
+ * little must not end in other memory of the host.
+ * Host and guest address agree below the size of a huge page, as far as the slot is that large:
+ * then the extended page table can map it by large leaves and the host back it by huge pages.
+ * NULL with errno set on failure.
+ */
+static void *map_guarded(const struct mem_slot *slot, int flags)
+{
+    uint64_t align = slot->size_bytes >= GIB       ? GIB
+                     : slot->size_bytes >= 2 * MIB ? 2 * MIB
+                                                   : PAGE_SIZE;
+    uint64_t offset = slot->base & (align - 1);
+    uint64_t reserved_bytes = slot->size_bytes + align + 2 * GUARD_BYTES;
+    uint8_t *all, *at, *end;
     void *p;
     int err;
 
+    all = mmap(NULL, reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (all == MAP_FAILED)
         return NULL;
-    p = mmap(all + GUARD_BYTES, size_bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
-    if (p != MAP_FAILED)
-        return p;
-    err = errno;
-    munmap(all, size_bytes + 2 * GUARD_BYTES);
-    errno = err;
-    return NULL;
+    at = (uint8_t *)(ALIGN_UP((uintptr_t)all + GUARD_BYTES - offset, align) + offset);
+    end = at + slot->size_bytes;
+    p = mmap(at, slot->size_bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, slot->fd, 0);
+    if (p == MAP_FAILED) {
+        err = errno;
+        munmap(all, reserved_bytes);
+        errno = err;
+        return NULL;
+    }
+    trim(all, at - GUARD_BYTES);
+    trim(end + GUARD_BYTES, all + reserved_bytes);
+    return p;
 }
 
 /* Maps the slot's memory and its watch bits; both cost nothing until touched. */
@@ -92,7 +112,7 @@ static int slot_map(struct mem_slot *slot, enum mem_backend backend)
         if (slot->fd < 0 || ftruncate(slot->fd, (off_t)slot->size_bytes) != 0)
             return -errno;
     }
-    slot->hva = map_guarded(slot->size_bytes, flags, slot->fd);
+    slot->hva = map_guarded(slot, flags);
     if (!slot->hva)
         return -errno;
     p = mmap(NULL, bitmap_bytes(slot), PROT_READ | PROT_WRITE,

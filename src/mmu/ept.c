@@ -1,0 +1,399 @@
+/* The extended page table: one radix tree of 512-entry pages, four levels, as the manual has it. */
+#include "mmu/ept.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "mem/mem.h"
+
+#define LEVELS       4
+#define INDEX_BITS   9
+#define ENTRIES      (1u << INDEX_BITS)
+#define ADDRESS_BITS (PAGE_SHIFT + LEVELS * INDEX_BITS)
+
+/* Bits of an entry. Read, write and execute are those of enum ept_access. */
+#define E_RIGHTS     0x7u
+#define E_TYPE_SHIFT 3
+#define E_TYPE_MASK  (0x7u << E_TYPE_SHIFT)
+#define E_WRITE_BACK (6u << E_TYPE_SHIFT)
+#define E_LEAF       BIT(7) /* at levels 2 and 3 */
+#define E_ACCESSED   BIT(8)
+#define E_DIRTY      BIT(9)
+#define E_FRAME      (BIT(52) - PAGE_SIZE)
+/* Write and execute without read is a misconfiguration by definition: KVM's mark for MMIO too. */
+#define E_MMIO (EPT_WRITE | EPT_EXEC)
+
+struct ept {
+    struct mem *mem;
+    uint64_t *root;
+    uint64_t generation; /* of the slots, at the last look */
+    struct ept_stats stats;
+};
+
+static unsigned shift_of(unsigned level)
+{
+    return PAGE_SHIFT + INDEX_BITS * (level - 1);
+}
+
+static uint64_t span_of(unsigned level)
+{
+    return BIT(shift_of(level));
+}
+
+static uint64_t *entry_at(uint64_t *table, gpa_t gpa, unsigned level)
+{
+    return &table[(gpa >> shift_of(level)) & (ENTRIES - 1)];
+}
+
+static bool is_mmio(uint64_t entry)
+{
+    return (entry & E_RIGHTS) == E_MMIO;
+}
+
+static bool is_present(uint64_t entry)
+{
+    return entry & E_RIGHTS;
+}
+
+static bool is_leaf(uint64_t entry, unsigned level)
+{
+    return level == 1 || (entry & E_LEAF);
+}
+
+static uint64_t *child_of(uint64_t entry)
+{
+    return (uint64_t *)(uintptr_t)(entry & E_FRAME);
+}
+
+static uint64_t *new_table(struct ept *ept)
+{
+    uint64_t *table = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+
+    ASSERT(table, "the host has memory for a page of the EPT");
+    ASSERT(((uintptr_t)table & ~E_FRAME) == 0, "a host address fits an entry's frame");
+    memset(table, 0, PAGE_SIZE);
+    ept->stats.tables++;
+    return table;
+}
+
+struct ept *ept_create(struct mem *mem)
+{
+    struct ept *ept = calloc(1, sizeof(*ept));
+
+    if (!ept)
+        return NULL;
+    ept->mem = mem;
+    ept->generation = mem_generation(mem);
+    ept->root = new_table(ept);
+    return ept;
+}
+
+/* Frees a table and all below it; counts the leaves that go. */
+static void free_table(struct ept *ept, uint64_t *table, unsigned level)
+{
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (!is_present(table[i]))
+            continue;
+        if (is_mmio(table[i]) || is_leaf(table[i], level))
+            ept->stats.zapped++;
+        else
+            free_table(ept, child_of(table[i]), level - 1);
+    }
+    free(table);
+    ept->stats.tables--;
+}
+
+void ept_destroy(struct ept *ept)
+{
+    if (!ept)
+        return;
+    free_table(ept, ept->root, LEVELS);
+    free(ept);
+}
+
+enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_mapping *mapping)
+{
+    uint64_t *table = ept->root;
+
+    if (gpa >> ADDRESS_BITS)
+        return EPT_WALK_VIOLATION;
+    for (unsigned level = LEVELS;; level--) {
+        uint64_t *entry = entry_at(table, gpa, level);
+
+        if (is_mmio(*entry))
+            return EPT_WALK_MISCONFIG;
+        if ((*entry & access) != access)
+            return EPT_WALK_VIOLATION;
+        *entry |= E_ACCESSED;
+        if (!is_leaf(*entry, level)) {
+            table = child_of(*entry);
+            continue;
+        }
+        if (access & EPT_WRITE)
+            *entry |= E_DIRTY;
+        *mapping = (struct ept_mapping){
+            .hva = (uint8_t *)child_of(*entry) + (gpa & (span_of(level) - 1)),
+            .page_bytes = span_of(level),
+            .writable = *entry & EPT_WRITE,
+            .level = level,
+        };
+        return EPT_WALK_MAPPED;
+    }
+}
+
+/* The level of the largest leaf that slot and alignment allow around gpa. */
+static unsigned leaf_level(const struct mem_slot *slot, gpa_t gpa)
+{
+    unsigned level = LEVELS - 1;
+
+    for (; level > 1; level--) {
+        uint64_t span = span_of(level);
+        gpa_t base = ALIGN_DOWN(gpa, span);
+
+        if (((uintptr_t)slot->hva - slot->base) % span == 0 && base >= slot->base &&
+            base - slot->base <= slot->size_bytes && slot->size_bytes - (base - slot->base) >= span)
+            break;
+    }
+    return level;
+}
+
+static uint64_t leaf_for(const struct mem_slot *slot, gpa_t base, unsigned level)
+{
+    uint64_t frame = (uintptr_t)slot->hva + (base - slot->base);
+    uint64_t rights = EPT_READ | EPT_EXEC | (slot->kind == MEM_SLOT_RAM ? EPT_WRITE : 0);
+
+    return frame | rights | E_WRITE_BACK | (level > 1 ? E_LEAF : 0);
+}
+
+/* Replaces a leaf by a table of leaves one level down that map the same. */
+static void split(struct ept *ept, uint64_t *entry, unsigned level)
+{
+    uint64_t *table = new_table(ept);
+    uint64_t leaf = *entry;
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        table[i] = leaf + i * span_of(level - 1);
+        if (level - 1 == 1)
+            table[i] &= ~E_LEAF;
+    }
+    *entry = (uintptr_t)table | E_RIGHTS | E_ACCESSED;
+    ept->stats.split++;
+}
+
+/*
+ * The entry of gpa at `level`, with tables made on the way. A leaf met higher up maps gpa already:
+ * *level becomes its level.
+ */
+static uint64_t *make_entry(struct ept *ept, gpa_t gpa, unsigned *level)
+{
+    uint64_t *table = ept->root;
+
+    for (unsigned at = LEVELS;; at--) {
+        uint64_t *entry = entry_at(table, gpa, at);
+
+        if (at == *level || (is_present(*entry) && is_leaf(*entry, at))) {
+            *level = at;
+            return entry;
+        }
+        if (!is_present(*entry))
+            *entry = (uintptr_t)new_table(ept) | E_RIGHTS;
+        table = child_of(*entry);
+    }
+}
+
+enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
+{
+    const struct mem_slot *slot = mem_find_slot(ept->mem, gpa);
+    unsigned level = slot ? leaf_level(slot, gpa) : 1;
+    uint64_t *entry;
+
+    if (gpa >> ADDRESS_BITS)
+        return EPT_FILL_MMIO;
+    entry = make_entry(ept, gpa, &level);
+    if (!slot) {
+        *entry = E_MMIO;
+        ept->stats.filled[0]++;
+        return EPT_FILL_MMIO;
+    }
+    /* A table stands where a larger leaf would: something in it was split. Fill only the page. */
+    if (is_present(*entry) && !is_leaf(*entry, level)) {
+        level = 1;
+        entry = make_entry(ept, gpa, &level);
+    }
+    if (is_present(*entry)) {
+        if (slot->kind == MEM_SLOT_ROM && (access & EPT_WRITE))
+            return EPT_FILL_READ_ONLY;
+        /* Write-protected: give permission back for the one page that is written. */
+        while (level > 1) {
+            split(ept, entry, level);
+            level = 1;
+            entry = make_entry(ept, gpa, &level);
+        }
+        *entry |= EPT_WRITE;
+        return EPT_FILLED;
+    }
+    *entry = leaf_for(slot, ALIGN_DOWN(gpa, span_of(level)), level);
+    ept->stats.filled[level]++;
+    return slot->kind == MEM_SLOT_ROM && (access & EPT_WRITE) ? EPT_FILL_READ_ONLY : EPT_FILLED;
+}
+
+/* What a range operation does with a leaf that lies in the range whole. */
+typedef void (*leaf_fn)(struct ept *ept, uint64_t *entry);
+
+static void zap_leaf(struct ept *ept, uint64_t *entry)
+{
+    *entry = 0;
+    ept->stats.zapped++;
+}
+
+static void protect_leaf(struct ept *ept, uint64_t *entry)
+{
+    if (!is_mmio(*entry))
+        *entry &= ~(uint64_t)EPT_WRITE;
+}
+
+/* Applies fn to the leaves of [gpa, last]; a leaf that reaches beyond is split first. */
+static void for_range(struct ept *ept, uint64_t *table, unsigned level, gpa_t gpa, gpa_t last,
+                      leaf_fn fn)
+{
+    for (gpa_t base = ALIGN_DOWN(gpa, span_of(level));; base += span_of(level)) {
+        uint64_t *entry = entry_at(table, base, level);
+        gpa_t end = base + (span_of(level) - 1);
+        bool whole = gpa <= base && end <= last;
+
+        if (is_present(*entry)) {
+            if ((is_mmio(*entry) || is_leaf(*entry, level)) && whole) {
+                fn(ept, entry);
+            } else {
+                if (is_leaf(*entry, level))
+                    split(ept, entry, level);
+                for_range(ept, child_of(*entry), level - 1, MAX(gpa, base), MIN(last, end), fn);
+            }
+        }
+        if (end >= last)
+            return;
+    }
+}
+
+/* Cuts a range to whole pages and to what the table can map; false when nothing is left. */
+static bool clip(gpa_t *gpa, uint64_t len, gpa_t *last)
+{
+    if (len == 0 || *gpa >> ADDRESS_BITS)
+        return false;
+    *last = *gpa + (len - 1);
+    if (*last < *gpa || *last >> ADDRESS_BITS)
+        *last = BIT(ADDRESS_BITS) - 1;
+    *gpa &= PAGE_MASK;
+    *last |= ~PAGE_MASK;
+    return true;
+}
+
+void ept_zap(struct ept *ept, gpa_t gpa, uint64_t len)
+{
+    gpa_t last;
+
+    if (clip(&gpa, len, &last))
+        for_range(ept, ept->root, LEVELS, gpa, last, zap_leaf);
+}
+
+void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len)
+{
+    gpa_t last;
+
+    if (clip(&gpa, len, &last))
+        for_range(ept, ept->root, LEVELS, gpa, last, protect_leaf);
+}
+
+bool ept_follow_slots(struct ept *ept)
+{
+    if (ept->generation == mem_generation(ept->mem))
+        return false;
+    ept->generation = mem_generation(ept->mem);
+    free_table(ept, ept->root, LEVELS);
+    ept->root = new_table(ept);
+    return true;
+}
+
+const struct ept_stats *ept_stats(const struct ept *ept)
+{
+    return &ept->stats;
+}
+
+typedef void (*visit_fn)(void *opaque, gpa_t gpa, uint64_t entry, unsigned level);
+
+/* Visits a table's leaves; returns the number of tables. */
+static uint64_t visit(uint64_t *table, unsigned level, gpa_t base, visit_fn fn, void *opaque)
+{
+    uint64_t tables = 1;
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        gpa_t gpa = base + i * span_of(level);
+
+        if (!is_present(table[i]))
+            continue;
+        if (is_mmio(table[i]) || is_leaf(table[i], level))
+            fn(opaque, gpa, table[i], level);
+        else
+            tables += visit(child_of(table[i]), level - 1, gpa, fn, opaque);
+    }
+    return tables;
+}
+
+void ept_for_each(const struct ept *ept, visit_fn fn, void *opaque)
+{
+    visit(ept->root, LEVELS, 0, fn, opaque);
+}
+
+struct audit {
+    const struct ept *ept;
+    char *why;
+    size_t size;
+    bool good;
+};
+
+static void complain(struct audit *audit, gpa_t gpa, uint64_t entry, const char *what)
+{
+    if (audit->good)
+        snprintf(audit->why, audit->size, "%s: gpa %#" PRIx64 " entry %#" PRIx64, what, gpa, entry);
+    audit->good = false;
+}
+
+static void audit_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
+{
+    struct audit *audit = opaque;
+    const struct mem_slot *slot = mem_find_slot(audit->ept->mem, gpa);
+
+    if (is_mmio(entry)) {
+        if (slot || level != 1 || entry != E_MMIO)
+            complain(audit, gpa, entry, "an MMIO mark where a slot is, or no plain mark");
+        return;
+    }
+    if (!slot || slot->size_bytes - (gpa - slot->base) < span_of(level)) {
+        complain(audit, gpa, entry, "a leaf outside its slot");
+        return;
+    }
+    if ((uint8_t *)child_of(entry) != slot->hva + (gpa - slot->base))
+        complain(audit, gpa, entry, "a leaf that points elsewhere than its slot");
+    if (slot->kind == MEM_SLOT_ROM && (entry & EPT_WRITE))
+        complain(audit, gpa, entry, "a writable leaf of ROM");
+    if (!(entry & EPT_READ) || (entry & E_TYPE_MASK) != E_WRITE_BACK)
+        complain(audit, gpa, entry, "a misconfigured leaf");
+    if ((entry & E_DIRTY) && !(entry & E_ACCESSED))
+        complain(audit, gpa, entry, "a dirty leaf that nobody accessed");
+}
+
+bool ept_audit(const struct ept *ept, char *why, size_t size)
+{
+    struct audit audit = {.ept = ept, .why = why, .size = size, .good = true};
+    uint64_t tables = visit(ept->root, LEVELS, 0, audit_leaf, &audit);
+
+    if (audit.good && tables != ept->stats.tables) {
+        snprintf(why, size, "%" PRIu64 " tables are reachable, %" PRIu64 " are counted", tables,
+                 ept->stats.tables);
+        audit.good = false;
+    }
+    return audit.good;
+}

@@ -1,0 +1,96 @@
+/*
+ * The extended page table: GPA -> HVA for one VM, in the processor's own 4-level entry format with
+ * a host virtual page in the place of the physical frame. The processor's side walks it; the
+ * monitor's side fills it from the slots when a walk ends in a violation, and takes entries away.
+ *
+ *   walk(gpa) -- present, rights --> mapping; A and D bits set
+ *             -- not present ------> EPT violation: ept_fill from the slots, walk again
+ *             -- MMIO entry -------> EPT misconfiguration: the access goes to the bus
+ *
+ * Leaves are 4 KiB, 2 MiB or 1 GiB, as large as slot and alignment allow; write protection splits.
+ * It refuses execute-only mappings and memory types other than write-back.
+ * Specification: SDM 3 "The Extended Page Table Mechanism (EPT)", "EPT Misconfigurations".
+ *
+ * Locking: one user at a time (the vCPU's thread, or anyone while it is stopped).
+ */
+#ifndef UMBRA_MMU_EPT_H
+#define UMBRA_MMU_EPT_H
+
+#include "base/types.h"
+
+struct mem;
+struct ept;
+
+enum ept_access {
+    EPT_READ = 1, /* also the entry's bit */
+    EPT_WRITE = 2,
+    EPT_EXEC = 4,
+};
+
+enum ept_walk {
+    EPT_WALK_MAPPED,
+    EPT_WALK_VIOLATION, /* not present, or not with these rights */
+    EPT_WALK_MISCONFIG, /* the monitor's mark for MMIO */
+};
+
+struct ept_mapping {
+    uint8_t *hva;        /* of the address walked */
+    uint64_t page_bytes; /* of the leaf */
+    bool writable;
+    unsigned level; /* of the leaf: 1 for 4 KiB, 2, 3 */
+};
+
+enum ept_fill {
+    EPT_FILLED,
+    EPT_FILL_MMIO,      /* no slot: the page is marked so now */
+    EPT_FILL_READ_ONLY, /* a write to ROM: it stays as it is, the write is to be dropped */
+};
+
+/* Since the table was made. */
+struct ept_stats {
+    uint64_t filled[4]; /* by the leaf's level; [0] counts MMIO marks */
+    uint64_t zapped;    /* leaves taken away */
+    uint64_t split;
+    uint64_t tables; /* pages of entries that there are now */
+};
+
+/* An empty table, or NULL without memory. mem outlives it. */
+struct ept *ept_create(struct mem *mem);
+void ept_destroy(struct ept *ept);
+
+/* What the processor does with a guest-physical address: access is the OR of enum ept_access. */
+enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_mapping *mapping);
+
+/*
+ * What the monitor does about a violation: fills the leaf, or marks MMIO. After EPT_FILLED the walk
+ * succeeds. Each call makes progress: a violation is met at most once a level of write protection.
+ */
+enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access);
+
+/* Takes all mappings of [gpa, gpa + len) away. The caller flushes the TLB. */
+void ept_zap(struct ept *ept, gpa_t gpa, uint64_t len);
+
+/*
+ * Takes write permission of [gpa, gpa + len) away, splitting larger leaves at its ends; a later
+ * write is a violation. The caller flushes the TLB.
+ */
+void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len);
+
+/* Drops everything if the slots have changed since the last look; true then: flush the TLB. */
+bool ept_follow_slots(struct ept *ept);
+
+const struct ept_stats *ept_stats(const struct ept *ept);
+
+/* Calls fn for each leaf in rising order of GPA: for `info` and audits. */
+void ept_for_each(const struct ept *ept,
+                  void (*fn)(void *opaque, gpa_t gpa, uint64_t entry, unsigned level),
+                  void *opaque);
+
+/*
+ * Checks every invariant: each leaf points where its slot does and lies inside it, ROM is not
+ * writable, no reserved bit is set, MMIO marks lie outside all slots, the count of tables is right.
+ * False with the reason in why.
+ */
+bool ept_audit(const struct ept *ept, char *why, size_t size);
+
+#endif
