@@ -401,13 +401,23 @@ void mem_watch_page(struct mem *mem, gpa_t page, bool watch)
         atomic_fetch_and_explicit(&slot->watch[index / 64], ~BIT(index % 64), memory_order_release);
 }
 
+static bool slot_watches(const struct mem_slot *slot, gpa_t gpa)
+{
+    uint64_t index = (gpa - slot->base) >> PAGE_SHIFT;
+
+    return atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & BIT(index % 64);
+}
+
 bool mem_page_watched(const struct mem *mem, gpa_t page)
 {
     const struct mem_slot *slot = mem_find_slot(mem, page);
-    uint64_t index;
 
-    if (!slot)
-        return false;
-    index = (page - slot->base) >> PAGE_SHIFT;
-    return atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & BIT(index % 64);
+    return slot && slot_watches(slot, page);
+}
+
+bool mem_write_is_told(const struct mem *mem, gpa_t gpa)
+{
+    const struct mem_slot *slot = mem_find_slot(mem, gpa);
+
+    return slot && (slot->dirty || slot_watches(slot, gpa));
 }

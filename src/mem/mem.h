@@ -113,4 +113,7 @@ void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t gpa, uint64
 void mem_watch_page(struct mem *mem, gpa_t page, bool watch);
 bool mem_page_watched(const struct mem *mem, gpa_t page);
 
+/* Whether a write to this address must go through mem_mark_written: watched, or in a dirty log. */
+bool mem_write_is_told(const struct mem *mem, gpa_t gpa);
+
 #endif

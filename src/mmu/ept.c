@@ -138,6 +138,7 @@ enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_m
             .hva = (uint8_t *)child_of(*entry) + (gpa & (span_of(level) - 1)),
             .page_bytes = span_of(level),
             .writable = *entry & EPT_WRITE,
+            .dirty = *entry & E_DIRTY,
             .level = level,
         };
         return EPT_WALK_MAPPED;

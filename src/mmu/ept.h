@@ -37,6 +37,7 @@ struct ept_mapping {
     uint8_t *hva;        /* of the address walked */
     uint64_t page_bytes; /* of the leaf */
     bool writable;
+    bool dirty; /* with writable: a write needs no walk of its own any more */
     unsigned level; /* of the leaf: 1 for 4 KiB, 2, 3 */
 };
 

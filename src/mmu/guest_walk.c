@@ -10,6 +10,8 @@
  */
 #include "mmu/guest_walk.h"
 
+#include <string.h>
+
 #include "mem/mem.h"
 #include "x86/state.h"
 
@@ -56,12 +58,24 @@ static unsigned level_shift(enum guest_paging format, unsigned level)
     return PAGE_SHIFT + index_bits(format) * (level - 1);
 }
 
+/* Where an entry lies in host memory, or NULL. */
+static void *entry_host(const struct guest_walk_context *context, gpa_t gpa, bool write)
+{
+    unsigned bytes = entry_bytes(context->format);
+
+    if (context->table_host)
+        return context->table_host(context->opaque, gpa, bytes, write);
+    return mem_host(context->mem, gpa, bytes, write);
+}
+
 static uint64_t read_entry(const struct guest_walk_context *context, gpa_t gpa)
 {
-    gpa &= context->a20_mask;
-    if (context->format == GUEST_PAGING_32BIT)
-        return mem_read32(context->mem, gpa);
-    return mem_read64(context->mem, gpa);
+    const void *host = entry_host(context, gpa & context->a20_mask, false);
+    uint64_t entry = UINT64_MAX; /* what no memory answers */
+
+    if (host)
+        memcpy(&entry, host, entry_bytes(context->format));
+    return context->format == GUEST_PAGING_32BIT ? (uint32_t)entry : entry;
 }
 
 /* Address bits at and above MAXPHYADDR, up to bit 51. */
@@ -128,7 +142,7 @@ static bool set_bits(struct walk *walk, unsigned leaf)
 
         if ((level->entry & want) == want)
             continue;
-        host = mem_host(context->mem, gpa, bytes, true);
+        host = entry_host(context, gpa, true);
         if (!host)
             continue; /* tables in ROM keep their bits */
         if (bytes == 4) {

@@ -22,6 +22,13 @@ enum guest_paging {
 /* What the processor's registers say about paging. */
 struct guest_walk_context {
     struct mem *mem;
+    /*
+     * NULL, or where the processor finds a table's entry: a host pointer to the bytes at a guest-
+     * physical address, which the second dimension of a nested walk gives; NULL where there is no
+     * memory. bytes do not cross a page.
+     */
+    void *(*table_host)(void *opaque, gpa_t gpa, unsigned bytes, bool write);
+    void *opaque;
     enum guest_paging format;
     uint64_t cr3;
     const uint64_t *pdpte;  /* PAE: the four registers */

@@ -23,6 +23,7 @@ struct op;
 struct block_cache;
 struct native;
 struct cpu_model;
+struct ept;
 
 /* What became of an instruction. */
 enum step {
@@ -113,6 +114,7 @@ struct cpu {
     struct mem *mem;
     struct engine_host host;
     const struct cpu_model *model;
+    struct ept *ept; /* the VM's GPA -> HVA */
     struct block_cache *blocks;
     struct native *native;
     struct engine_counters counters;

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "engine/soft/block.h"
+#include "mmu/ept.h"
 #include "mmu/guest_walk.h"
 #include "x86/cpuid.h"
 
@@ -27,10 +28,41 @@ static enum guest_paging paging_format(const struct cpu *cpu)
     return cpu->x.msr.efer & X86_EFER_LMA ? GUEST_PAGING_4LEVEL : GUEST_PAGING_PAE;
 }
 
+/*
+ * The second dimension: where a guest-physical address is in host memory. A violation is an exit,
+ * served at once from the slots. EPT_WALK_VIOLATION remains for a write to ROM only.
+ */
+static enum ept_walk nested_walk(struct cpu *cpu, gpa_t gpa, unsigned access,
+                                 struct ept_mapping *mapping)
+{
+    enum ept_walk end;
+
+    while ((end = ept_walk(cpu->ept, gpa, access, mapping)) == EPT_WALK_VIOLATION) {
+        cpu_count_exit(cpu, EXIT_EPT_VIOLATION);
+        switch (ept_fill(cpu->ept, gpa, access)) {
+        case EPT_FILLED: break;
+        case EPT_FILL_MMIO: return EPT_WALK_MISCONFIG;
+        case EPT_FILL_READ_ONLY: return EPT_WALK_VIOLATION;
+        }
+    }
+    return end;
+}
+
+/* The processor's accesses to the guest's own tables go through the second dimension, too. */
+static void *table_host(void *opaque, gpa_t gpa, unsigned bytes, bool write)
+{
+    struct ept_mapping mapping;
+    enum ept_walk end = nested_walk(opaque, gpa, write ? EPT_READ | EPT_WRITE : EPT_READ, &mapping);
+
+    return end == EPT_WALK_MAPPED ? mapping.hva : NULL;
+}
+
 static void walk_context(struct cpu *cpu, struct guest_walk_context *context)
 {
     *context = (struct guest_walk_context){
         .mem = cpu->mem,
+        .table_host = table_host,
+        .opaque = cpu,
         .format = paging_format(cpu),
         .cr3 = cpu->x.cr3,
         .pdpte = cpu->x.pdpte,
@@ -50,14 +82,15 @@ static struct tlb_entry *tlb_slot(struct cpu *cpu, enum tlb_kind kind, gva_t lin
 }
 
 static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
-                     const struct guest_walk_result *walk, const struct translation *out)
+                     const struct guest_walk_result *walk, const struct translation *out,
+                     bool writable)
 {
     struct tlb_entry *entry = tlb_slot(cpu, kind, linear);
     gva_t page = linear & PAGE_MASK;
 
     entry->addend = (uint64_t)(uintptr_t)out->host - linear;
     entry->read = page;
-    entry->write = walk->writable && !out->rom && !out->watched ? page : TLB_NO_TAG;
+    entry->write = walk->writable && writable && !out->watched ? page : TLB_NO_TAG;
     entry->exec = walk->executable ? page : TLB_NO_TAG;
     cpu->tlb_pages[kind][tlb_index(cpu, linear)] = out->gpa & PAGE_MASK;
     if (walk->page_bytes > PAGE_SIZE)
@@ -75,25 +108,25 @@ enum step paging_translate(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
         .user = kind == TLB_USER,
         .smap = kind == TLB_SUPER_SMAP,
     };
-    const struct mem_slot *slot;
+    unsigned rights = access == ACCESS_WRITE  ? EPT_READ | EPT_WRITE
+                      : access == ACCESS_EXEC ? EPT_READ | EPT_EXEC
+                                              : EPT_READ;
+    struct ept_mapping mapping;
 
     cpu->counters.tlb_misses++;
     walk_context(cpu, &context);
     if (!guest_walk(&context, linear, &how, &walk))
         return cpu_raise_page_fault(cpu, linear, walk.error);
 
-    out->gpa = walk.gpa & context.a20_mask;
-    slot = mem_find_slot(cpu->mem, out->gpa);
-    if (!slot) {
-        *out = (struct translation){.gpa = out->gpa};
-        return STEP_NEXT;
+    *out = (struct translation){.gpa = walk.gpa & context.a20_mask};
+    switch (nested_walk(cpu, out->gpa, rights, &mapping)) {
+    case EPT_WALK_MISCONFIG: return STEP_NEXT; /* MMIO: no host memory, no entry */
+    case EPT_WALK_VIOLATION: out->rom = true; return STEP_NEXT;
+    case EPT_WALK_MAPPED: break;
     }
-    out->host = slot->hva + (out->gpa - slot->base);
-    out->rom = slot->kind == MEM_SLOT_ROM;
-    out->watched = slot->dirty || mem_page_watched(cpu->mem, out->gpa);
-    tlb_fill(cpu, kind, linear, &walk, out);
-    if (access == ACCESS_WRITE && out->rom)
-        out->host = NULL;
+    out->host = mapping.hva;
+    out->watched = mem_write_is_told(cpu->mem, out->gpa);
+    tlb_fill(cpu, kind, linear, &walk, out, mapping.writable && mapping.dirty);
     return STEP_NEXT;
 }
 

@@ -23,6 +23,7 @@
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
 #include "engine/soft/run.h"
+#include "mmu/ept.h"
 
 #define DR6_BS      BIT(14)
 #define DR7_ENABLED 0xff
@@ -229,6 +230,7 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
     }
     if (requests & CPU_REQUEST_FLUSH) {
         take_request(cpu, CPU_REQUEST_FLUSH);
+        ept_follow_slots(cpu->ept);
         tlb_flush_all(cpu);
     }
     if ((requests & CPU_REQUEST_LIMIT) && limit_reached(cpu))
@@ -369,6 +371,7 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
         mem_set_watcher(vcpu->cpu.mem, NULL, NULL);
     block_cache_destroy(&vcpu->cpu);
     native_destroy(&vcpu->cpu);
+    ept_destroy(vcpu->cpu.ept);
     free(vcpu);
 }
 
@@ -389,7 +392,8 @@ static int vcpu_create(struct engine_vcpu **out, unsigned index, struct mem *mem
     cpu->model = model;
     cpu->tlb_mask = TLB_MAX_ENTRIES - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
-    err = block_cache_create(cpu);
+    cpu->ept = ept_create(mem);
+    err = cpu->ept ? block_cache_create(cpu) : -ENOMEM;
     if (!err)
         err = native_create(cpu);
     if (err) {
