@@ -1,0 +1,299 @@
+/* The machine of a fuzzed guest: the board with a stepped clock, and a vCPU. */
+#include "guest/guest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dev/lapic.h"
+#include "engine/soft/run.h"
+
+#define NS_A_CALL    700
+#define MAX_CALLS    4000 /* of the host functions, before the case ends */
+#define MAX_HALTS    16
+#define MAX_SLEEP_NS (100 * NS_PER_MS)
+#define BIOS_BASE    0xf0000u
+#define BIOS_BYTES   0x10000u
+
+void guest_finding(const char *condition, const char *file, int line)
+{
+    fprintf(stderr, "finding: %s does not hold (%s:%d)\n", condition, file, line);
+    abort();
+}
+
+/* --- what the board asks --- */
+
+static void end_run(void *opaque)
+{
+    struct guest *guest = opaque;
+
+    guest->ended = true;
+    if (guest->vcpu)
+        engine_soft.vcpu_kick(guest->vcpu);
+}
+
+static void on_reset(void *opaque)
+{
+    struct guest *guest = opaque;
+
+    guest->reset_requested = true;
+    if (guest->vcpu)
+        engine_soft.vcpu_kick(guest->vcpu);
+}
+
+static void on_panic(void *opaque)
+{
+}
+
+static void on_debug_exit(void *opaque, unsigned status)
+{
+    end_run(opaque);
+}
+
+static void on_intr(void *opaque, bool level)
+{
+    struct guest *guest = opaque;
+
+    if (guest->vcpu)
+        engine_soft.vcpu_set_intr(guest->vcpu, level);
+}
+
+static void on_nmi(void *opaque)
+{
+    engine_soft.vcpu_nmi(((struct guest *)opaque)->vcpu);
+}
+
+static void on_init(void *opaque)
+{
+    engine_soft.vcpu_init(((struct guest *)opaque)->vcpu);
+}
+
+static void on_sipi(void *opaque, uint8_t vector)
+{
+    engine_soft.vcpu_sipi(((struct guest *)opaque)->vcpu, vector);
+}
+
+static void on_address_space_changed(void *opaque)
+{
+    struct guest *guest = opaque;
+
+    if (guest->vcpu)
+        engine_soft.vcpu_flush(guest->vcpu);
+}
+
+static void on_output(void *opaque, uint8_t byte)
+{
+}
+
+static void on_serial_room(void *opaque)
+{
+}
+
+/* --- what the engine asks --- */
+
+/* Time passes with each call; a guest that only talks to devices comes to an end. */
+static struct board *enter(void *opaque)
+{
+    struct guest *guest = opaque;
+
+    clock_stepped_advance(&guest->clock, NS_A_CALL);
+    if (++guest->calls > MAX_CALLS)
+        end_run(guest);
+    return guest->board;
+}
+
+static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
+{
+    return (uint32_t)bus_read(enter(opaque)->bus, BUS_PORT, port, width);
+}
+
+static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t value)
+{
+    bus_write(enter(opaque)->bus, BUS_PORT, port, width, value);
+}
+
+static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned width)
+{
+    return bus_read(enter(opaque)->bus, BUS_MMIO, gpa, width);
+}
+
+static void mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
+{
+    bus_write(enter(opaque)->bus, BUS_MMIO, gpa, width, value);
+}
+
+static int interrupt_acknowledge(void *opaque, unsigned vcpu)
+{
+    return board_interrupt_acknowledge(enter(opaque));
+}
+
+static bool msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value)
+{
+    struct lapic *lapic = enter(opaque)->lapic;
+
+    switch (index) {
+    case LAPIC_MSR_BASE: *value = lapic_base_read(lapic); return true;
+    case LAPIC_MSR_TSC_DEADLINE: *value = lapic_tsc_deadline_read(lapic); return true;
+    default: return lapic_msr_read(lapic, index, value);
+    }
+}
+
+static bool msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
+{
+    struct lapic *lapic = enter(opaque)->lapic;
+
+    switch (index) {
+    case LAPIC_MSR_BASE: return lapic_base_write(lapic, value);
+    case LAPIC_MSR_TSC_DEADLINE: lapic_tsc_deadline_write(lapic, value); return true;
+    default: return lapic_msr_write(lapic, index, value);
+    }
+}
+
+static uint64_t tpr_read(void *opaque, unsigned vcpu)
+{
+    return lapic_get_tpr(enter(opaque)->lapic) >> 4;
+}
+
+static void tpr_write(void *opaque, unsigned vcpu, uint64_t value)
+{
+    lapic_set_tpr(enter(opaque)->lapic, (uint8_t)(value << 4));
+}
+
+static uint64_t tsc_now(void *opaque)
+{
+    return ((struct guest *)opaque)->clock.now_ns;
+}
+
+static uint64_t a20_mask(void *opaque)
+{
+    return ((struct guest *)opaque)->board->a20_mask;
+}
+
+static const struct engine_host host_functions = {
+    .port_read = port_read,
+    .port_write = port_write,
+    .mmio_read = mmio_read,
+    .mmio_write = mmio_write,
+    .interrupt_acknowledge = interrupt_acknowledge,
+    .msr_read = msr_read,
+    .msr_write = msr_write,
+    .tpr_read = tpr_read,
+    .tpr_write = tpr_write,
+    .tsc_now = tsc_now,
+    .tsc_hz = NS_PER_SEC,
+    .a20_mask = a20_mask,
+};
+
+/* --- life --- */
+
+static void create_memory(struct guest *guest)
+{
+    FUZZ_CHECK(layout_init(&guest->layout, GUEST_MEMORY) == 0);
+    guest->mem = mem_create(MEM_BACKEND_ANON);
+    FUZZ_CHECK(guest->mem && layout_add_slots(&guest->layout, guest->mem) == 0);
+    FUZZ_CHECK(mem_add_slot(guest->mem, "bios", BIOS_BASE, BIOS_BYTES, MEM_SLOT_ROM) == 0);
+}
+
+static void create_board(struct guest *guest)
+{
+    struct board_config config = {
+        .layout = &guest->layout,
+        .mem = guest->mem,
+        .clock = &guest->clock.clock,
+        .start_utc = 1700000000,
+        .tsc_hz = NS_PER_SEC,
+        .physical_bits = guest->model.physical_bits,
+        .events =
+            {
+                .opaque = guest,
+                .power_off = end_run,
+                .reset = on_reset,
+                .panic = on_panic,
+                .debug_exit = on_debug_exit,
+                .intr = on_intr,
+                .nmi = on_nmi,
+                .init = on_init,
+                .sipi = on_sipi,
+                .tsc_now = tsc_now,
+                .address_space_changed = on_address_space_changed,
+                .serial_output = on_output,
+                .serial_room = on_serial_room,
+                .debug_output = on_output,
+            },
+    };
+
+    FUZZ_CHECK(block_open_memory(&guest->disk, guest->disk_bytes, GUEST_DISK_BYTES) == 0);
+    FUZZ_CHECK(block_open_memory(&guest->cdrom, guest->cdrom_bytes, GUEST_DISK_BYTES) == 0);
+    config.disk = guest->disk;
+    config.cdrom = guest->cdrom;
+    FUZZ_CHECK(board_create(&guest->board, &config) == 0);
+}
+
+void guest_create(struct guest *guest)
+{
+    const char *missing;
+
+    FUZZ_CHECK(cpu_model_init(&guest->model, "max", &missing) == 0);
+    guest->model.tsc_hz = NS_PER_SEC;
+    create_memory(guest);
+    clock_stepped_init(&guest->clock);
+    create_board(guest);
+    board_reset(guest->board);
+    guest->host = host_functions;
+    guest->host.opaque = guest;
+    guest_signals_before();
+    FUZZ_CHECK(engine_soft.vcpu_create(&guest->vcpu, 0, guest->mem, &guest->host, &guest->model) ==
+               0);
+    guest_signals_after();
+}
+
+void guest_destroy(struct guest *guest)
+{
+    struct engine_vcpu *vcpu = guest->vcpu;
+
+    guest->vcpu = NULL;
+    engine_soft.vcpu_destroy(vcpu);
+    board_destroy(guest->board);
+    block_close(guest->disk);
+    block_close(guest->cdrom);
+    mem_destroy(guest->mem);
+}
+
+/* A halted guest sleeps until the next timer; false when nothing will wake it. */
+static bool sleep_on(struct guest *guest)
+{
+    uint64_t deadline = clock_next_deadline_ns(&guest->clock.clock);
+    uint64_t now = guest->clock.now_ns;
+
+    if (engine_soft.vcpu_pending(guest->vcpu))
+        return true;
+    if (deadline == CLOCK_NEVER)
+        return false;
+    clock_stepped_advance(&guest->clock, deadline > now ? MIN(deadline - now, MAX_SLEEP_NS) : 1);
+    return true;
+}
+
+void guest_run(struct guest *guest, uint64_t blocks)
+{
+    unsigned halts = 0;
+
+    soft_vcpu_limit(guest->vcpu, blocks);
+    for (;;) {
+        enum engine_stop why = engine_soft.vcpu_run(guest->vcpu);
+
+        guest_check_state(guest, why);
+        FUZZ_CHECK(why != ENGINE_STOP_ERROR && why != ENGINE_STOP_WAIT);
+        if (guest->ended)
+            return;
+        if (why == ENGINE_STOP_HALT) {
+            if (++halts > MAX_HALTS || !sleep_on(guest))
+                return;
+        } else if (guest->reset_requested && ++halts <= MAX_HALTS) {
+            guest->reset_requested = false;
+            board_reset(guest->board);
+            engine_soft.vcpu_reset(guest->vcpu, false);
+            soft_vcpu_limit(guest->vcpu, blocks / 16);
+        } else {
+            return; /* the limit is reached, or a triple fault */
+        }
+    }
+}
