@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "x86/state.h"
+
 static const struct {
     ZydisMachineMode machine;
     ZydisStackWidth stack;
@@ -93,4 +95,16 @@ unsigned x86_register_number(ZydisRegister reg, bool *high)
     if (reg >= ZYDIS_REGISTER_SPL && reg <= ZYDIS_REGISTER_R15B)
         return (unsigned)(reg - ZYDIS_REGISTER_SPL) + 4;
     return (unsigned)(uint8_t)ZydisRegisterGetId(reg) & 0x1f;
+}
+
+uint8_t x86_segment_number(ZydisRegister reg)
+{
+    switch (reg) {
+    case ZYDIS_REGISTER_ES: return X86_ES;
+    case ZYDIS_REGISTER_CS: return X86_CS;
+    case ZYDIS_REGISTER_SS: return X86_SS;
+    case ZYDIS_REGISTER_FS: return X86_FS;
+    case ZYDIS_REGISTER_GS: return X86_GS;
+    default: return X86_DS;
+    }
 }

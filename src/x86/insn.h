@@ -50,4 +50,7 @@ size_t x86_disassemble(char *text, size_t size, enum x86_mode mode, const uint8_
 /* The number of a general-purpose register of any width (AH..BH give 4..7 with *high set). */
 unsigned x86_register_number(ZydisRegister reg, bool *high);
 
+/* The enum x86_seg of a segment register; DS for what is none. */
+uint8_t x86_segment_number(ZydisRegister reg);
+
 #endif

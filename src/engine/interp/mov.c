@@ -124,7 +124,7 @@ bool bind_mov(struct op *op, const struct binder_input *in)
         op->fn = bswap[operand_size_index(op->size)];
         return op->fn;
     case ZYDIS_MNEMONIC_XLAT:
-        op->seg = operand_segment(in->insn->op[0].mem.segment);
+        op->seg = x86_segment_number(in->insn->op[0].mem.segment);
         op->fn = xlat;
         return true;
     }

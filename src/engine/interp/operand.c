@@ -22,18 +22,6 @@ uint8_t operand_register(ZydisRegister reg)
     return (uint8_t)(high ? 8 * (number - 4) + 1 : 8 * number);
 }
 
-uint8_t operand_segment(ZydisRegister reg)
-{
-    switch (reg) {
-    case ZYDIS_REGISTER_ES: return X86_ES;
-    case ZYDIS_REGISTER_CS: return X86_CS;
-    case ZYDIS_REGISTER_SS: return X86_SS;
-    case ZYDIS_REGISTER_FS: return X86_FS;
-    case ZYDIS_REGISTER_GS: return X86_GS;
-    default: return X86_DS;
-    }
-}
-
 /* 'r', 'm', 'i', '-' for none, '?' for what has no form. */
 static char operand_letter(const struct x86_insn *insn, unsigned index)
 {

@@ -45,9 +45,6 @@ enum operand_form operand_form(struct op *op, const struct x86_insn *insn);
 /* The byte offset into x.gpr of a general-purpose register of any width. */
 uint8_t operand_register(ZydisRegister reg);
 
-/* enum x86_seg of a segment register; DS for what is none. */
-uint8_t operand_segment(ZydisRegister reg);
-
 /* Whether an operand is a general-purpose register. */
 bool operand_is_gpr(const ZydisDecodedOperand *operand);
 

@@ -194,7 +194,7 @@ uint8_t string_source_segment(const struct x86_insn *insn)
         switch (operand->mem.base) {
         case ZYDIS_REGISTER_SI:
         case ZYDIS_REGISTER_ESI:
-        case ZYDIS_REGISTER_RSI: return operand_segment(operand->mem.segment);
+        case ZYDIS_REGISTER_RSI: return x86_segment_number(operand->mem.segment);
         default: break;
         }
     }

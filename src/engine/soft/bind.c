@@ -21,18 +21,6 @@ static uint8_t address_register(ZydisRegister reg)
     return (uint8_t)(8 * x86_register_number(reg, &high));
 }
 
-static uint8_t segment_number(ZydisRegister reg)
-{
-    switch (reg) {
-    case ZYDIS_REGISTER_ES: return X86_ES;
-    case ZYDIS_REGISTER_CS: return X86_CS;
-    case ZYDIS_REGISTER_SS: return X86_SS;
-    case ZYDIS_REGISTER_FS: return X86_FS;
-    case ZYDIS_REGISTER_GS: return X86_GS;
-    default: return X86_DS;
-    }
-}
-
 static void fill_memory(struct op *op, const ZydisDecodedOperandMem *mem)
 {
     bool vector_index = mem->index >= ZYDIS_REGISTER_XMM0 && mem->index <= ZYDIS_REGISTER_ZMM31;
@@ -41,7 +29,7 @@ static void fill_memory(struct op *op, const ZydisDecodedOperandMem *mem)
     op->index = vector_index ? 8 * X86_ZERO : address_register(mem->index);
     op->scale = mem->scale ? (uint8_t)__builtin_ctz(mem->scale) : 0;
     op->disp = mem->disp.value;
-    op->seg = segment_number(mem->segment);
+    op->seg = x86_segment_number(mem->segment);
     op->flags |= OP_MEM;
 }
 
