@@ -145,7 +145,7 @@ static bool add_instruction(struct build *b)
     if (x86_decode(&insn, mode, bytes, len) != X86_DECODE_OK ||
         insn.info.mnemonic != (ZydisMnemonic)t->mnemonic || insn.info.opcode != t->opcode ||
         !cpu_model_allows(b->model, &insn.info) || differs_by_vendor(&insn) ||
-        !may_follow(b, &insn))
+        diff_excluded(&insn) || !may_follow(b, &insn))
         return false;
     tame_branch(bytes, &insn.info, b->r);
     tame_immediate(bytes, &insn.info);

@@ -1,8 +1,8 @@
 /*
  * Makes random cases. All instruction forms are found once by asking the decoder; a case picks
  * mnemonics evenly, then a form of each, then operands that mostly point into the data pages.
- * What depends on the host's operating system or differs between two runs is left out (excluded()
- * in templates.c says why for each).
+ * What depends on the host's operating system or differs between two runs is left out
+ * (diff_excluded).
  */
 #ifndef UMBRA_TESTS_DIFF_GENERATE_H
 #define UMBRA_TESTS_DIFF_GENERATE_H
@@ -34,6 +34,9 @@ struct diff_templates {
 int diff_templates_init(struct diff_templates *t, const struct cpu_model *model, bool compat,
                         const char *only) must_check;
 void diff_templates_fini(struct diff_templates *t);
+
+/* Whether two runs of an instruction may differ for reasons that are not the interpreter's. */
+bool diff_excluded(const struct x86_insn *insn);
 
 /* Random numbers: splitmix64. */
 struct diff_random {

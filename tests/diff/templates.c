@@ -8,8 +8,7 @@
 
 #define MAX_TEMPLATES 60000
 
-/* Whether two runs of an instruction may differ for reasons that are not the interpreter's. */
-static bool excluded(const struct x86_insn *insn)
+bool diff_excluded(const struct x86_insn *insn)
 {
     const ZydisDecodedInstruction *info = &insn->info;
 
@@ -143,7 +142,8 @@ static void try_template(struct diff_templates *ts, struct diff_template t,
         if (!t.memory || x86_decode(&insn, mode_of(ts->compat), b, sizeof(b)) != X86_DECODE_OK)
             return;
     }
-    if (insn.info.opcode != t.opcode || excluded(&insn) || !cpu_model_allows(model, &insn.info))
+    if (insn.info.opcode != t.opcode || diff_excluded(&insn) ||
+        !cpu_model_allows(model, &insn.info))
         return;
     t.has_modrm = insn.info.attributes & ZYDIS_ATTRIB_HAS_MODRM;
     if (!t.has_modrm && t.modrm != 3)

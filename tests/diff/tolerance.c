@@ -11,6 +11,8 @@ unsigned diff_reached(const struct diff_case *c, const struct diff_state *s)
     uint64_t at = c->start;
     unsigned i = 0;
 
+    if (s->rip < c->start || s->rip > c->start + c->len) /* the last instruction jumped there */
+        return c->count;
     while (i < c->count && at < s->rip)
         at += c->lengths[i++];
     return i;
@@ -42,7 +44,8 @@ static bool is_wrapped(const struct diff_case *c, const struct diff_state *h,
 
     if (!c->compat)
         return h->vector == X86_PF && h->fault_address > UINT64_MAX - 64 && g->vector != X86_BP;
-    return limit && g->vector == X86_PF && g->fault_address > UINT32_MAX - 64;
+    return limit &&
+           (g->vector == X86_AC || (g->vector == X86_PF && g->fault_address > UINT32_MAX - 64));
 }
 
 /* What may differ at the instruction that faulted on the host. */

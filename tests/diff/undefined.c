@@ -62,6 +62,20 @@ static uint64_t after_shift(uint64_t undefined, const struct x86_insn *insn, con
     return undefined | unsaid;
 }
 
+/* Decimal adjustments, of which Zydis' table leaves some out. */
+static uint64_t after_adjustment(const ZydisDecodedInstruction *info)
+{
+    switch (info->mnemonic) {
+    case ZYDIS_MNEMONIC_AAA:
+    case ZYDIS_MNEMONIC_AAS: return X86_FLAG_OF | X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF;
+    case ZYDIS_MNEMONIC_AAD:
+    case ZYDIS_MNEMONIC_AAM: return X86_FLAG_OF | X86_FLAG_AF | X86_FLAG_CF;
+    case ZYDIS_MNEMONIC_DAA:
+    case ZYDIS_MNEMONIC_DAS: return X86_FLAG_OF;
+    default: return 0;
+    }
+}
+
 uint64_t diff_undefined_flags(uint64_t undefined, const struct x86_insn *insn, const uint64_t *rcx)
 {
     const ZydisAccessedFlags *f = insn->info.cpu_flags;
@@ -75,5 +89,5 @@ uint64_t diff_undefined_flags(uint64_t undefined, const struct x86_insn *insn, c
         return undefined;
     if (!repeated)
         undefined &= ~(uint64_t)(f->modified | f->set_0 | f->set_1);
-    return undefined | (f->undefined & X86_FLAGS_ARITH);
+    return undefined | (f->undefined & X86_FLAGS_ARITH) | after_adjustment(&insn->info);
 }
