@@ -1,6 +1,10 @@
 /* The command line's entry: finds the sub-command. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/types.h"
@@ -14,15 +18,45 @@ static const struct command {
     {"--help", command_help}, {"-h", command_help},   {"--version", command_version},
 };
 
+/*
+ * A standard descriptor that the caller closed would go to the next file opened, and the guest's
+ * output into its disk: /dev/null takes its place. Ascending, as open gives the lowest free one.
+ */
+static int fill_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+/* The status, unless what was printed did not arrive. */
+static int finish(int status)
+{
+    if (fflush(stdout) == 0)
+        return status;
+    log_error("standard output cannot be written: %s", strerror(errno));
+    return COMMAND_ERROR;
+}
+
 int main(int argc, char **argv)
 {
+    int result = fill_standard_files();
+
+    if (result) {
+        log_error("/dev/null cannot be opened: %s", strerror(-result));
+        return COMMAND_ERROR;
+    }
     if (argc < 2) {
         log_error("no command; start with: umbra run FILE (umbra help says more)");
         return COMMAND_USAGE;
     }
+    /* A file at its limit (ulimit -f), be it the guest's output: the write fails and says so. */
+    signal(SIGXFSZ, SIG_IGN);
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 2, argv + 2);
+            return finish(commands[i].run(argc - 2, argv + 2));
     }
     log_error("unknown command %s; there are run, help and version", argv[1]);
     return COMMAND_USAGE;

@@ -439,6 +439,18 @@ static int run(struct vm *vm)
     return 0;
 }
 
+/* What to do about a failure to make the VM, with a leading "; ". */
+static const char *way_out(int err)
+{
+    switch (err) {
+    case -ENOMEM: return "; a smaller --memory may fit, or a larger limit (ulimit -v)";
+    case -EMFILE: return "; raise the limit (ulimit -n)";
+    case -EFBIG: return "; raise the limit (ulimit -f)";
+    case -EAGAIN: return "; raise the limit of processes (ulimit -u)";
+    default: return "";
+    }
+}
+
 int vm_run(const struct vm_config *config)
 {
     struct vm *vm = calloc(1, sizeof(*vm));
@@ -467,7 +479,7 @@ int vm_run(const struct vm_config *config)
     }
     status = err ? VM_EXIT_ERROR : vm->status;
     if (err)
-        log_error("the VM could not be made: %s", strerror(-err));
+        log_error("the VM could not be made: %s%s", strerror(-err), way_out(err));
     if (!err && config->screen)
         print_screen(vm);
     if (!err && config->stats)
