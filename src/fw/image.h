@@ -2,14 +2,18 @@
  * A file that the user wants in the guest: opens it for reading and tells by its content what it
  * is. It refuses what is no regular file, what is empty, and what fits no format; it never writes.
  *
- * The file is mapped, not copied, so that a large initrd costs no memory twice. Whoever cuts the
- * file short while Umbra runs gets the host's SIGBUS.
+ * The file is mapped while its start is planned, and read piece by piece when it is placed, so that
+ * a large initrd costs no memory twice, and a file that is cut short while the guest runs is an
+ * error at the next reset, no SIGBUS. Only somebody who cuts it short within the planning, before
+ * there is a guest, gets that.
  */
 #ifndef UMBRA_FW_IMAGE_H
 #define UMBRA_FW_IMAGE_H
 
 #include "base/types.h"
 #include "fw/fw_error.h"
+
+struct mem;
 
 enum image_kind {
     IMAGE_LINUX,     /* bzImage: "HdrS" in the setup header */
@@ -20,10 +24,11 @@ enum image_kind {
 };
 
 struct image {
-    const uint8_t *bytes;
+    const uint8_t *bytes; /* NULL after image_unmap */
     size_t size_bytes;
     const char *path; /* the caller's string, for messages; outlives the image */
-    bool mapped;      /* false: bytes are the caller's (image_from_bytes) */
+    bool is_file;     /* false: bytes are the caller's (image_from_bytes) */
+    int fd;           /* of a file */
 };
 
 #define IMAGE_FLAT_MAX_BYTES (480 * KIB) /* from 7C00h it ends below 80000h */
@@ -37,11 +42,18 @@ int image_open(struct image *image, const char *path, struct fw_error *error) mu
 /* Wraps bytes that outlive the image: the embedded guest, a test. */
 void image_from_bytes(struct image *image, const char *name, const void *bytes, size_t size_bytes);
 
-/* Unmaps; harmless on a zeroed image and a second time. */
+/* Unmaps and closes; harmless on a zeroed image and a second time. */
 void image_close(struct image *image);
 
-/* Gives the pages read so far back to the host; they return on the next read. */
-void image_drop_pages(const struct image *image);
+/* Planning is over: from now on only the two functions below reach a file's bytes. */
+void image_unmap(struct image *image);
+
+/* Reads a part of the image. 0, or -EIO when the file no longer has it. */
+int image_read(const struct image *image, uint64_t offset, void *buffer, size_t bytes) must_check;
+
+/* Copies a part of the image into guest memory. 0, -EIO as above, or -EFAULT: no RAM there. */
+int image_place(const struct image *image, uint64_t offset, uint64_t bytes, struct mem *mem,
+                gpa_t gpa) must_check;
 
 /*
  * Tells what the image is. 0, or -EINVAL with a text that names what it looks like, if that is

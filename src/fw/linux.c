@@ -228,17 +228,19 @@ int linux_place(const struct linux_files *files, const struct linux_plan *plan, 
 {
     const struct image *kernel = files->kernel;
     uint8_t setup[SETUP_MAX_BYTES];
-    bool ok;
+    int err = image_read(kernel, 0, setup, plan->setup_bytes);
 
-    memcpy(setup, kernel->bytes, plan->setup_bytes);
+    if (err)
+        return err;
     fill_header(setup, files, plan);
-    ok = mem_write(mem, SETUP_BASE, setup, plan->setup_bytes) &&
-         mem_write(mem, COMMAND_LINE_BASE, files->command_line, strlen(files->command_line) + 1) &&
-         mem_write(mem, KERNEL_BASE, kernel->bytes + plan->setup_bytes, plan->kernel_bytes);
-    if (ok && files->initrd)
-        ok = mem_write(mem, plan->initrd_base, files->initrd->bytes, files->initrd->size_bytes);
-    if (!ok)
+    if (!mem_write(mem, SETUP_BASE, setup, plan->setup_bytes) ||
+        !mem_write(mem, COMMAND_LINE_BASE, files->command_line, strlen(files->command_line) + 1))
         return -EFAULT;
+    err = image_place(kernel, plan->setup_bytes, plan->kernel_bytes, mem, KERNEL_BASE);
+    if (!err && files->initrd)
+        err = image_place(files->initrd, 0, files->initrd->size_bytes, mem, plan->initrd_base);
+    if (err)
+        return err;
 
     boot->kind = BOOT_LINUX;
     boot->segment = SETUP_BASE >> 4;

@@ -41,7 +41,10 @@ bool linux_probe(const uint8_t *bytes, size_t size_bytes);
 int linux_plan(const struct linux_files *files, const struct layout *layout,
                struct linux_plan *plan, struct fw_error *error) must_check;
 
-/* Writes all into guest memory and fills boot; can be repeated at a reset. 0 or -EFAULT. */
+/*
+ * Writes all into guest memory and fills boot; can be repeated at a reset. 0, or what image_place
+ * says.
+ */
 int linux_place(const struct linux_files *files, const struct linux_plan *plan, struct mem *mem,
                 struct boot_info *boot) must_check;
 

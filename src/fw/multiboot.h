@@ -48,7 +48,10 @@ bool multiboot_probe(const uint8_t *bytes, size_t size_bytes);
 int multiboot_plan(const struct multiboot_files *files, const struct layout *layout,
                    struct multiboot_plan *plan, struct fw_error *error) must_check;
 
-/* Writes all into guest memory and fills boot; can be repeated at a reset. 0 or -EFAULT. */
+/*
+ * Writes all into guest memory and fills boot; can be repeated at a reset. 0, or what image_place
+ * says.
+ */
 int multiboot_place(const struct multiboot_files *files, const struct multiboot_plan *plan,
                     const struct layout *layout, struct mem *mem,
                     struct boot_info *boot) must_check;

@@ -129,17 +129,41 @@ static void add_framebuffer(struct area *area)
     area->bytes[INFO_FB_TYPE] = FB_TYPE_TEXT;
 }
 
-static bool place_segments(const struct multiboot_files *files, const struct multiboot_plan *plan,
-                           struct mem *mem)
+/*
+ * Makes a range zeroes: memory starts so, but a reset leaves what the guest wrote. Pages that hold
+ * zeroes are not written, so that the host need not back them.
+ */
+static int clear(struct mem *mem, gpa_t gpa, uint64_t bytes)
 {
-    for (size_t i = 0; i < plan->segment_count; i++) {
+    static const uint8_t zeroes[PAGE_SIZE];
+    uint8_t now[PAGE_SIZE];
+
+    while (bytes > 0) {
+        size_t n = MIN(bytes, sizeof(now));
+
+        if (!mem_read(mem, gpa, now, n))
+            return -EFAULT;
+        if (memcmp(now, zeroes, n) != 0 && !mem_write(mem, gpa, zeroes, n))
+            return -EFAULT;
+        gpa += n;
+        bytes -= n;
+    }
+    return 0;
+}
+
+static int place_segments(const struct multiboot_files *files, const struct multiboot_plan *plan,
+                          struct mem *mem)
+{
+    int err = 0;
+
+    for (size_t i = 0; !err && i < plan->segment_count; i++) {
         const struct multiboot_segment *s = &plan->segments[i];
 
-        /* The rest of the segment is zeroes already: memory starts so, a reset makes it so. */
-        if (!mem_write(mem, s->base, files->kernel->bytes + s->file_offset, s->file_bytes))
-            return false;
+        err = image_place(files->kernel, s->file_offset, s->file_bytes, mem, s->base);
+        if (!err)
+            err = clear(mem, s->base + s->file_bytes, s->memory_bytes - s->file_bytes);
     }
-    return true;
+    return err;
 }
 
 int multiboot_place(const struct multiboot_files *files, const struct multiboot_plan *plan,
@@ -147,6 +171,7 @@ int multiboot_place(const struct multiboot_files *files, const struct multiboot_
 {
     uint32_t flags = INFO_HAS_MEMORY | INFO_HAS_CMDLINE | INFO_HAS_MMAP | INFO_HAS_LOADER_NAME;
     struct area area = {.used = INFO_BYTES};
+    int err;
 
     add_memory(&area, layout);
     add_command_line(&area, files);
@@ -161,11 +186,13 @@ int multiboot_place(const struct multiboot_files *files, const struct multiboot_
     }
     bytes_put32(area.bytes + INFO_FLAGS, flags);
 
-    if (!place_segments(files, plan, mem) || !mem_write(mem, INFO_BASE, area.bytes, area.used))
-        return -EFAULT;
-    if (files->module &&
-        !mem_write(mem, plan->module_base, files->module->bytes, files->module->size_bytes))
-        return -EFAULT;
+    err = place_segments(files, plan, mem);
+    if (!err && files->module)
+        err = image_place(files->module, 0, files->module->size_bytes, mem, plan->module_base);
+    if (!err && !mem_write(mem, INFO_BASE, area.bytes, area.used))
+        err = -EFAULT;
+    if (err)
+        return err;
     boot->kind = BOOT_MULTIBOOT;
     boot->eip = plan->entry;
     boot->ebx = INFO_BASE;

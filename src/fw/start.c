@@ -214,15 +214,15 @@ int start_plan(struct start *start, const struct start_files *files, const struc
     result = plan(start, files, layout, error);
     if (result)
         start_fini(start);
+    image_unmap(&start->kernel);
+    image_unmap(&start->initrd);
     return result;
 }
 
 static int place_flat(const struct start *start, struct mem *mem, struct boot_info *boot)
 {
     boot->kind = BOOT_FLAT;
-    if (!mem_write(mem, FLAT_BASE, start->kernel.bytes, start->kernel.size_bytes))
-        return -EFAULT;
-    return 0;
+    return image_place(&start->kernel, 0, start->kernel.size_bytes, mem, FLAT_BASE);
 }
 
 int start_place(const struct start *start, const struct layout *layout, struct mem *mem,
@@ -244,9 +244,6 @@ int start_place(const struct start *start, const struct layout *layout, struct m
         result = multiboot_place(&multiboot, &start->multiboot, layout, mem, boot);
     else if (start->kind == BOOT_FLAT)
         result = place_flat(start, mem, boot);
-
-    image_drop_pages(&start->kernel);
-    image_drop_pages(&start->initrd);
     return result;
 }
 
@@ -264,7 +261,7 @@ const char *start_kind_name(const struct start *start)
     case BOOT_DISK: return "a disk";
     case BOOT_CDROM: return "a CD";
     case BOOT_LINUX: return "a Linux kernel";
-    case BOOT_FLAT: return start->kernel.mapped ? "a flat binary" : "the embedded guest";
+    case BOOT_FLAT: return start->kernel.is_file ? "a flat binary" : "the embedded guest";
     case BOOT_MULTIBOOT: return "a multiboot kernel";
     default: return "nothing";
     }

@@ -47,19 +47,19 @@ struct start {
 
 /*
  * Opens and checks everything. 0, or a negative errno with a text; then nothing is held. The files
- * stay mapped until start_fini.
+ * stay open until start_fini.
  */
 int start_plan(struct start *start, const struct start_files *files, const struct layout *layout,
                struct fw_error *error) must_check;
 
 /*
- * Puts the files into guest memory (fresh zeroes) and fills boot. 0 or -EFAULT, which means that
- * the slots are not those of the layout.
+ * Puts the files into guest memory, fresh or not, and fills boot. 0; -EIO: a file is shorter than
+ * it was, or cannot be read; -EFAULT: the slots are not those of the layout.
  */
 int start_place(const struct start *start, const struct layout *layout, struct mem *mem,
                 struct boot_info *boot) must_check;
 
-/* Unmaps the files; harmless on a zeroed start and a second time. */
+/* Closes the files; harmless on a zeroed start and a second time. */
 void start_fini(struct start *start);
 
 /* One word for messages: "a Linux kernel", "a disk", ... */

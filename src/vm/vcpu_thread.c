@@ -1,5 +1,7 @@
 /* The vCPU's thread: runs the engine, waits while the processor is halted, carries out resets. */
+#include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "vm/vm_internal.h"
@@ -18,8 +20,11 @@ static void carry_out_reset(struct vm *vm)
     board_reset(vm->board);
     vm->engine->vcpu_reset(vm->vcpu, false);
     err = vm_firmware_place(vm);
-    if (err)
+    if (err) {
+        log_error("the guest cannot start again after its reset: %s%s", strerror(-err),
+                  err == -EIO ? "; has one of its files changed?" : "");
         vm_end_locked(vm, VM_EXIT_ERROR);
+    }
 }
 
 /* Waits until a halted vCPU has something to do or the VM ends. */

@@ -50,6 +50,12 @@ static void test_elf_and_information(void **state)
     assert_int_equal(mem_read32(test->mem, SAMPLE_MULTIBOOT_BASE), 0x1badb002);
     assert_int_equal(mem_read32(test->mem, SAMPLE_MULTIBOOT_BASE + 252), 0x6d6d6d6d);
     assert_int_equal(mem_read32(test->mem, SAMPLE_MULTIBOOT_BASE + 256), 0);
+    /* After a reset the BSS is what the guest left there, until it is placed again. */
+    mem_write(test->mem, SAMPLE_MULTIBOOT_BASE + 252, "dirt of a guest", 16);
+    assert_int_equal(multiboot_place(&files, &result, &test->layout, test->mem, &boot), 0);
+    assert_int_equal(mem_read32(test->mem, SAMPLE_MULTIBOOT_BASE + 252), 0x6d6d6d6d);
+    assert_int_equal(mem_read32(test->mem, SAMPLE_MULTIBOOT_BASE + 256), 0);
+    assert_int_equal(mem_read32(test->mem, SAMPLE_MULTIBOOT_BASE + 260), 0);
 
     info = boot.ebx;
     assert_int_equal(info, 0x10000);

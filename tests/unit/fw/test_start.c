@@ -98,10 +98,14 @@ static void test_by_content(void **state)
     const char *cd = add_file(test, "c", sample_cd(test->fw->file));
     const char *disk = add_file(test, "d", sample_disk(test->fw->file));
     const char *flat = add_file(test, "e", 100);
-    const char *hybrid;
+    const char *hybrid, *grub, *signed_elf;
 
     sample_disk(test->fw->file);
     hybrid = add_file(test, "f", sample_cd(test->fw->file));
+    sample_multiboot_kludge(test->fw->file); /* as GRUB's core in a disk's first track */
+    grub = add_file(test, "g", sample_disk(test->fw->file));
+    sample_disk(test->fw->file);
+    signed_elf = add_file(test, "h", sample_multiboot_elf(test->fw->file));
 
     starts(test, (struct start_files){.file = linux_file}, BOOT_LINUX);
     starts(test, (struct start_files){.kernel = linux_file, .initrd = flat}, BOOT_LINUX);
@@ -111,6 +115,8 @@ static void test_by_content(void **state)
     starts(test, (struct start_files){.file = hybrid}, BOOT_CDROM);
     starts(test, (struct start_files){.file = disk}, BOOT_DISK);
     assert_string_equal(test->start.disk, disk);
+    starts(test, (struct start_files){.file = grub}, BOOT_DISK);
+    starts(test, (struct start_files){.file = signed_elf}, BOOT_MULTIBOOT);
     starts(test, (struct start_files){.file = flat}, BOOT_FLAT);
     starts(test, (struct start_files){.disk = disk, .cdrom = cd}, BOOT_CDROM);
     assert_string_equal(test->start.disk, disk);
@@ -210,14 +216,29 @@ static void test_bad_files(void **state)
     refused(test, (struct start_files){.kernel = kernel, .disk = "/nonexistent"}, "No such file");
 }
 
+/* A file that somebody cuts short while the guest runs is an error at the reset, no crash. */
+static void test_file_cut_short(void **state)
+{
+    struct start_test *test = *state;
+    const char *kernel = add_file(test, "kernel", sample_linux(test->fw->file));
+    const char *initrd = add_file(test, "initrd", 3 * PAGE_SIZE);
+    struct start_files files = {.kernel = kernel, .initrd = initrd};
+    struct boot_info boot;
+
+    starts(test, files, BOOT_LINUX);
+    assert_int_equal(start_place(&test->start, &test->fw->layout, test->fw->mem, &boot), 0);
+    assert_int_equal(truncate(initrd, 1), 0);
+    assert_int_equal(start_place(&test->start, &test->fw->layout, test->fw->mem, &boot), -EIO);
+    assert_int_equal(truncate(kernel, 1), 0);
+    assert_int_equal(start_place(&test->start, &test->fw->layout, test->fw->mem, &boot), -EIO);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_by_content),
-        TEST(test_console),
-        TEST(test_combinations),
-        TEST(test_bad_files),
+        TEST(test_by_content), TEST(test_console),        TEST(test_combinations),
+        TEST(test_bad_files),  TEST(test_file_cut_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
