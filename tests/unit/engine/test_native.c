@@ -60,14 +60,17 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static void drop_fixture(struct fixture *f)
 {
-    struct fixture *f = *state;
-
     native_sync(&f->cpu);
     block_cache_destroy(&f->cpu);
     native_destroy(&f->cpu);
     free(f);
+}
+
+static int teardown(void **state)
+{
+    drop_fixture(*state);
     return 0;
 }
 
@@ -305,6 +308,111 @@ static void test_xsave(void **state)
     assert_int_equal(RUN(f, "\x0f\xae\x66\x10"), X86_GP); /* misaligned */
 }
 
+static void test_xsave_compacted(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t(*ymm)[32] = f->cpu.x.fpu.ymm;
+    uint64_t header[2];
+
+    memset(f->page, 0xee, 1024);
+    memset(ymm[1], 0x11, 32);
+    f->cpu.x.gpr[X86_RAX] = 7;
+    f->cpu.x.gpr[X86_RDX] = 0;
+    assert_runs(f, "\x0f\xc7\x26"); /* xsavec [rsi]: x87 is in its initial configuration */
+    memcpy(header, f->page + 512, 16);
+    assert_int_equal(header[0], 6);
+    assert_int_equal(header[1], BIT(63) | 7);
+    assert_int_equal(f->page[0], 0xee);
+    assert_int_equal(f->page[576 + 16], 0x11);
+    assert_int_equal(RUN(f, "\x0f\xae\x2e"), X86_GP); /* the rest of the header is not zero */
+    memset(f->page + 528, 0, 48);
+    memset(ymm[1], 0, 32);
+    f->cpu.x.fpu.fcw = 0x27f;
+    assert_runs(f, "\x0f\xae\x2e"); /* xrstor [rsi] */
+    assert_int_equal(ymm[1][31], 0x11);
+    native_sync(&f->cpu);
+    assert_int_equal(f->cpu.x.fpu.fcw, 0x37f);
+    f->cpu.x.gpr[X86_RCX] = 1;
+    assert_runs(f, "\x0f\x01\xd0"); /* xgetbv: what is in use */
+    assert_int_equal(f->cpu.x.gpr[X86_RAX], 6);
+}
+
+static void test_fxsave(void **state)
+{
+    struct fixture *f = *state;
+
+    memset(f->page, 0xee, 1024);
+    assert_runs(f, "\xd9\xe8"); /* fld1 */
+    f->cpu.x.fpu.ymm[15][0] = 0x5a;
+    assert_runs(f, "\x48\x0f\xae\x06"); /* fxsave64 [rsi] */
+    assert_memory_equal(f->page, "\x7f\x03\x00\x38\x80\x00\xe8\x01\x00\x00\x40\x00", 12);
+    assert_memory_equal(f->page + 28, "\xff\xff\x00\x00", 4);
+    assert_int_equal(f->page[160 + 15 * 16], 0x5a);
+    assert_int_equal(f->page[416], 0xee);
+    assert_runs(f, "\xdb\xe3"); /* fninit */
+    f->cpu.x.fpu.ymm[15][0] = 0;
+    assert_runs(f, "\x48\x0f\xae\x0e"); /* fxrstor64 [rsi] */
+    assert_int_equal(f->cpu.x.fpu.ymm[15][0], 0x5a);
+    assert_runs(f, "\xd9\x5e\x40"); /* fstp dword [rsi+40h] */
+    assert_memory_equal(f->page + 0x40, "\x00\x00\x80\x3f", 4);
+    f->page[26] = 1;
+    assert_int_equal(RUN(f, "\x48\x0f\xae\x0e"), X86_GP);
+    assert_int_equal(RUN(f, "\x0f\xae\x56\x18"), X86_GP); /* ldmxcsr [rsi+18h] */
+}
+
+static void test_xsetbv(void **state)
+{
+    struct fixture *f = *state;
+
+    f->cpu.x.gpr[X86_RCX] = f->cpu.x.gpr[X86_RDX] = 0;
+    f->cpu.x.gpr[X86_RAX] = 5; /* AVX without SSE */
+    assert_int_equal(RUN(f, "\x0f\x01\xd1"), X86_GP);
+    f->cpu.x.gpr[X86_RAX] = 6; /* without x87 */
+    assert_int_equal(RUN(f, "\x0f\x01\xd1"), X86_GP);
+    f->cpu.x.gpr[X86_RAX] = 0xe7; /* AVX-512, which no model has */
+    assert_int_equal(RUN(f, "\x0f\x01\xd1"), X86_GP);
+    f->cpu.x.gpr[X86_RAX] = 3;
+    assert_runs(f, "\x0f\x01\xd1");
+    assert_int_equal(RUN(f, "\xc5\xf0\x58\xc9"), X86_UD); /* vaddps without XCR0.AVX */
+    assert_int_equal(f->cpu.counters.exits[EXIT_XSETBV], 1);
+    f->cpu.cpl = 3;
+    assert_int_equal(RUN(f, "\x0f\x01\xd1"), X86_GP);
+}
+
+static void test_masked_moves(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t(*ymm)[32] = f->cpu.x.fpu.ymm;
+
+    memset(f->page, 1, sizeof(f->page));
+    memset(ymm[0], 0x77, 32);
+    memset(ymm[1], 0, 32);
+    ymm[1][3] = 0x80; /* the first element only */
+    f->cpu.x.gpr[X86_RSI] = DATA + 0xffc;
+    /* The elements behind the page's end are masked off: no fault there. */
+    assert_runs(f, "\xc4\xe2\x75\x2e\x06"); /* vmaskmovps [rsi], ymm1, ymm0 */
+    assert_int_equal(f->page[0xfff], 0x77);
+    assert_int_equal(f->page[0xffb], 1);
+    assert_runs(f, "\xc4\xe2\x75\x2c\x16"); /* vmaskmovps ymm2, ymm1, [rsi] */
+    assert_memory_equal(ymm[2], "\x77\x77\x77\x77\x00\x00\x00\x00", 8);
+    f->cpu.x.gpr[X86_RDI] = DATA + 8;
+    assert_runs(f, "\x66\x0f\xf7\xc1"); /* maskmovdqu xmm0, xmm1 */
+    assert_memory_equal(f->page + 8, "\x01\x01\x01\x77\x01", 5);
+}
+
+static void test_vzero(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t(*ymm)[32] = f->cpu.x.fpu.ymm;
+
+    memset(ymm, 0x99, 16 * 32);
+    assert_runs(f, "\xc5\xf8\x77"); /* vzeroupper */
+    assert_int_equal(ymm[15][15], 0x99);
+    assert_int_equal(ymm[15][16], 0);
+    assert_runs(f, "\xc5\xfc\x77"); /* vzeroall */
+    assert_int_equal(ymm[15][15], 0);
+}
+
 static void test_gather(void **state)
 {
     struct fixture *f = *state;
@@ -347,8 +455,7 @@ static void test_bit_scan_of_old_models(void **state)
     assert_runs(f, "\xf3\x0f\xbd\xc1"); /* lzcnt eax, ecx: bsr here */
     assert_int_equal(f->cpu.x.gpr[X86_RAX], 8);
     assert_int_equal(RUN(f, "\xc5\xf0\x58\xc9"), X86_UD); /* vaddps */
-    native_destroy(&f->cpu);
-    free(f);
+    drop_fixture(f);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -365,6 +472,11 @@ int main(void)
         TEST(test_x87),
         TEST(test_mmx),
         TEST(test_xsave),
+        TEST(test_xsave_compacted),
+        TEST(test_fxsave),
+        TEST(test_xsetbv),
+        TEST(test_masked_moves),
+        TEST(test_vzero),
         TEST(test_gather),
         TEST(test_stubs_are_shared),
         cmocka_unit_test(test_bit_scan_of_old_models),
