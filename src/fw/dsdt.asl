@@ -170,8 +170,6 @@ DefinitionBlock ("dsdt.aml", "DSDT", 2, "UMBRA ", "UMBRAPC ", 1)
                         IO (Decode16, 0x80, 0x80, 1, 1)
                         IO (Decode16, 0x92, 0x92, 1, 1)
                         IO (Decode16, DSDT_SMI_PORT, DSDT_SMI_PORT, 1, 2)
-                        IO (Decode16, DSDT_PM_BASE, DSDT_PM_BASE, 1, 0x10)
-                        IO (Decode16, DSDT_PM_GPE_BASE, DSDT_PM_GPE_BASE, 1, 4)
                     })
                 }
             }
