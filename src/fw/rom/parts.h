@@ -69,6 +69,7 @@ void rtc_services(struct regs *r); /* INT 1Ah 00h-07h */
 
 /* pci.c, pcibios.c */
 void pci_init(void);
+bool pci_initialized(void);        /* since the last reset */
 void pci_services(struct regs *r); /* INT 1Ah B1h */
 
 /* disk.c, cdboot.c */

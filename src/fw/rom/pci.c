@@ -14,7 +14,9 @@
 #define COMMAND_MEMORY 0x2
 #define COMMAND_MASTER 0x4
 
-#define PIIX_ROUTES 0x60 /* in the ISA bridge: PIRQA-PIRQD */
+#define PIIX_ISA_BRIDGE 0x70008086 /* vendor and device */
+#define PIIX_ROUTES     0x60       /* in the ISA bridge: PIRQA-PIRQD */
+#define PIIX_ROUTE_NONE 0x80
 #define PIIX_IDE_TIM                                                                               \
     0x40 /* in the IDE function: bit 15 of a channel's word lets its ports decode */
 #define PIIX4_PMBASE 0x40
@@ -116,12 +118,22 @@ static void init_function(struct windows *w, uint16_t bdf)
         pci_write16(bdf, PCI_COMMAND, pci_read16(bdf, PCI_COMMAND) | enable | COMMAND_MASTER);
 }
 
+/* A reset leaves PIRQA unrouted; pci_init routes it. */
+bool pci_initialized(void)
+{
+    uint16_t bdf = pci_next(0);
+
+    while (bdf < 256 && pci_read32(bdf, PCI_VENDOR) != PIIX_ISA_BRIDGE)
+        bdf = pci_next(pci_after(bdf));
+    return bdf < 256 && !(pci_read8(bdf, PIIX_ROUTES) & PIIX_ROUTE_NONE);
+}
+
 void pci_init(void)
 {
     struct windows w = {.io = IO_BASE, .memory = (uint32_t)LAYOUT_PCI_MMIO_BASE};
 
     for (uint16_t bdf = pci_next(0); bdf < 256; bdf = pci_next(pci_after(bdf))) {
-        if (pci_read32(bdf, PCI_VENDOR) == 0x70008086) {
+        if (pci_read32(bdf, PCI_VENDOR) == PIIX_ISA_BRIDGE) {
             for (uint8_t i = 0; i < 4; i++)
                 pci_write8(bdf, (uint8_t)(PIIX_ROUTES + i), route_irqs[i]);
         }

@@ -11,6 +11,9 @@
 _Static_assert(EBDA_SEGMENT * 16 == LAYOUT_EBDA_BASE && EBDA_BYTES == LAYOUT_EBDA_SIZE,
                "segment.h must follow mem/layout.h");
 
+#define RESET_CONTROL      0xcf9
+#define RESET_CONTROL_HARD 0x06
+
 #define EQUIPMENT 0x0222 /* coprocessor, 80x25 colour, one serial port */
 
 /* entry.S */
@@ -85,9 +88,23 @@ static void banner(void)
     print_text(" KiB above 1 MiB\n");
 }
 
+/*
+ * A program that jumps to FFFF:0 wants a new start, and so does an INIT: but the chips are as it
+ * left them, and a kernel that the monitor placed is no longer fresh. A reset makes all that good.
+ */
+static void reset_used_machine(void)
+{
+    if (!pci_initialized())
+        return;
+    outb(RESET_CONTROL, RESET_CONTROL_HARD);
+    for (;;)
+        continue; /* no interrupts: there are no vectors yet */
+}
+
 void post(void)
 {
     post_code(0x10);
+    reset_used_machine();
     init_vectors();
     init_bda();
     post_code(0x20);

@@ -26,7 +26,7 @@ run() {
     echo "$name.S: $(grep -a '^PASS' "$TEST_TMP/$name.log")"
 }
 
-for name in memory console system tables disk; do
+for name in memory console system tables disk reset; do
     run $name "$O/guests/bios/$name.bin"
 done
 run disk "$O/guests/bios/disk.bin" --disk "$disk" --cdrom "$cd"
