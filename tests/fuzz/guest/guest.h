@@ -120,7 +120,10 @@ no_return void guest_finding(const char *condition, const char *file, int line);
 
 /* --- machine.c --- */
 
-/* Makes the board and the vCPU. */
+/* Makes memory and board; the vCPU stays NULL. */
+void guest_create_board(struct guest *guest);
+
+/* Makes all of it. */
 void guest_create(struct guest *guest);
 void guest_destroy(struct guest *guest);
 

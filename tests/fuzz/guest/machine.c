@@ -59,17 +59,26 @@ static void on_intr(void *opaque, bool level)
 
 static void on_nmi(void *opaque)
 {
-    engine_soft.vcpu_nmi(((struct guest *)opaque)->vcpu);
+    struct guest *guest = opaque;
+
+    if (guest->vcpu)
+        engine_soft.vcpu_nmi(guest->vcpu);
 }
 
 static void on_init(void *opaque)
 {
-    engine_soft.vcpu_init(((struct guest *)opaque)->vcpu);
+    struct guest *guest = opaque;
+
+    if (guest->vcpu)
+        engine_soft.vcpu_init(guest->vcpu);
 }
 
 static void on_sipi(void *opaque, uint8_t vector)
 {
-    engine_soft.vcpu_sipi(((struct guest *)opaque)->vcpu, vector);
+    struct guest *guest = opaque;
+
+    if (guest->vcpu)
+        engine_soft.vcpu_sipi(guest->vcpu, vector);
 }
 
 static void on_address_space_changed(void *opaque)
@@ -228,7 +237,7 @@ static void create_board(struct guest *guest)
     FUZZ_CHECK(board_create(&guest->board, &config) == 0);
 }
 
-void guest_create(struct guest *guest)
+void guest_create_board(struct guest *guest)
 {
     const char *missing;
 
@@ -238,6 +247,11 @@ void guest_create(struct guest *guest)
     clock_stepped_init(&guest->clock);
     create_board(guest);
     board_reset(guest->board);
+}
+
+void guest_create(struct guest *guest)
+{
+    guest_create_board(guest);
     guest->host = host_functions;
     guest->host.opaque = guest;
     guest_signals_before();
