@@ -64,12 +64,11 @@ def end_of_input():
 def on_terminal(end):
     """A VM on a terminal, ended by the function given; the terminal must be as before."""
     with flat("echo", terminal=True) as vm:
-        before = termios.tcgetattr(vm.guest_side)
         vm.expect("ready\r\n", 10)
         raw = termios.tcgetattr(vm.guest_side)
         check(not raw[3] & (termios.ICANON | termios.ECHO | termios.ISIG), "not a raw terminal")
         end(vm)
-        check(termios.tcgetattr(vm.guest_side) == before, "the terminal's modes have changed")
+        vm.check_terminal_restored()
 
 
 def keys(vm):

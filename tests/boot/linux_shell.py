@@ -3,7 +3,6 @@
 # guest, an idle guest leaves the host alone, `exit` powers off, the terminal is as it was.
 # test: timeout=300
 import os
-import termios
 import time
 
 from vm import POWER_OFF, check, linux, main
@@ -51,7 +50,6 @@ def check_interrupt_key(vm):
 
 def test():
     with linux("--memory", "512M", terminal=True) as vm:
-        modes = termios.tcgetattr(vm.guest_side)
         vm.shell()
         check_answers(vm)
         check_clock(vm)
@@ -59,7 +57,7 @@ def test():
         vm.send("exit\n")
         vm.expect("umbra-guest: powering off", 60)
         vm.ends_with(POWER_OFF)
-        check(termios.tcgetattr(vm.guest_side) == modes, "the terminal's modes have changed")
+        vm.check_terminal_restored()
 
 
 main(test)

@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 import traceback
 
@@ -57,6 +58,7 @@ class Vm:
         if terminal:
             self.terminal, self.guest_side = pty.openpty()
             stdin = stdout = self.guest_side
+            self.modes = termios.tcgetattr(self.guest_side)
         elif stdout is None:
             self.stdout, stdout = os.pipe()
         else:
@@ -155,6 +157,10 @@ class Vm:
     def ends_with(self, status, seconds=60):
         got = self.status(seconds)
         check(got == status, f"umbra ended with status {got}, expected {status}")
+
+    def check_terminal_restored(self):
+        now = termios.tcgetattr(self.guest_side)
+        check(now == self.modes, "the terminal's modes are not as before")
 
     # --- a shell in the guest ---
 
