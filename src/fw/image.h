@@ -17,7 +17,7 @@ struct mem;
 
 enum image_kind {
     IMAGE_LINUX,     /* bzImage: "HdrS" in the setup header */
-    IMAGE_MULTIBOOT, /* a multiboot 1 header in the first 8 KiB */
+    IMAGE_MULTIBOOT, /* a multiboot 1 header in the first 8 KiB of what is ELF or no disk */
     IMAGE_CDROM,     /* ISO 9660 with an El Torito boot record */
     IMAGE_DISK,      /* 55h AAh at the end of its first 512 bytes */
     IMAGE_FLAT,      /* nothing of these, and small: real-mode code for 0000:7C00 */
