@@ -31,19 +31,20 @@ static void start_linux(void)
 
 static void start_disk(void)
 {
-    uint8_t code = disk_read_boot_sector();
+    uint8_t number;
+    uint8_t code = disk_read_boot_sector(&number);
 
     if (code) {
-        print_text("Hard disk: cannot read its first sector, error ");
+        print_text("Disk: cannot read its first sector, error ");
         print_hex(code, 2);
         print_text("h\n");
         return;
     }
     if (far_read16(0, BOOT_ADDRESS + 510) != 0xaa55) {
-        print_text("Hard disk: the first sector does not end in 55 AA, so it is no boot sector\n");
+        print_text("Disk: the first sector does not end in 55 AA, so it is no boot sector\n");
         return;
     }
-    start_flat(BOOT_DRIVE_HARD_DISK);
+    start_flat(number);
 }
 
 static void start_cd(void)

@@ -1,6 +1,9 @@
 /*
  * Drives and their blocks. The monitor's disk port does the transfer into the caller's memory; only
  * the sectors of a CD's emulated disk, four to a block, go through a buffer here.
+ *
+ * A first disk that is exactly as large as a floppy is drive 00h and no hard disk: boot programs on
+ * floppies count on geometry and number. DEVIATION: there is no floppy controller behind it.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/disk.h"
@@ -9,7 +12,7 @@
 #define CD_BLOCK      2048
 #define SECTORS_BLOCK 4
 
-struct drive hard_disks[DISK_MAX], cd_drive, emulated_drive;
+struct drive hard_disks[DISK_MAX], cd_drive, emulated_drive, floppy_drive;
 uint8_t emulated_number;
 
 static struct boot_disk_request request;
@@ -85,7 +88,9 @@ struct drive *disk_find(uint8_t number)
         return &emulated_drive;
     if (emulated_drive.present && emulated_number == 0x80 && number > 0x80)
         number--;
-    if (number == BOOT_DRIVE_CDROM)
+    if (number == 0)
+        drive = &floppy_drive;
+    else if (number == BOOT_DRIVE_CDROM)
         drive = &cd_drive;
     else if (number >= 0x80 && number < 0x80 + DISK_MAX)
         drive = &hard_disks[number - 0x80];
@@ -154,13 +159,37 @@ static void set_parameter_table(uint8_t index)
     far_write16(0, (uint16_t)(vector + 2), EBDA_SEGMENT);
 }
 
+/* Takes a disk for a floppy when it has the size of one. */
+static bool take_floppy(struct drive *disk)
+{
+    static const struct {
+        uint16_t total_blocks;
+        uint8_t cylinders, heads, sectors;
+    } kinds[] = {
+        {5760, 80, 2, 36}, {2880, 80, 2, 18}, {2400, 80, 2, 15}, {1440, 80, 2, 9}, {720, 40, 2, 9},
+    };
+
+    for (uint8_t i = 0; disk->present && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (disk->total_blocks != kinds[i].total_blocks)
+            continue;
+        floppy_drive = *disk;
+        floppy_drive.cylinders = kinds[i].cylinders;
+        floppy_drive.heads = kinds[i].heads;
+        floppy_drive.sectors = kinds[i].sectors;
+        disk->present = 0;
+        bda_write16(BDA_EQUIPMENT, bda_read16(BDA_EQUIPMENT) | 1);
+        return true;
+    }
+    return false;
+}
+
 void disk_init(void)
 {
     uint8_t count = 0;
 
     for (uint8_t i = 0; i < DISK_MAX; i++) {
         probe(&hard_disks[i], i);
-        if (!hard_disks[i].present)
+        if (!hard_disks[i].present || (i == 0 && take_floppy(&hard_disks[0])))
             break;
         count++;
     }
@@ -170,10 +199,12 @@ void disk_init(void)
     bda_write8(BDA_DISK_COUNT, count);
 }
 
-uint8_t disk_read_boot_sector(void)
+uint8_t disk_read_boot_sector(uint8_t *number)
 {
-    struct drive *drive = disk_find(BOOT_DRIVE_HARD_DISK);
+    struct drive *drive;
 
+    *number = floppy_drive.present ? 0 : BOOT_DRIVE_HARD_DISK;
+    drive = disk_find(*number);
     if (!drive)
         return DISK_TIMEOUT;
     return disk_code(disk_transfer(drive, BOOT_DISK_READ, 0, 1, 0x7c00));

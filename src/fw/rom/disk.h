@@ -22,7 +22,7 @@ struct drive {
     uint32_t start; /* emulated: first 512-byte sector on the CD */
 };
 
-extern struct drive hard_disks[DISK_MAX], cd_drive, emulated_drive;
+extern struct drive hard_disks[DISK_MAX], cd_drive, emulated_drive, floppy_drive;
 extern uint8_t emulated_number; /* INT 13h number of emulated_drive: 00h or 80h */
 
 /* The drive that INT 13h DL names, or NULL. */

@@ -55,6 +55,17 @@ static void verify(struct regs *r, const struct drive *drive)
         finish(r, DISK_OK);
 }
 
+/* The types of 08h: 360 KB, 1.2 MB, 720 KB, 1.44 MB, 2.88 MB. */
+static uint8_t floppy_type(const struct drive *drive)
+{
+    switch (drive->sectors) {
+    case 36: return 6;
+    case 15: return 2;
+    case 9: return drive->cylinders == 40 ? 1 : 3;
+    default: return 4;
+    }
+}
+
 static void get_parameters(struct regs *r, const struct drive *drive)
 {
     uint16_t last = (uint16_t)(drive->cylinders - 1);
@@ -67,7 +78,7 @@ static void get_parameters(struct regs *r, const struct drive *drive)
         r->dl = bda_read8(BDA_DISK_COUNT);
     } else {
         r->dl = 1;
-        r->bl = drive->sectors == 36 ? 6 : drive->sectors == 15 ? 2 : 4;
+        r->bl = floppy_type(drive);
         r->es = ROM_SEGMENT;
         r->di = ROM_OFFSET(rom_diskette_table);
     }

@@ -75,7 +75,7 @@ void pci_services(struct regs *r); /* INT 1Ah B1h */
 /* disk.c, cdboot.c */
 void disk_init(void);
 bool disk_start_cd(void); /* loads the El Torito image and sets up its emulation */
-uint8_t disk_read_boot_sector(void);
+uint8_t disk_read_boot_sector(uint8_t *number); /* of the floppy or the first hard disk */
 bool cd_emulation_status(struct regs *r);
 
 /* optrom.c */

@@ -33,6 +33,14 @@ run disk "$O/guests/bios/disk.bin" --disk "$disk" --cdrom "$cd"
 # The disk test writes two sectors and puts both back.
 [ "$(sha256sum <"$disk")" = "$before" ] || { echo "the disk image has changed" && exit 1; }
 
+# A disk of a floppy's size is a floppy.
+floppy=$TEST_TMP/floppy.img
+cp "$O/guests/bios/floppy.bin" "$floppy"
+truncate -s 1440K "$floppy"
+printf LAST | dd of="$floppy" bs=512 seek=2879 conv=notrunc status=none
+run floppy "$floppy"
+[ "$(tail -c 512 "$floppy" | head -c 4)" = WTEN ] || { echo "the floppy was not written" && exit 1; }
+
 # emulation SECTORS XORRISO-OPTION...: a CD with emulation.S on an image of so many sectors.
 emulation() {
     local sectors=$1 tree=$TEST_TMP/tree
