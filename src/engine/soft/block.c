@@ -4,6 +4,8 @@
  * Dropping a block that may be executing right now: its ops are overwritten with an op that leaves
  * the block, and the memory is freed at the next look of the run loop. The op that is running keeps
  * its own function pointer and length, which the loop has read already.
+ *
+ * DEVIATION: code is fetched from slots only; where there is none, from MMIO too, it reads as ones.
  */
 #include "engine/soft/block.h"
 

@@ -87,7 +87,7 @@ struct cpu {
     uint32_t seg_flat_write;
     uint64_t linear_mask;  /* 32 bits outside 64-bit mode */
     uint64_t stack_mask;   /* how much of RSP the stack uses */
-    uint64_t ip_mask;      /* how much of RIP counts: 16, 32 or 64 bits */
+    uint64_t ip_mask;      /* how much of RIP counts: 32 or 64 bits */
     struct tlb_entry *tlb; /* the table in force for data */
     uint8_t tlb_kind;      /* enum tlb_kind by privilege, whatever tlb points to */
     uint64_t tlb_mask;     /* entries - 1 */

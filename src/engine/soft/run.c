@@ -146,7 +146,8 @@ static enum step run_single(struct cpu *cpu, struct block *block)
         }
     }
     update_resume_flag(cpu, mnemonic, rf, step);
-    if (tf && !suppresses_single_step(mnemonic))
+    /* INTO that is not taken goes on with STEP_NEXT. */
+    if (tf && !(step == STEP_JUMP && suppresses_single_step(mnemonic)))
         cpu->dr6_pending |= DR6_BS;
     if (cpu->dr6_pending && !cpu->debug_shadow) {
         cpu->halted = false; /* HLT ends by a debug exception as by an interrupt */

@@ -130,6 +130,25 @@ static void test_single_step_leaves_halt(void **state)
     assert_true(rig->state.dr[6] & BIT(14));
 }
 
+/* INTO that is not taken is an instruction like any other; one that is taken clears TF. */
+static void test_single_step_of_into(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xce\xf4"); /* into; hlt */
+    rig->state.rflags |= X86_FLAG_TF;
+    run_to_halt(rig);
+    assert_int_equal(RIP(rig), HANDLER_DONE(X86_DB));
+    assert_int_equal(pushed(rig, 0), CODE + 1);
+    RIP(rig) = CODE;
+    rig->state.rflags |= X86_FLAG_TF | X86_FLAG_OF;
+    rig->state.dr[6] = 0;
+    run_to_halt(rig);
+    assert_int_equal(RIP(rig), HANDLER_DONE(X86_OF));
+    assert_int_equal(pushed(rig, 0), CODE + 1);
+    assert_int_equal(rig->state.dr[6], 0);
+}
+
 /* SDM 3 "Instruction-Breakpoint Exception Condition": RF lasts for a whole repeated instruction. */
 static void test_breakpoint_hits_once_a_repeated_instruction(void **state)
 {
@@ -215,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_single_step_leaves_halt, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_single_step_of_into, setup, teardown),
         cmocka_unit_test_setup_teardown(test_breakpoint_hits_once_a_repeated_instruction, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_instructions_are_counted, setup, teardown),
