@@ -4,7 +4,9 @@
  *
  *   diff [--seed N] [--first N] [--count N] [--only MNEMONIC] [--verbose] [--seconds N]
  *        [--failures N]
+ *   diff --sizes
  *
+ * --sizes checks instead that no instruction reaches behind its operand in memory (sizes.c).
  * Status 0: all agree; 1: some differ; 77: this host can't run the test.
  * What is not compared: flags that the manual leaves undefined, RF, x87 instruction pointers, and
  * what tolerance.c lists.
@@ -19,6 +21,7 @@
 #include "generate.h"
 #include "guest.h"
 #include "host.h"
+#include "sizes.h"
 
 #define MAX_FAILURES  10
 #define COMPAT_ONE_IN 8 /* so many cases are 32-bit code */
@@ -26,7 +29,7 @@
 struct options {
     uint64_t seed, first, count, seconds, failures;
     const char *only;
-    bool verbose;
+    bool verbose, sizes;
 };
 
 struct test {
@@ -230,8 +233,8 @@ static bool parse(int argc, char **argv, struct options *o)
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
-        if (strcmp(argv[i], "--verbose") == 0) {
-            o->verbose = true;
+        if (strcmp(argv[i], "--verbose") == 0 || strcmp(argv[i], "--sizes") == 0) {
+            *(argv[i][2] == 'v' ? &o->verbose : &o->sizes) = true;
             continue;
         }
         if (!value)
@@ -278,12 +281,12 @@ int main(int argc, char **argv)
 
     if (!t || !parse(argc, argv, &t->options)) {
         fprintf(stderr, "usage: diff [--seed N] [--first N] [--count N] [--only MNEMONIC] "
-                        "[--verbose] [--seconds N] [--failures N]\n");
+                        "[--verbose] [--seconds N] [--failures N] [--sizes]\n");
         return 2;
     }
     status = start(t);
     if (status == 0)
-        status = run_all(t);
+        status = t->options.sizes ? diff_check_sizes(&t->host, &t->wide) != 0 : run_all(t);
     diff_guest_stop(&t->guest);
     diff_host_stop(&t->host);
     diff_templates_fini(&t->wide);

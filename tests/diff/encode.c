@@ -130,7 +130,7 @@ static void put_legacy(struct out *o, const struct diff_template *t, struct diff
 static void put_vex(struct out *o, const struct diff_template *t, struct diff_random *r,
                     const struct operand *m, bool compat)
 {
-    unsigned pp = t->prefix == 0x66 ? 1 : t->prefix == 0xf3 ? 2 : t->prefix == 0xf2 ? 3 : 0;
+    unsigned pp = diff_vex_pp(t->prefix);
     unsigned vvvv = random_one_in(r, 3) ? 15 : (unsigned)random_below(r, 16);
 
     if (compat)

@@ -35,6 +35,15 @@ int diff_templates_init(struct diff_templates *t, const struct cpu_model *model,
                         const char *only) must_check;
 void diff_templates_fini(struct diff_templates *t);
 
+/* VEX.pp for a mandatory prefix. */
+static inline unsigned diff_vex_pp(uint8_t prefix)
+{
+    return prefix == 0x66 ? 1 : prefix == 0xf3 ? 2 : prefix == 0xf2 ? 3 : 0;
+}
+
+/* The form's bytes with the operands that it was found with; bytes holds at least 15. */
+void diff_template_bytes(uint8_t *bytes, const struct diff_template *t);
+
 /* Whether two runs of an instruction may differ for reasons that are not the interpreter's. */
 bool diff_excluded(const struct x86_insn *insn);
 

@@ -84,12 +84,9 @@ static unsigned put_opcode(uint8_t *b, const struct diff_template *t)
     unsigned n = 0;
 
     if (t->vex) {
-        static const uint8_t pp[] = {[0] = 0, [0x66 & 3] = 1};
-        unsigned p = t->prefix == 0xf3 ? 2 : t->prefix == 0xf2 ? 3 : t->prefix ? pp[0x66 & 3] : 0;
-
         b[n++] = 0xc4;
         b[n++] = 0xe0 | t->map;
-        b[n++] = (uint8_t)((t->w ? 0x80 : 0) | 0x78 | (t->l ? 4u : 0) | p);
+        b[n++] = (uint8_t)((t->w ? 0x80 : 0) | 0x78 | (t->l ? 4u : 0) | diff_vex_pp(t->prefix));
     } else {
         if (t->prefix)
             b[n++] = t->prefix;
@@ -102,6 +99,13 @@ static unsigned put_opcode(uint8_t *b, const struct diff_template *t)
     }
     b[n++] = t->opcode;
     return n;
+}
+
+void diff_template_bytes(uint8_t *bytes, const struct diff_template *t)
+{
+    unsigned n = put_opcode(bytes, t);
+
+    bytes[n] = t->modrm;
 }
 
 static bool is_prefix_byte(uint8_t opcode, bool compat)
