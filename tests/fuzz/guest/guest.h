@@ -104,7 +104,7 @@ struct guest {
     struct block *disk, *cdrom;
     struct engine_host host;
     struct engine_vcpu *vcpu;
-    bool reset_requested, ended;
+    bool reset_requested, ended, kicked;
     unsigned calls; /* of the host functions */
     uint8_t disk_bytes[GUEST_DISK_BYTES], cdrom_bytes[GUEST_DISK_BYTES];
 };

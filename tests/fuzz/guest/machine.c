@@ -99,6 +99,26 @@ static void on_serial_room(void *opaque)
 
 /* --- what the engine asks --- */
 
+/* What other threads and bus masters may do at any time. */
+static void disturb(struct guest *guest)
+{
+    uint64_t bytes = dice_64(guest->dice);
+    uint8_t what = dice_8(guest->dice) % 16;
+
+    if (what < 3) {
+        engine_soft.vcpu_nmi(guest->vcpu);
+    } else if (what < 4) {
+        engine_soft.vcpu_init(guest->vcpu);
+    } else if (what < 6) {
+        engine_soft.vcpu_flush(guest->vcpu);
+    } else if (what < 8) {
+        guest->kicked = true;
+        engine_soft.vcpu_kick(guest->vcpu);
+    } else {
+        mem_write(guest->mem, GUEST_CODE + dice_below(guest->dice, GUEST_CODE_BYTES), &bytes, 8);
+    }
+}
+
 /* Time passes with each call; a guest that only talks to devices comes to an end. */
 static struct board *enter(void *opaque)
 {
@@ -107,6 +127,8 @@ static struct board *enter(void *opaque)
     clock_stepped_advance(&guest->clock, NS_A_CALL);
     if (++guest->calls > MAX_CALLS)
         end_run(guest);
+    if (guest->vcpu && dice_chance(guest->dice, 2))
+        disturb(guest);
     return guest->board;
 }
 
@@ -239,9 +261,10 @@ static void create_board(struct guest *guest)
 
 void guest_create_board(struct guest *guest)
 {
+    const char *model = dice_chance(guest->dice, 16) ? "x86-64-v1" : "max";
     const char *missing;
 
-    FUZZ_CHECK(cpu_model_init(&guest->model, "max", &missing) == 0);
+    FUZZ_CHECK(cpu_model_init(&guest->model, model, &missing) == 0);
     guest->model.tsc_hz = NS_PER_SEC;
     create_memory(guest);
     clock_stepped_init(&guest->clock);
@@ -301,6 +324,8 @@ void guest_run(struct guest *guest, uint64_t blocks)
         if (why == ENGINE_STOP_HALT) {
             if (++halts > MAX_HALTS || !sleep_on(guest))
                 return;
+        } else if (guest->kicked) {
+            guest->kicked = false;
         } else if (guest->reset_requested && ++halts <= MAX_HALTS) {
             guest->reset_requested = false;
             board_reset(guest->board);
