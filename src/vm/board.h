@@ -72,7 +72,7 @@ struct board {
     struct biosdisk *biosdisk;
     gpa_t lapic_base;
     bool lapic_visible; /* its page is on the bus, at lapic_base */
-    uint16_t pm_base; /* where the power management ports are now; 0: nowhere */
+    uint16_t pm_base;   /* where the power management ports are now; 0: nowhere */
     /* Physical addresses are ANDed with it. Relaxed: a change also flushes the vCPU. */
     _Atomic uint64_t a20_mask;
     struct a20_gate a20;
