@@ -19,11 +19,19 @@ struct fixture {
     _Alignas(4096) uint8_t page[4096];
 };
 
+/* Lets the TLB in force lead to the data page. */
+static void tlb_map_data(struct fixture *f)
+{
+    struct tlb_entry *e = &f->cpu.tlb[tlb_index(&f->cpu, DATA)];
+
+    e->read = e->write = DATA;
+    e->addend = (uint64_t)(uintptr_t)f->page - DATA;
+}
+
 static void make_fixture(struct fixture **out, const char *model)
 {
     struct fixture *f = aligned_alloc(4096, sizeof(*f));
     const char *missing;
-    struct tlb_entry *e;
 
     assert_non_null(f);
     memset(f, 0, sizeof(*f));
@@ -44,9 +52,7 @@ static void make_fixture(struct fixture **out, const char *model)
     assert_int_equal(block_cache_create(&f->cpu), 0);
     assert_int_equal(native_create(&f->cpu), 0);
     cpu_update_mode(&f->cpu);
-    e = &f->cpu.tlb[tlb_index(&f->cpu, DATA)];
-    e->read = e->write = DATA;
-    e->addend = (uint64_t)(uintptr_t)f->page - DATA;
+    tlb_map_data(f);
     f->cpu.x.gpr[X86_RSI] = DATA;
     *out = f;
 }
@@ -79,7 +85,7 @@ static int run_bytes(struct fixture *f, const char *bytes, size_t len)
 {
     struct x86_insn insn;
     struct op op;
-    struct binder_input in = {.cpu = &f->cpu, .insn = &insn, .mode = X86_MODE_LONG64};
+    struct binder_input in = {.cpu = &f->cpu, .insn = &insn, .mode = f->cpu.mode};
 
     assert_int_equal(x86_decode(&insn, in.mode, (const uint8_t *)bytes, len), X86_DECODE_OK);
     op_bind(&op, &in);
@@ -430,6 +436,37 @@ static void test_gather(void **state)
     assert_int_equal(ymm[2][0], 0);
 }
 
+/* The stubs of 16-bit code are 64-bit code, too: sizes must come from the guest's mode. */
+static void test_real_mode(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t *gpr = f->cpu.x.gpr;
+
+    f->cpu.x.msr.efer = 0;
+    set_cr(f, X86_CR0_NE, X86_CR4_OSFXSR);
+    for (unsigned i = 0; i < X86_SEGS; i++)
+        f->cpu.x.seg[i] = (struct x86_segment){.base = DATA, .limit = 0xffff, .attr = 0x93};
+    f->cpu.x.seg[X86_CS] = (struct x86_segment){.base = 0xf0000, .limit = 0xffff, .attr = 0x9b};
+    cpu_update_mode(&f->cpu);
+    assert_int_equal(f->cpu.mode, X86_MODE_REAL16);
+    tlb_map_data(f);
+    gpr[X86_RAX] = 0x12345678;
+    gpr[X86_RCX] = 0xf00ff;
+    assert_runs(f, "\xf3\x0f\xb8\xc1"); /* popcnt ax, cx */
+    assert_int_equal(gpr[X86_RAX], 0x12340008);
+    assert_runs(f, "\x66\xf3\x0f\xb8\xc1"); /* popcnt eax, ecx */
+    assert_int_equal(gpr[X86_RAX], 12);
+    memset(f->page + 0x20, 2, 16);
+    gpr[X86_RBX] = 0x10;
+    gpr[X86_RSI] = 0x10;
+    memset(f->cpu.x.fpu.ymm[0], 1, 16);
+    assert_runs(f, "\x66\x0f\xfc\x00"); /* paddb xmm0, [bx+si] */
+    assert_int_equal(f->cpu.x.fpu.ymm[0][15], 3);
+    assert_runs(f, "\xd9\xe8");                           /* fld1 */
+    assert_runs(f, "\xd9\x37"); /* fnstenv [bx], 16-bit real-mode format */
+    assert_memory_equal(f->page + 0x10 + 6, "\x00\x00\xe8\xf1", 4); /* F0000 + IP, opcode */
+}
+
 static void test_stubs_are_shared(void **state)
 {
     struct fixture *f = *state;
@@ -478,6 +515,7 @@ int main(void)
         TEST(test_masked_moves),
         TEST(test_vzero),
         TEST(test_gather),
+        TEST(test_real_mode),
         TEST(test_stubs_are_shared),
         cmocka_unit_test(test_bit_scan_of_old_models),
     };
