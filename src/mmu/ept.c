@@ -23,13 +23,20 @@
 #define E_ACCESSED   BIT(8)
 #define E_DIRTY      BIT(9)
 #define E_FRAME      (BIT(52) - PAGE_SIZE)
+/*
+ * Pages of tables that marks of MMIO may take. A guest can name 2^36 pages without a slot; once it
+ * has used this up, further ones are told to be MMIO each time and not marked.
+ */
+#define MAX_MMIO_TABLES 1024
+
 /* Write and execute without read is a misconfiguration by definition: KVM's mark for MMIO too. */
 #define E_MMIO (EPT_WRITE | EPT_EXEC)
 
 struct ept {
     struct mem *mem;
     uint64_t *root;
-    uint64_t generation; /* of the slots, at the last look */
+    uint64_t generation;  /* of the slots, at the last look */
+    unsigned mmio_tables; /* made for marks of MMIO */
     struct ept_stats stats;
 };
 
@@ -205,20 +212,31 @@ static uint64_t *make_entry(struct ept *ept, gpa_t gpa, unsigned *level)
     }
 }
 
+/* Marks a page without a slot, as long as the marks do not take too much memory. */
+static void mark_mmio(struct ept *ept, gpa_t gpa)
+{
+    uint64_t tables = ept->stats.tables;
+    unsigned level = 1;
+
+    if (gpa >> ADDRESS_BITS || ept->mmio_tables >= MAX_MMIO_TABLES)
+        return;
+    *make_entry(ept, gpa, &level) = E_MMIO;
+    ept->mmio_tables += (unsigned)(ept->stats.tables - tables);
+    ept->stats.filled[0]++;
+}
+
 enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
 {
     const struct mem_slot *slot = mem_find_slot(ept->mem, gpa);
-    unsigned level = slot ? leaf_level(slot, gpa) : 1;
+    unsigned level;
     uint64_t *entry;
 
-    if (gpa >> ADDRESS_BITS)
-        return EPT_FILL_MMIO;
-    entry = make_entry(ept, gpa, &level);
-    if (!slot) {
-        *entry = E_MMIO;
-        ept->stats.filled[0]++;
+    if (!slot || gpa >> ADDRESS_BITS) {
+        mark_mmio(ept, gpa);
         return EPT_FILL_MMIO;
     }
+    level = leaf_level(slot, gpa);
+    entry = make_entry(ept, gpa, &level);
     /* A table stands where a larger leaf would: something in it was split. Fill only the page. */
     if (is_present(*entry) && !is_leaf(*entry, level)) {
         level = 1;
@@ -315,6 +333,7 @@ bool ept_follow_slots(struct ept *ept)
     ept->generation = mem_generation(ept->mem);
     free_table(ept, ept->root, LEVELS);
     ept->root = new_table(ept);
+    ept->mmio_tables = 0;
     return true;
 }
 

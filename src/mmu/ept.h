@@ -37,7 +37,7 @@ struct ept_mapping {
     uint8_t *hva;        /* of the address walked */
     uint64_t page_bytes; /* of the leaf */
     bool writable;
-    bool dirty; /* with writable: a write needs no walk of its own any more */
+    bool dirty;     /* with writable: a write needs no walk of its own any more */
     unsigned level; /* of the leaf: 1 for 4 KiB, 2, 3 */
 };
 
@@ -65,6 +65,7 @@ enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_m
 /*
  * What the monitor does about a violation: fills the leaf, or marks MMIO. After EPT_FILLED the walk
  * succeeds. Each call makes progress: a violation is met at most once a level of write protection.
+ * EPT_FILL_MMIO holds without a mark too: a guest that names too many such pages gets no more.
  */
 enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access);
 

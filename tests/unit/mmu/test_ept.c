@@ -91,6 +91,21 @@ static void test_mmio(void **state)
     assert_int_equal(ept_walk(f->ept, BIT(48), EPT_READ, &m), EPT_WALK_VIOLATION);
 }
 
+/* Each of these pages needs three tables of its own; a guest must not take all memory so. */
+static void test_mmio_marks_are_limited(void **state)
+{
+    struct fixture *f = *state;
+
+    for (gpa_t gpa = 8 * GIB; gpa < BIT(46); gpa += 16 * GIB) {
+        struct ept_mapping m;
+
+        assert_int_equal(ept_walk(f->ept, gpa, EPT_READ, &m), EPT_WALK_VIOLATION);
+        assert_int_equal(ept_fill(f->ept, gpa, EPT_READ), EPT_FILL_MMIO);
+    }
+    assert_in_range(ept_stats(f->ept)->tables, 1000, 1100);
+    check_fill(f, 2 * MIB, 2 * MIB);
+}
+
 static void test_rom(void **state)
 {
     struct fixture *f = *state;
@@ -205,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_leaf_sizes, make, unmake),
         cmocka_unit_test_setup_teardown(test_mmio, make, unmake),
+        cmocka_unit_test_setup_teardown(test_mmio_marks_are_limited, make, unmake),
         cmocka_unit_test_setup_teardown(test_rom, make, unmake),
         cmocka_unit_test_setup_teardown(test_write_protect, make, unmake),
         cmocka_unit_test_setup_teardown(test_zap, make, unmake),
