@@ -16,9 +16,51 @@
 
 _Thread_local struct cpu *native_running;
 
+/* FNV-1a. */
+static uint32_t hash_code(const uint8_t *code, unsigned len)
+{
+    uint32_t hash = 2166136261u;
+
+    for (unsigned i = 0; i < len; i++)
+        hash = (hash ^ code[i]) * 16777619u;
+    return hash;
+}
+
+native_stub_fn native_stub_add(struct native *native, const uint8_t *code, unsigned len)
+{
+    uint32_t hash = hash_code(code, len);
+    uint32_t slot = hash & (NATIVE_TABLE_SLOTS - 1);
+    struct native_stub *stub;
+
+    for (;; slot = (slot + 1) & (NATIVE_TABLE_SLOTS - 1)) {
+        stub = &native->table[slot];
+        if (!stub->fn)
+            break;
+        if (stub->hash == hash && stub->len_bytes == len &&
+            memcmp((const void *)stub->fn, code, len) == 0)
+            return stub->fn;
+    }
+    stub->fn = (native_stub_fn)execmem_add(&native->code, code, len);
+    stub->hash = hash;
+    stub->len_bytes = len;
+    native->stubs++;
+    ASSERT(stub->fn, "a block binds no more instructions than native_full left room for");
+    return stub->fn;
+}
+
+/* The code to which a signal handler sends a stub: returns what the handler put into RAX. */
+static const void *add_fault_exit(struct native *native)
+{
+    static const uint8_t with_avx[] = {0xc5, 0xf8, 0x77, 0xc3}; /* VZEROUPPER; RET */
+    static const uint8_t plain[] = {0xc3};
+    bool avx = __builtin_cpu_supports("avx");
+
+    return execmem_add(&native->code, avx ? with_avx : plain, avx ? sizeof(with_avx) : 1);
+}
+
 static int start_code(struct native *native)
 {
-    native->fault_exit = native_emit_fault_exit(native);
+    native->fault_exit = add_fault_exit(native);
     return native->fault_exit ? 0 : -ENOMEM;
 }
 

@@ -252,7 +252,7 @@ bool bind_native(struct op *op, const struct binder_input *in)
     native_stub_fn stub;
 
     if (bind_simple(op, in) || native_bind_x87(op, in) || native_bind_xsave(op, in) ||
-        native_bind_masked(op, in))
+        native_bind_control(op, in) || native_bind_masked(op, in))
         return true;
     op->cc = op->dst = 0;
     class = classify(op, in->insn);

@@ -425,39 +425,6 @@ static void put_stub(struct emitter *e, const struct shape *s, const struct x86_
     put8(e, 0xc3); /* RET */
 }
 
-/* FNV-1a. */
-static uint32_t hash_code(const struct emitter *e)
-{
-    uint32_t hash = 2166136261u;
-
-    for (unsigned i = 0; i < e->len; i++)
-        hash = (hash ^ e->code[i]) * 16777619u;
-    return hash;
-}
-
-/* The stub with exactly this code: guest loops are decoded again after each flush. */
-static native_stub_fn find_or_add(struct native *native, const struct emitter *e)
-{
-    uint32_t hash = hash_code(e);
-    uint32_t slot = hash & (NATIVE_TABLE_SLOTS - 1);
-    struct native_stub *stub;
-
-    for (;; slot = (slot + 1) & (NATIVE_TABLE_SLOTS - 1)) {
-        stub = &native->table[slot];
-        if (!stub->fn)
-            break;
-        if (stub->hash == hash && stub->len_bytes == e->len &&
-            memcmp((const void *)stub->fn, e->code, e->len) == 0)
-            return stub->fn;
-    }
-    stub->fn = (native_stub_fn)execmem_add(&native->code, e->code, e->len);
-    stub->hash = hash;
-    stub->len_bytes = e->len;
-    native->stubs++;
-    ASSERT(stub->fn, "a block binds no more instructions than native_full left room for");
-    return stub->fn;
-}
-
 native_stub_fn native_emit(struct native *native, const struct x86_insn *insn, bool strip_rep)
 {
     struct emitter e = {.len = 0};
@@ -466,14 +433,5 @@ native_stub_fn native_emit(struct native *native, const struct x86_insn *insn, b
     if (!shape_init(&shape, insn, strip_rep))
         return NULL;
     put_stub(&e, &shape, insn);
-    return find_or_add(native, &e);
-}
-
-const void *native_emit_fault_exit(struct native *native)
-{
-    static const uint8_t with_avx[] = {0xc5, 0xf8, 0x77, 0xc3}; /* VZEROUPPER; RET */
-    static const uint8_t plain[] = {0xc3};
-    bool avx = __builtin_cpu_supports("avx");
-
-    return execmem_add(&native->code, avx ? with_avx : plain, avx ? sizeof(with_avx) : 1);
+    return native_stub_add(native, e.code, e.len);
 }

@@ -63,8 +63,10 @@ extern _Thread_local struct cpu *native_running;
  */
 native_stub_fn native_emit(struct native *native, const struct x86_insn *insn, bool strip_rep);
 
-/* The code to which a signal handler sends a stub: returns what the handler put into RAX. */
-const void *native_emit_fault_exit(struct native *native);
+/*
+ * The stub with exactly this code, found or added: guest loops are decoded again after each flush.
+ */
+native_stub_fn native_stub_add(struct native *native, const uint8_t *code, unsigned len);
 
 /* Which of the host's registers a stub works on. */
 enum native_class {
@@ -92,6 +94,7 @@ op_fn native_runner(enum native_class class, enum native_memory memory);
 /* Binders of the families that are written in C: each returns false for what is not its own. */
 bool native_bind_x87(struct op *op, const struct binder_input *in);
 bool native_bind_xsave(struct op *op, const struct binder_input *in);
+bool native_bind_control(struct op *op, const struct binder_input *in);
 bool native_bind_masked(struct op *op, const struct binder_input *in);
 
 /* The exception of a closed gate. */
@@ -118,6 +121,9 @@ static inline uint32_t host_mxcsr(void)
     return value;
 }
 
+/* XINUSE: the components that differ from their initial configuration. Calls native_sync. */
+uint64_t native_xinuse(struct cpu *cpu);
+
 /* Checks that all of a long operand may be accessed so, without accessing it. */
 enum step native_probe(struct cpu *cpu, gva_t linear, unsigned len, bool write);
 
@@ -129,6 +135,12 @@ void native_x87_save(struct cpu *cpu);
 
 /* Remembers the x87 instruction that ran last, for FNSTENV and its like. */
 void native_note_x87(struct cpu *cpu, const struct op *op);
+
+/* The vector registers that the mode has. */
+static inline unsigned native_vector_count(const struct cpu *cpu)
+{
+    return cpu->long64 ? 16 : 8;
+}
 
 /* Whether the guest's x87 state has an unmasked exception pending. */
 bool native_x87_pending(struct cpu *cpu);

@@ -1,6 +1,6 @@
 /*
- * FXSAVE, the XSAVE family, MXCSR and XCR0, in C: they show state, and pointers in it must be the
- * guest's. Offers components x87, SSE and AVX, standard and compacted form; no supervisor states.
+ * FXSAVE and the XSAVE family, in C: they show state, and pointers in it must be the guest's.
+ * Offers components x87, SSE and AVX, standard and compacted form; no supervisor states.
  * Source: SDM 1 "Managing State Using the XSAVE Feature Set", SDM 2 "FXSAVE", "XSAVE", "XRSTOR".
  */
 #include "engine/soft/native_internal.h"
@@ -25,11 +25,6 @@
 struct area {
     uint8_t bytes[XSAVE_BYTES];
 };
-
-static unsigned vector_count(const struct cpu *cpu)
-{
-    return cpu->long64 ? 16 : 8;
-}
 
 /* Copies between guest memory and the area, in pieces that the access functions take. */
 static enum step area_read(struct cpu *cpu, gva_t linear, struct area *area, unsigned from,
@@ -123,13 +118,13 @@ static uint32_t get_mxcsr(const struct area *area)
 
 static void put_xmm(const struct cpu *cpu, struct area *area)
 {
-    for (unsigned i = 0; i < vector_count(cpu); i++)
+    for (unsigned i = 0; i < native_vector_count(cpu); i++)
         memcpy(area->bytes + FXSAVE_XMM_OFFSET + 16 * i, cpu->x.fpu.ymm[i], 16);
 }
 
 static void get_xmm(struct cpu *cpu, const struct area *area)
 {
-    for (unsigned i = 0; i < vector_count(cpu); i++)
+    for (unsigned i = 0; i < native_vector_count(cpu); i++)
         memcpy(cpu->x.fpu.ymm[i], area->bytes + FXSAVE_XMM_OFFSET + 16 * i, 16);
 }
 
@@ -161,7 +156,7 @@ static enum step op_fxsave(struct cpu *cpu, const struct op *op)
     put_xmm(cpu, &area);
     step = native_probe(cpu, linear, FXSAVE_BYTES, true);
     if (!step)
-        step = area_write(cpu, linear, &area, 0, FXSAVE_XMM_OFFSET + 16 * vector_count(cpu));
+        step = area_write(cpu, linear, &area, 0, FXSAVE_XMM_OFFSET + 16 * native_vector_count(cpu));
     return step ? access_fault_of_segment(cpu, op->seg, step) : STEP_NEXT;
 }
 
@@ -196,16 +191,16 @@ static bool all_zero(const void *bytes, size_t len)
     return len == 0;
 }
 
-/* XINUSE: the components that differ from their initial configuration. x.fpu is up to date. */
-static uint64_t in_use(const struct cpu *cpu)
+uint64_t native_xinuse(struct cpu *cpu)
 {
     const struct x86_fpu *fpu = &cpu->x.fpu;
     uint64_t used = 0;
 
+    native_sync(cpu);
     if (fpu->fcw != X87_CONTROL_DEFAULT || fpu->fsw || fpu->ftw || fpu->fip || fpu->fdp ||
         fpu->fop || !all_zero(fpu->st, sizeof(fpu->st)))
         used |= X86_XCR0_X87;
-    for (unsigned i = 0; i < vector_count(cpu); i++) {
+    for (unsigned i = 0; i < native_vector_count(cpu); i++) {
         if (!all_zero(fpu->ymm[i], 16))
             used |= X86_XCR0_SSE;
         if (!all_zero(fpu->ymm[i] + 16, 16))
@@ -235,7 +230,7 @@ static enum step write_x87(struct cpu *cpu, const struct op *op, gva_t linear)
 static enum step write_components(struct cpu *cpu, const struct op *op, gva_t linear,
                                   uint64_t saved, bool with_mxcsr)
 {
-    unsigned len = 16 * vector_count(cpu);
+    unsigned len = 16 * native_vector_count(cpu);
     struct area area;
     enum step step = STEP_NEXT;
 
@@ -246,7 +241,7 @@ static enum step write_components(struct cpu *cpu, const struct op *op, gva_t li
         step = area_write(cpu, linear, &area, FXSAVE_XMM_OFFSET, len);
     }
     if (!step && (saved & X86_XCR0_AVX)) {
-        for (unsigned i = 0; i < vector_count(cpu); i++)
+        for (unsigned i = 0; i < native_vector_count(cpu); i++)
             memcpy(area.bytes + AVX_OFFSET + 16 * i, cpu->x.fpu.ymm[i] + 16, 16);
         step = area_write(cpu, linear, &area, AVX_OFFSET, len);
     }
@@ -271,8 +266,7 @@ static enum step op_xsave(struct cpu *cpu, const struct op *op)
     step = locate(cpu, op, len, HEADER_BYTES, true, &linear);
     if (step)
         return step;
-    native_sync(cpu);
-    used = in_use(cpu);
+    used = native_xinuse(cpu);
     if (cpu->x.fpu.mxcsr != MXCSR_DEFAULT)
         used |= X86_XCR0_SSE;
     step = native_probe(cpu, linear, len, true);
@@ -311,7 +305,7 @@ static void restore_components(struct cpu *cpu, const struct op *op, uint64_t wa
         get_x87(cpu, op->aux, area);
     else if (wanted & X86_XCR0_X87)
         init_x87(cpu);
-    for (unsigned i = 0; i < vector_count(cpu); i++) {
+    for (unsigned i = 0; i < native_vector_count(cpu); i++) {
         uint8_t *ymm = cpu->x.fpu.ymm[i];
 
         if (wanted & present & X86_XCR0_SSE)
@@ -346,7 +340,7 @@ static enum step op_xrstor(struct cpu *cpu, const struct op *op)
     present = header[0];
     compact = header[1] & XCOMP_COMPACTED;
     if (wanted & present & X86_XCR0_AVX) {
-        step = area_read(cpu, linear, &area, AVX_OFFSET, 16 * vector_count(cpu));
+        step = area_read(cpu, linear, &area, AVX_OFFSET, 16 * native_vector_count(cpu));
         if (step)
             return access_fault_of_segment(cpu, op->seg, step);
     }
@@ -360,79 +354,6 @@ static enum step op_xrstor(struct cpu *cpu, const struct op *op)
         native_set_mxcsr(cpu, get_mxcsr(&area));
     else if (compact && (wanted & X86_XCR0_SSE))
         native_set_mxcsr(cpu, MXCSR_DEFAULT);
-    return STEP_NEXT;
-}
-
-static enum step op_ldmxcsr(struct cpu *cpu, const struct op *op)
-{
-    uint32_t value;
-    enum step step;
-
-    if (native_gate_closed(cpu, op))
-        return native_raise_gate(cpu, op);
-    step = op_read(cpu, op, &value, sizeof(value));
-    if (step)
-        return step;
-    if (value & ~MXCSR_WRITABLE)
-        return cpu_raise_error(cpu, X86_GP, 0);
-    native_set_mxcsr(cpu, value);
-    return STEP_NEXT;
-}
-
-static enum step op_stmxcsr(struct cpu *cpu, const struct op *op)
-{
-    uint32_t value = cpu->x.fpu.mxcsr;
-
-    if (native_gate_closed(cpu, op))
-        return native_raise_gate(cpu, op);
-    if (cpu->mxcsr_live)
-        value = host_mxcsr() & MXCSR_WRITABLE;
-    return op_write(cpu, op, &value, sizeof(value));
-}
-
-static enum step op_xgetbv(struct cpu *cpu, const struct op *op)
-{
-    uint32_t index = (uint32_t)cpu->x.gpr[X86_RCX];
-    uint64_t value = cpu->x.xcr0;
-
-    if (native_gate_closed(cpu, op))
-        return native_raise_gate(cpu, op);
-    if (index > 1 || (index == 1 && !cpu->model->has[X86_FEATURE_XGETBV1]))
-        return cpu_raise_error(cpu, X86_GP, 0);
-    if (index == 1) {
-        native_sync(cpu);
-        value &= in_use(cpu);
-    }
-    cpu->x.gpr[X86_RAX] = (uint32_t)value;
-    cpu->x.gpr[X86_RDX] = value >> 32;
-    return STEP_NEXT;
-}
-
-static enum step op_xsetbv(struct cpu *cpu, const struct op *op)
-{
-    uint64_t value = cpu->x.gpr[X86_RDX] << 32 | (uint32_t)cpu->x.gpr[X86_RAX];
-    uint64_t offered =
-        X86_XCR0_X87 | X86_XCR0_SSE | (cpu->model->has[X86_FEATURE_AVX] ? X86_XCR0_AVX : 0);
-
-    if (native_gate_closed(cpu, op))
-        return native_raise_gate(cpu, op);
-    if (cpu->cpl != 0 || (uint32_t)cpu->x.gpr[X86_RCX] != 0 || !(value & X86_XCR0_X87) ||
-        (value & ~offered) || ((value & X86_XCR0_AVX) && !(value & X86_XCR0_SSE)))
-        return cpu_raise_error(cpu, X86_GP, 0);
-    cpu_count_exit(cpu, EXIT_XSETBV);
-    cpu->x.xcr0 = value;
-    cpu_update_mode(cpu);
-    return STEP_NEXT;
-}
-
-static enum step op_vzero(struct cpu *cpu, const struct op *op)
-{
-    unsigned keep = op->mnemonic == ZYDIS_MNEMONIC_VZEROUPPER ? 16 : 0;
-
-    if (native_gate_closed(cpu, op))
-        return native_raise_gate(cpu, op);
-    for (unsigned i = 0; i < vector_count(cpu); i++)
-        memset(cpu->x.fpu.ymm[i] + keep, 0, 32 - keep);
     return STEP_NEXT;
 }
 
@@ -452,14 +373,6 @@ static op_fn function_of(ZydisMnemonic mnemonic, uint8_t *gates)
     case ZYDIS_MNEMONIC_XSAVEC64: *gates = GATE_UD_XSAVE | GATE_NM_TS; return op_xsave;
     case ZYDIS_MNEMONIC_XRSTOR:
     case ZYDIS_MNEMONIC_XRSTOR64: *gates = GATE_UD_XSAVE | GATE_NM_TS; return op_xrstor;
-    case ZYDIS_MNEMONIC_XGETBV: *gates = GATE_UD_XSAVE; return op_xgetbv;
-    case ZYDIS_MNEMONIC_XSETBV: *gates = GATE_UD_XSAVE; return op_xsetbv;
-    case ZYDIS_MNEMONIC_LDMXCSR: *gates = GATE_UD_SSE | GATE_NM_TS; return op_ldmxcsr;
-    case ZYDIS_MNEMONIC_STMXCSR: *gates = GATE_UD_SSE | GATE_NM_TS; return op_stmxcsr;
-    case ZYDIS_MNEMONIC_VLDMXCSR: *gates = GATE_UD_AVX | GATE_NM_TS; return op_ldmxcsr;
-    case ZYDIS_MNEMONIC_VSTMXCSR: *gates = GATE_UD_AVX | GATE_NM_TS; return op_stmxcsr;
-    case ZYDIS_MNEMONIC_VZEROALL:
-    case ZYDIS_MNEMONIC_VZEROUPPER: *gates = GATE_UD_AVX | GATE_NM_TS; return op_vzero;
     default: return NULL;
     }
 }
@@ -477,7 +390,5 @@ bool native_bind_xsave(struct op *op, const struct binder_input *in)
     op->aux = in->mode == X86_MODE_LONG64 && info->raw.rex.W;
     op->src2 = fn == op_xsave && info->mnemonic != ZYDIS_MNEMONIC_XSAVE &&
                info->mnemonic != ZYDIS_MNEMONIC_XSAVE64;
-    if (fn == op_xsetbv)
-        op->flags |= OP_ENDS;
     return true;
 }

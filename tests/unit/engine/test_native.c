@@ -462,7 +462,7 @@ static void test_real_mode(void **state)
     memset(f->cpu.x.fpu.ymm[0], 1, 16);
     assert_runs(f, "\x66\x0f\xfc\x00"); /* paddb xmm0, [bx+si] */
     assert_int_equal(f->cpu.x.fpu.ymm[0][15], 3);
-    assert_runs(f, "\xd9\xe8");                           /* fld1 */
+    assert_runs(f, "\xd9\xe8"); /* fld1 */
     assert_runs(f, "\xd9\x37"); /* fnstenv [bx], 16-bit real-mode format */
     assert_memory_equal(f->page + 0x10 + 6, "\x00\x00\xe8\xf1", 4); /* F0000 + IP, opcode */
 }
