@@ -25,8 +25,8 @@
 #define JUMP_CACHE_SIZE 4096u
 #define LINE_SHIFT      6 /* 64 lines of 64 bytes a page: one bit each */
 #define QUEUE_SIZE      64
-/* When more blocks than this are cached, all go: simpler than ageing, and rare. */
-#define MAX_BLOCKS 60000
+/* When blocks take more than this, all go: simpler than ageing, and rare. */
+#define MAX_BYTES (32 * MIB)
 
 struct code_page {
     gpa_t page;
@@ -51,7 +51,7 @@ struct block_cache {
     struct code_page *pages[PAGE_HASH_SIZE];
     struct jump_entry jumps[JUMP_CACHE_SIZE];
     uint64_t generation; /* of the translations: links and jumps of an older one are void */
-    unsigned count;
+    size_t bytes;        /* of the blocks that are not in the graveyard */
     struct block *graveyard;
     struct lock queue_lock;
     struct queued_write queue[QUEUE_SIZE];
@@ -144,6 +144,12 @@ static uint64_t block_lines(const struct block *block, const struct code_page *p
     return lines;
 }
 
+/* The bytes of a block of so many ops; one more marks its end. */
+static size_t block_size(unsigned count)
+{
+    return sizeof(struct block) + (count + 1) * sizeof(struct op);
+}
+
 static void link_to_page(struct block *block, unsigned which, struct code_page *page)
 {
     block->page[which] = page;
@@ -164,7 +170,7 @@ static void link_block(struct cpu *cpu, struct block *block)
         link_to_page(block, 1, page_get(cpu, block->second_page));
         block->page[1]->lines |= block_lines(block, block->page[1]);
     }
-    cache->count++;
+    cache->bytes += block_size(block->count);
     cpu->counters.blocks_made++;
 }
 
@@ -199,7 +205,7 @@ static void drop_block(struct cpu *cpu, struct block *block)
     }
     block->hash_next = cache->graveyard;
     cache->graveyard = block;
-    cache->count--;
+    cache->bytes -= block_size(block->count);
     cpu->counters.blocks_dropped++;
 }
 
@@ -481,12 +487,12 @@ static enum step make_block(struct cpu *cpu, struct block **out)
 
     if (step)
         return step;
-    if (cpu->blocks->count >= MAX_BLOCKS || native_full(cpu))
+    if (cpu->blocks->bytes >= MAX_BYTES || native_full(cpu))
         block_drop_all(cpu);
     count = decode_ops(&fetch, ops, &bytes, &step);
     if (count == 0)
         return step;
-    block = calloc(1, sizeof(*block) + (count + 1) * sizeof(struct op));
+    block = calloc(1, block_size(count));
     ASSERT(block, "the host has memory for a block");
     block->gpa = fetch.gpa;
     block->second_page = fetch.second_page;
