@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/trace.h"
+
 /* Offsets. With the divisor latch open, 0 and 1 are its two bytes. */
 enum uart_port {
     PORT_DATA = 0,
@@ -304,6 +306,7 @@ static uint64_t uart_read(void *dev, uint64_t offset, unsigned width)
     bool had_room = uart_idle(uart);
     uint8_t value = uart_read_register(uart, offset & 7);
 
+    trace(uart_read, offset & 7, value);
     uart_update(uart);
     uart_offer_room(uart, had_room);
     return value;
@@ -314,6 +317,7 @@ static void uart_write(void *dev, uint64_t offset, unsigned width, uint64_t valu
     struct uart *uart = dev;
     bool had_room = uart_idle(uart);
 
+    trace(uart_write, offset & 7, value);
     uart_write_register(uart, offset & 7, (uint8_t)value);
     uart_update(uart);
     uart_offer_room(uart, had_room);
