@@ -106,6 +106,7 @@ struct cpu {
     bool nmi_blocked; /* until IRET */
     bool single_step; /* the loop must go one instruction at a time (TF, DR7, trace) */
     uint8_t sipi_vector;
+    uint64_t looks_left;  /* while CPU_REQUEST_LIMIT stands */
     uint64_t dr6_pending; /* #DB causes met by the running instruction */
     struct cpu_fault fault;
     enum engine_stop stop;

@@ -9,32 +9,16 @@
  *
  * Events of one instruction are taken in the order of SDM 3 "Priority Among Concurrent Events".
  */
-#include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
+#include "engine/soft/run.h"
 
-#include "base/assert.h"
-#include "base/log.h"
 #include "base/trace.h"
-#include "engine/soft/access.h"
 #include "engine/soft/block.h"
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
-#include "engine/soft/run.h"
 #include "mmu/ept.h"
 
 #define DR6_BS      BIT(14)
 #define DR7_ENABLED 0xff
-
-struct engine_vcpu {
-    struct cpu cpu;
-    pthread_t thread; /* the one that runs it, for writes to its own code */
-    /* Release when set, acquire where another thread's write asks: then `thread` is valid. */
-    atomic_bool running;
-    uint64_t looks_left; /* while CPU_REQUEST_LIMIT stands */
-};
 
 static enum step run_ops(struct cpu *cpu, const struct op *op)
 {
@@ -156,7 +140,7 @@ static enum step run_single(struct cpu *cpu, struct block *block)
     return step;
 }
 
-static void reset(struct cpu *cpu, bool init)
+void run_reset(struct cpu *cpu, bool init)
 {
     native_sync(cpu);
     x86_state_reset(&cpu->x, init);
@@ -169,7 +153,7 @@ static void reset(struct cpu *cpu, bool init)
     cpu_update_mode(cpu);
 }
 
-static void take_request(struct cpu *cpu, uint32_t request)
+void run_take_request(struct cpu *cpu, uint32_t request)
 {
     atomic_fetch_and_explicit(&cpu->requests, ~request, memory_order_acq_rel);
 }
@@ -206,48 +190,40 @@ static enum step stop(struct cpu *cpu, enum engine_stop why)
 /* Counts this look at the request word against the limit (soft_vcpu_limit). */
 static bool limit_reached(struct cpu *cpu)
 {
-    struct engine_vcpu *vcpu = container_of(cpu, struct engine_vcpu, cpu);
-
-    if (vcpu->looks_left > 0) {
-        vcpu->looks_left--;
+    if (cpu->looks_left > 0) {
+        cpu->looks_left--;
         return false;
     }
-    take_request(cpu, CPU_REQUEST_LIMIT);
+    run_take_request(cpu, CPU_REQUEST_LIMIT);
     return true;
-}
-
-void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks)
-{
-    vcpu->looks_left = looks;
-    cpu_request(&vcpu->cpu, CPU_REQUEST_LIMIT);
 }
 
 /* Serves what stands in the request word; STEP_JUMP to go on. */
 static enum step serve_requests(struct cpu *cpu, uint32_t requests)
 {
     if (requests & CPU_REQUEST_CODE) {
-        take_request(cpu, CPU_REQUEST_CODE);
+        run_take_request(cpu, CPU_REQUEST_CODE);
         block_apply_queued(cpu);
     }
     if (requests & CPU_REQUEST_FLUSH) {
-        take_request(cpu, CPU_REQUEST_FLUSH);
+        run_take_request(cpu, CPU_REQUEST_FLUSH);
         ept_follow_slots(cpu->ept);
         tlb_flush_all(cpu);
     }
     if ((requests & CPU_REQUEST_LIMIT) && limit_reached(cpu))
         requests |= CPU_REQUEST_KICK;
     if (requests & CPU_REQUEST_KICK) {
-        take_request(cpu, CPU_REQUEST_KICK);
+        run_take_request(cpu, CPU_REQUEST_KICK);
         return stop(cpu, ENGINE_STOP_KICK);
     }
     if (requests & CPU_REQUEST_INIT) {
-        take_request(cpu, CPU_REQUEST_INIT);
+        run_take_request(cpu, CPU_REQUEST_INIT);
         cpu_count_exit(cpu, EXIT_INIT);
-        reset(cpu, true);
+        run_reset(cpu, true);
         cpu->wait_for_sipi = cpu->index != 0;
     }
     if (requests & CPU_REQUEST_SIPI) {
-        take_request(cpu, CPU_REQUEST_SIPI);
+        run_take_request(cpu, CPU_REQUEST_SIPI);
         cpu_count_exit(cpu, EXIT_SIPI);
         if (cpu->wait_for_sipi)
             take_sipi(cpu);
@@ -257,7 +233,7 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
     if (cpu->interrupt_shadow)
         return STEP_JUMP;
     if ((requests & CPU_REQUEST_NMI) && !cpu->nmi_blocked) {
-        take_request(cpu, CPU_REQUEST_NMI);
+        run_take_request(cpu, CPU_REQUEST_NMI);
         cpu_count_exit(cpu, EXIT_EXCEPTION_NMI);
         cpu->halted = false;
         return cpu_deliver_nmi(cpu);
@@ -318,7 +294,7 @@ static enum step run_next(struct cpu *cpu, struct block **last)
     return run_ops(cpu, (*last)->ops);
 }
 
-static enum engine_stop run_loop(struct cpu *cpu)
+enum engine_stop run_loop(struct cpu *cpu)
 {
     struct block *last = NULL;
 
@@ -336,201 +312,3 @@ static enum engine_stop run_loop(struct cpu *cpu)
             return cpu->stop;
     }
 }
-
-static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
-{
-    struct cpu *cpu = &vcpu->cpu;
-    enum engine_stop why;
-
-    vcpu->thread = pthread_self();
-    atomic_store_explicit(&vcpu->running, true, memory_order_release);
-    assert_set_last_words(last_words_say, cpu);
-    why = run_loop(cpu);
-    native_sync(cpu); /* others may ask for the state now, or another thread run the vCPU */
-    assert_set_last_words(NULL, NULL);
-    atomic_store_explicit(&vcpu->running, false, memory_order_release);
-    return why;
-}
-
-/* Somebody wrote to a page that holds decoded code. */
-static void code_written(void *opaque, gpa_t gpa, uint64_t len)
-{
-    struct engine_vcpu *vcpu = opaque;
-
-    if (atomic_load_explicit(&vcpu->running, memory_order_acquire) &&
-        pthread_equal(vcpu->thread, pthread_self()))
-        block_invalidate(&vcpu->cpu, gpa, len);
-    else
-        block_invalidate_later(&vcpu->cpu, gpa, len);
-}
-
-static void vcpu_destroy(struct engine_vcpu *vcpu)
-{
-    if (!vcpu)
-        return;
-    if (vcpu->cpu.mem)
-        mem_set_watcher(vcpu->cpu.mem, NULL, NULL);
-    block_cache_destroy(&vcpu->cpu);
-    native_destroy(&vcpu->cpu);
-    ept_destroy(vcpu->cpu.ept);
-    free(vcpu);
-}
-
-static int vcpu_create(struct engine_vcpu **out, unsigned index, struct mem *mem,
-                       const struct engine_host *host, const struct cpu_model *model)
-{
-    struct engine_vcpu *vcpu = NULL;
-    struct cpu *cpu;
-    int err;
-
-    if (posix_memalign((void **)&vcpu, 64, sizeof(*vcpu)) != 0)
-        return -ENOMEM;
-    memset(vcpu, 0, sizeof(*vcpu));
-    cpu = &vcpu->cpu;
-    cpu->index = index;
-    cpu->mem = mem;
-    cpu->host = *host;
-    cpu->model = model;
-    cpu->tlb_mask = TLB_MAX_ENTRIES - 1;
-    memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
-    cpu->ept = ept_create(mem);
-    err = cpu->ept ? block_cache_create(cpu) : -ENOMEM;
-    if (!err)
-        err = native_create(cpu);
-    if (err) {
-        vcpu_destroy(vcpu);
-        return err;
-    }
-    native_install_signals();
-    mem_set_watcher(mem, code_written, vcpu);
-    reset(cpu, false);
-    cpu->wait_for_sipi = index != 0;
-    *out = vcpu;
-    return 0;
-}
-
-static void vcpu_reset(struct engine_vcpu *vcpu, bool init)
-{
-    struct cpu *cpu = &vcpu->cpu;
-
-    atomic_store_explicit(&cpu->requests, 0, memory_order_release);
-    block_drop_all(cpu);
-    reset(cpu, init);
-    cpu->wait_for_sipi = cpu->index != 0;
-}
-
-static void vcpu_get_state(struct engine_vcpu *vcpu, struct x86_state *state)
-{
-    native_sync(&vcpu->cpu);
-    *state = vcpu->cpu.x;
-    state->rflags = cpu_rflags(&vcpu->cpu);
-}
-
-static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *state)
-{
-    struct cpu *cpu = &vcpu->cpu;
-
-    native_sync(cpu);
-    cpu->x = *state;
-    cpu->x.gpr[X86_ZERO] = 0;
-    cpu_put_rflags(cpu, state->rflags);
-    cpu->cpl = (uint8_t)x86_seg_dpl(&cpu->x.seg[X86_SS]);
-    cpu->halted = false;
-    cpu->wait_for_sipi = false;
-    tlb_flush_all(cpu);
-    cpu_update_mode(cpu);
-}
-
-static void vcpu_set_intr(struct engine_vcpu *vcpu, bool level)
-{
-    if (level)
-        cpu_request(&vcpu->cpu, CPU_REQUEST_INTR);
-    else
-        take_request(&vcpu->cpu, CPU_REQUEST_INTR);
-}
-
-static void vcpu_nmi(struct engine_vcpu *vcpu)
-{
-    cpu_request(&vcpu->cpu, CPU_REQUEST_NMI);
-}
-
-static void vcpu_init(struct engine_vcpu *vcpu)
-{
-    cpu_request(&vcpu->cpu, CPU_REQUEST_INIT);
-}
-
-static void vcpu_sipi(struct engine_vcpu *vcpu, uint8_t vector)
-{
-    vcpu->cpu.sipi_vector = vector;
-    cpu_request(&vcpu->cpu, CPU_REQUEST_SIPI);
-}
-
-static void vcpu_kick(struct engine_vcpu *vcpu)
-{
-    cpu_request(&vcpu->cpu, CPU_REQUEST_KICK);
-}
-
-static void vcpu_flush(struct engine_vcpu *vcpu)
-{
-    cpu_request(&vcpu->cpu, CPU_REQUEST_FLUSH);
-}
-
-static bool vcpu_pending(struct engine_vcpu *vcpu)
-{
-    const struct cpu *cpu = &vcpu->cpu;
-    uint32_t requests = atomic_load_explicit(&cpu->requests, memory_order_acquire);
-
-    if (requests & (CPU_REQUEST_INIT | CPU_REQUEST_SIPI | CPU_REQUEST_KICK))
-        return true;
-    if ((requests & CPU_REQUEST_NMI) && !cpu->nmi_blocked)
-        return true;
-    return (requests & CPU_REQUEST_INTR) && (cpu->x.rflags & X86_FLAG_IF);
-}
-
-static const struct engine_counters *vcpu_counters(struct engine_vcpu *vcpu)
-{
-    return &vcpu->cpu.counters;
-}
-
-static const char *vcpu_error(struct engine_vcpu *vcpu)
-{
-    return "the soft engine has no failures of its own";
-}
-
-static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len)
-{
-    struct cpu *cpu = &vcpu->cpu;
-    uint8_t *to = buffer;
-
-    while (len > 0) {
-        size_t n = MIN(len, (size_t)(PAGE_SIZE - gva % PAGE_SIZE));
-        gpa_t gpa;
-
-        if (!paging_peek(cpu, gva, &gpa) || !mem_read(cpu->mem, gpa, to, n))
-            return false;
-        gva += n;
-        to += n;
-        len -= n;
-    }
-    return true;
-}
-
-const struct engine engine_soft = {
-    .name = "soft",
-    .vcpu_create = vcpu_create,
-    .vcpu_destroy = vcpu_destroy,
-    .vcpu_run = vcpu_run,
-    .vcpu_reset = vcpu_reset,
-    .vcpu_get_state = vcpu_get_state,
-    .vcpu_set_state = vcpu_set_state,
-    .vcpu_set_intr = vcpu_set_intr,
-    .vcpu_nmi = vcpu_nmi,
-    .vcpu_init = vcpu_init,
-    .vcpu_sipi = vcpu_sipi,
-    .vcpu_kick = vcpu_kick,
-    .vcpu_pending = vcpu_pending,
-    .vcpu_flush = vcpu_flush,
-    .vcpu_counters = vcpu_counters,
-    .vcpu_error = vcpu_error,
-    .vcpu_read_gva = vcpu_read_gva,
-};

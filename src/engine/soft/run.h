@@ -1,17 +1,19 @@
 /*
- * What the soft engine's run loop offers beyond engine.h: runs of a fixed length, so that a test
- * ends at the same guest instruction each time.
+ * The run loop of the soft engine, for vcpu.c: it executes guest instructions until something makes
+ * it return to the monitor.
  */
 #ifndef UMBRA_ENGINE_SOFT_RUN_H
 #define UMBRA_ENGINE_SOFT_RUN_H
 
-#include "engine/engine.h"
+#include "engine/soft/cpu.h"
 
-/*
- * Makes vcpu_run return ENGINE_STOP_KICK once it has looked at its request word so many times: once
- * a block, and once for each piece of a long string instruction. A new call replaces the limit;
- * vcpu_reset lifts it.
- */
-void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks);
+/* Runs until the processor halts, shuts down or is kicked; on the vCPU's thread. */
+enum engine_stop run_loop(struct cpu *cpu);
+
+/* The state after RESET or INIT, with everything derived from it. */
+void run_reset(struct cpu *cpu, bool init);
+
+/* Clears a request that was served, or that does not stand any more. */
+void run_take_request(struct cpu *cpu, uint32_t request);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "dev/lapic.h"
-#include "engine/soft/run.h"
+#include "engine/soft/vcpu.h"
 
 #define NS_A_CALL    700
 #define MAX_CALLS    4000 /* of the host functions, before the case ends */

@@ -1,0 +1,17 @@
+/*
+ * What the soft engine's vCPU offers beyond engine.h: runs of a fixed length, so that a test ends
+ * at the same guest instruction each time.
+ */
+#ifndef UMBRA_ENGINE_SOFT_VCPU_H
+#define UMBRA_ENGINE_SOFT_VCPU_H
+
+#include "engine/engine.h"
+
+/*
+ * Makes vcpu_run return ENGINE_STOP_KICK once it has looked at its request word so many times: once
+ * a block, and once for each piece of a long string instruction. A new call replaces the limit;
+ * vcpu_reset lifts it.
+ */
+void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks);
+
+#endif
