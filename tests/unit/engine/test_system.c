@@ -261,6 +261,21 @@ static void test_debugctl_is_kept(void **state)
     assert_gp(f, write_msr(f, 0x1d9, 4));
 }
 
+/* The guest may turn machine checks on; there is no bank that could report one. */
+static void test_machine_check_has_no_banks(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(write_cr(f, 4, f->cpu.x.cr4 | X86_CR4_MCE), STEP_JUMP);
+    assert_true(f->cpu.x.cr4 & X86_CR4_MCE);
+    assert_int_equal(read_msr(f, 0x179), 0);
+    assert_int_equal(read_msr(f, 0x17a), 0);
+    assert_int_equal(write_msr(f, 0x17a, 0), STEP_JUMP);
+    assert_gp(f, write_msr(f, 0x17a, 1));
+    GPR(f, RCX) = 0x400; /* MC0_CTL */
+    assert_raises(f, "\x0f\x32", X86_GP, 0);
+}
+
 static void test_efer(void **state)
 {
     struct fixture *f = *state;
@@ -524,6 +539,7 @@ int main(void)
         LONG(test_msrs_that_are_storage),
         LONG(test_msrs_refuse),
         LONG(test_debugctl_is_kept),
+        LONG(test_machine_check_has_no_banks),
         LONG(test_efer),
         LONG(test_time_stamp_counter),
         LONG(test_cpuid),
