@@ -309,6 +309,18 @@ static bool sleep_on(struct guest *guest)
     return true;
 }
 
+/* Writes to code while the vCPU is not in its loop; seldom more than its queue holds. */
+static void write_between_runs(struct guest *guest)
+{
+    unsigned count = dice_chance(guest->dice, 16) ? 100 : dice_8(guest->dice) & 3;
+
+    for (; count > 0; count--) {
+        uint8_t byte = dice_8(guest->dice);
+
+        mem_write(guest->mem, GUEST_CODE + dice_below(guest->dice, GUEST_CODE_BYTES), &byte, 1);
+    }
+}
+
 void guest_run(struct guest *guest, uint64_t blocks)
 {
     unsigned halts = 0;
@@ -321,6 +333,7 @@ void guest_run(struct guest *guest, uint64_t blocks)
         FUZZ_CHECK(why != ENGINE_STOP_ERROR && why != ENGINE_STOP_WAIT);
         if (guest->ended)
             return;
+        write_between_runs(guest);
         if (why == ENGINE_STOP_HALT) {
             if (++halts > MAX_HALTS || !sleep_on(guest))
                 return;

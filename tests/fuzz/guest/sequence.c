@@ -448,6 +448,69 @@ static void seq_cpuid(struct code *code)
     TEXT(code, "\x0f\xa2");
 }
 
+/* Moves under a mask, whose masked-out elements must not fault. */
+static void seq_masked(struct code *code)
+{
+    static const uint8_t opcodes[] = {0x2c, 0x2d, 0x2e, 0x2f, 0x8c, 0x8e, 0x90, 0x92};
+    uint8_t l = dice_8(code->dice) & 4;
+
+    if (dice_chance(code->dice, 64)) { /* MASKMOVDQU, MASKMOVQ */
+        load_address(code, DI);
+        if (dice_8(code->dice) & 1)
+            code_byte(code, 0x66);
+        TEXT(code, "\x0f\xf7\xca");
+        return;
+    }
+    load_address(code, BX);
+    address32(code);
+    TEXT(code, "\xc4\xe2");
+    code_byte(code,
+              (uint8_t)((dice_8(code->dice) & 0x80) | (~dice_8(code->dice) & 7) << 3 | l | 1));
+    code_byte(code, DICE_PICK(code->dice, opcodes));
+    code_byte(code, (uint8_t)((dice_8(code->dice) & 7) << 3 | 3));
+}
+
+/* What random bytes seldom hit, and instructions that are too long. */
+static void seq_rare(struct code *code)
+{
+    static const struct {
+        char bytes[6];
+        uint8_t len;
+    } rows[] = {
+        {"\xf3\x48\x0f\xae\xc0", 5},
+        {"\xf3\x48\x0f\xae\xc8", 5}, /* RDFSBASE, RDGSBASE */
+        {"\xf3\x48\x0f\xae\xd0", 5},
+        {"\xf3\x48\x0f\xae\xd8", 5}, /* WRFSBASE, WRGSBASE */
+        {"\xf3\x0f\xae\xd0", 4},
+        {"\x0f\x01\xca", 3}, /* CLAC */
+        {"\x0f\x01\xcb", 3},
+        {"\x0f\x01\xc8", 3}, /* STAC, MONITOR */
+        {"\x0f\x01\xc9", 3},
+        {"\x0f\x01\xf9", 3}, /* MWAIT, RDTSCP */
+        {"\xf3\x0f\xc7\xf8", 4},
+        {"\x0f\xc7\xf0", 3}, /* RDPID, RDRAND */
+        {"\x0f\x01\xd0", 3},
+        {"\x0f\x09", 2}, /* XGETBV, WBINVD */
+        {"\x0f\x06", 2},
+        {"\x0f\xaa", 2}, /* CLTS, RSM */
+        {"\x0f\x01\xc1", 3},
+        {"\x0f\xff", 2}, /* VMCALL, UD0 */
+        {"\xf1", 1},
+        {"\xce", 1}, /* INT1, INTO */
+        {"\x0f\xc7\x33", 3},
+        {"\x0f\x0d\x0b", 3}, /* VMPTRLD, PREFETCHW */
+    };
+    unsigned row = dice_below(code->dice, ARRAY_SIZE(rows));
+
+    if (dice_chance(code->dice, 16)) {
+        for (unsigned i = 12 + dice_8(code->dice) % 5; i > 0; i--)
+            code_byte(code, i & 1 ? 0x66 : 0x2e);
+    } else if (dice_chance(code->dice, 64)) {
+        load(code, AX, guest_interesting_address(code->dice));
+    }
+    code_text(code, rows[row].bytes, rows[row].len);
+}
+
 void code_sequence(struct code *code)
 {
     static void (*const sequences[])(struct code *) = {
@@ -457,6 +520,7 @@ void code_sequence(struct code *code)
         seq_flags,          seq_interrupt,      seq_table,      seq_fast_call, seq_state_image,
         seq_self_modifying, seq_self_modifying, seq_page_table, seq_invpcid,   seq_locked,
         seq_memory,         seq_memory,         seq_branch,     seq_branch,    seq_cpuid,
+        seq_masked,         seq_rare,           seq_rare,
     };
 
     DICE_PICK(code->dice, sequences)(code);

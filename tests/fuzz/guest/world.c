@@ -163,10 +163,24 @@ static struct x86_segment segment(const struct guest *guest, uint16_t selector)
     return seg;
 }
 
+/* Now and then a segment is shorter, grows downwards or may only be read. */
+static void spoil_segment(struct guest *guest, struct x86_segment *seg)
+{
+    if (guest_mode_long(guest->mode) || guest->mode == GUEST_VM86 || !dice_chance(guest->dice, 8))
+        return;
+    seg->limit = GUEST_CODE + dice_below(guest->dice, 0x30000);
+    if (is_real(guest->mode))
+        seg->limit &= 0xffff;
+    else if (!(seg->attr & X86_SEG_CODE))
+        seg->attr ^= dice_8(guest->dice) & (X86_SEG_WRITE | X86_SEG_DOWN);
+}
+
 static void set_segments(struct guest *guest, struct x86_state *x)
 {
-    for (unsigned i = 0; i < X86_SEGS; i++)
+    for (unsigned i = 0; i < X86_SEGS; i++) {
         x->seg[i] = segment(guest, i == X86_CS ? starts[guest->mode].cs : starts[guest->mode].ss);
+        spoil_segment(guest, &x->seg[i]);
+    }
     if (is_real(guest->mode)) {
         x->idtr = (struct x86_table_register){0, 0x3ff};
         if (dice_chance(guest->dice, 128)) /* a way into protected mode lies ready */
