@@ -1,7 +1,7 @@
 /*
  * Any bytes as what a guest and the outside world do to the whole board: accesses of each width to
  * ports and MMIO, MSRs, time, interrupts taken, keys, serial input, DMA structures in memory.
- * fuzz: runs=3000
+ * fuzz: runs=15000
  */
 #include <stdlib.h>
 

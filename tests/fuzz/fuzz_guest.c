@@ -1,6 +1,6 @@
 /*
  * Any bytes as a guest: the first chooses the mode, the others steer how its tables and its code
- * are made. fuzz: runs=150
+ * are made. fuzz: runs=300
  */
 #include "guest/guest.h"
 
