@@ -8,6 +8,7 @@
 
 #include "cmd/size.h"
 
+#define HELP_COLUMN   24
 #define MAX_NAME      32 /* longest name that a hint is looked for */
 #define HINT_DISTANCE 3  /* more typing errors than this are no typing errors */
 
@@ -93,6 +94,24 @@ static int set_number(const struct option_row *row, const char *value, uint64_t 
     return 0;
 }
 
+static int set_choice(const struct option_row *row, const char *value, unsigned *field,
+                      struct option_error *error)
+{
+    const char *choice = row->value;
+
+    for (unsigned i = 0;; i++) {
+        size_t length = strcspn(choice, "|");
+
+        if (strlen(value) == length && memcmp(choice, value, length) == 0) {
+            *field = i;
+            return 0;
+        }
+        if (!choice[length])
+            return refuse(error, "unknown --%s %s; choose from %s", row->name, value, row->value);
+        choice += length + 1;
+    }
+}
+
 static int set_value(const struct option_row *row, const char *value, void *target,
                      struct option_error *error)
 {
@@ -104,6 +123,10 @@ static int set_value(const struct option_row *row, const char *value, void *targ
     case OPTION_STRING: *(const char **)field = value; return 0;
     case OPTION_SIZE:
     case OPTION_NUMBER: return set_number(row, value, field, error);
+    case OPTION_CHOICE: return set_choice(row, value, field, error);
+    case OPTION_OPTIONAL:
+        *(struct option_optional *)field = (struct option_optional){true, value};
+        return 0;
     case OPTION_LIST:
         list = field;
         if (list->count == OPTION_LIST_MAX)
@@ -146,7 +169,7 @@ static int parse_option(struct walk *walk, struct option_error *error)
     if (row->kind == OPTION_FLAG) {
         if (value)
             return refuse(error, "--%s takes no value; write just --%s", row->name, row->name);
-    } else if (!value) {
+    } else if (!value && row->kind != OPTION_OPTIONAL) {
         if (walk->index + 1 >= walk->argc)
             return refuse(error, "--%s needs a value: --%s %s", row->name, row->name, row->value);
         value = walk->argv[++walk->index];
@@ -196,9 +219,12 @@ void options_print_help(const struct option_table *table)
         const struct option_row *row = &table->rows[i];
         char left[64];
 
-        snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "",
-                 row->value ? row->value : "");
-        printf("  %-18s %s\n", left, row->help);
+        if (row->kind == OPTION_OPTIONAL)
+            snprintf(left, sizeof(left), "--%s[=%s]", row->name, row->value);
+        else
+            snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "",
+                     row->value ? row->value : "");
+        printf("  %-*s %s\n", HELP_COLUMN, left, row->help);
     }
-    printf("  %-18s %s\n", "--help", "this text");
+    printf("  %-*s %s\n", HELP_COLUMN, "--help", "this text");
 }

@@ -13,7 +13,10 @@ enum option_kind {
     OPTION_STRING, /* const char *: points into argv */
     OPTION_SIZE,   /* uint64_t bytes */
     OPTION_NUMBER, /* uint64_t */
-    OPTION_LIST,   /* struct option_list: may be given more than once */
+    OPTION_CHOICE, /* unsigned: the place of the value among those that the row's value names, a|b|c
+                    */
+    OPTION_OPTIONAL, /* struct option_optional: --name or --name=value */
+    OPTION_LIST,     /* struct option_list: may be given more than once */
 };
 
 struct option_row {
@@ -22,6 +25,11 @@ struct option_row {
     const char *help;
     enum option_kind kind;
     size_t offset; /* of the field in the target */
+};
+
+struct option_optional {
+    bool given;
+    const char *value; /* or NULL */
 };
 
 #define OPTION_LIST_MAX 16

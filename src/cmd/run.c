@@ -13,6 +13,7 @@
 #include "base/trace.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "engine/engine.h"
 #include "mem/layout.h"
 #include "vm/config.h"
 #include "vm/vm.h"
@@ -23,6 +24,7 @@
 struct run_options {
     struct vm_config config;
     struct option_list traces;
+    struct option_optional stats;
 };
 
 #define FIELD(name) offsetof(struct run_options, config.name)
@@ -37,13 +39,32 @@ static const struct option_row rows[] = {
     {"bios", "FILE", "a BIOS in the place of Umbra's own", OPTION_STRING, FIELD(bios)},
     {"memory", "SIZE", "guest memory: 64M, 512M (the default), 8G", OPTION_SIZE,
      FIELD(memory_bytes)},
+    {"memory-backend", "anon|memfd|hugetlb", "what guest memory is made of (anon)", OPTION_CHOICE,
+     FIELD(memory_backend)},
+    {"prealloc", NULL, "take all guest memory from the host at the start", OPTION_FLAG,
+     FIELD(prealloc)},
+    {"ksm", NULL, "let the host merge equal pages (KSM)", OPTION_FLAG, FIELD(ksm)},
+    {"thp", NULL, "ask the host for transparent huge pages", OPTION_FLAG, FIELD(thp)},
+    {"mmu", "ept|shadow", "how memory is virtualized (ept)", OPTION_CHOICE, FIELD(mmu)},
+    {"shadow-pages", "N", "most shadow pages there may be (16384)", OPTION_NUMBER,
+     FIELD(shadow_pages)},
+    {"tlb-entries", "N", "size of a TLB table, a power of two (1024)", OPTION_NUMBER,
+     FIELD(tlb_entries)},
     {"cpu", "MODEL", "x86-64-v1, x86-64-v2, x86-64-v3, or max (the default)", OPTION_STRING,
      FIELD(cpu_model)},
     {"timeout", "SECONDS", "end with status 36 after so much time", OPTION_NUMBER,
      FIELD(timeout_s)},
     {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
     {"screen", NULL, "print the guest's text screen at the end", OPTION_FLAG, FIELD(screen)},
-    {"stats", NULL, "print the counters at the end", OPTION_FLAG, FIELD(stats)},
+    {"stats", "FILE.json", "print the counters at the end, or write them to a file",
+     OPTION_OPTIONAL, offsetof(struct run_options, stats)},
+    {"stats-interval", "SECONDS", "print a line of counters so often", OPTION_NUMBER,
+     FIELD(stats_interval_s)},
+    {"monitor", "unix:PATH", "a monitor console on a socket (also Ctrl-a c)", OPTION_STRING,
+     FIELD(monitor)},
+    {"gdb", "ADDRESS", "let gdb attach: a TCP PORT on localhost, or unix:PATH", OPTION_STRING,
+     FIELD(gdb)},
+    {"wait", NULL, "with --gdb: wait for gdb to start the guest", OPTION_FLAG, FIELD(wait)},
     {"trace", "GLOB", "print events whose names match (umbra help trace)", OPTION_LIST,
      offsetof(struct run_options, traces)},
 };
@@ -107,6 +128,22 @@ static bool check_timeout(uint64_t seconds)
     return true;
 }
 
+static bool check_mmu(const struct vm_config *config)
+{
+    uint64_t tlb = config->tlb_entries, pages = config->shadow_pages;
+
+    if (tlb > ENGINE_MAX_TLB_ENTRIES || (tlb & (tlb - 1))) {
+        log_error("--tlb-entries takes a power of two up to %d", ENGINE_MAX_TLB_ENTRIES);
+        return false;
+    }
+    if (pages && (pages < MMU_SHADOW_PAGES_MIN || pages > MMU_SHADOW_PAGES_MAX)) {
+        log_error("--shadow-pages must lie between %d and %d", MMU_SHADOW_PAGES_MIN,
+                  MMU_SHADOW_PAGES_MAX);
+        return false;
+    }
+    return true;
+}
+
 static bool check_cpu(const char *name)
 {
     const char *missing = NULL;
@@ -137,10 +174,11 @@ static bool check(const struct run_options *options)
     const struct vm_config *config = &options->config;
 
     return check_memory(config->memory_bytes) && check_timeout(config->timeout_s) &&
-           check_cpu(config->cpu_model) && check_file(config->file, O_RDONLY) &&
-           check_file(config->kernel, O_RDONLY) && check_file(config->initrd, O_RDONLY) &&
-           check_file(config->disk, O_RDWR) && check_file(config->cdrom, O_RDONLY) &&
-           check_file(config->bios, O_RDONLY) && enable_traces(&options->traces);
+           check_cpu(config->cpu_model) && check_mmu(config) &&
+           check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
+           check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
+           check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
+           enable_traces(&options->traces);
 }
 
 int command_run(int argc, char **argv)
@@ -159,6 +197,8 @@ int command_run(int argc, char **argv)
         help_print_run();
         return COMMAND_OK;
     }
+    options.config.stats = options.stats.given;
+    options.config.stats_file = options.stats.value;
     if (!check(&options))
         return COMMAND_USAGE;
     return vm_run(&options.config);

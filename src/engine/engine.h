@@ -12,7 +12,7 @@
 #include "base/types.h"
 #include "x86/state.h"
 
-struct mem;
+struct mmu;
 struct cpu_model;
 
 enum exit_reason {
@@ -69,12 +69,22 @@ struct engine_counters {
 
 struct engine_vcpu;
 
+#define ENGINE_MAX_TLB_ENTRIES 1024
+
+/* What a vCPU is made from. Everything pointed to outlives it. */
+struct engine_vcpu_config {
+    unsigned index;
+    struct mmu *mmu; /* guest memory, and how it is virtualized */
+    const struct engine_host *host;
+    const struct cpu_model *model;
+    unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
+};
+
 /* An engine is a table of functions over its own vCPU type. */
 struct engine {
     const char *name;
     /* 0 or -errno. The vCPU starts in the reset state. */
-    int (*vcpu_create)(struct engine_vcpu **out, unsigned index, struct mem *mem,
-                       const struct engine_host *host, const struct cpu_model *model);
+    int (*vcpu_create)(struct engine_vcpu **out, const struct engine_vcpu_config *config);
     void (*vcpu_destroy)(struct engine_vcpu *vcpu);
     enum engine_stop (*vcpu_run)(struct engine_vcpu *vcpu);
     void (*vcpu_reset)(struct engine_vcpu *vcpu, bool init);

@@ -17,8 +17,10 @@ struct mem {
     struct mem_slot slots[MAX_SLOTS];
     size_t count;
     uint64_t generation;
-    void (*watcher)(void *opaque, gpa_t gpa, uint64_t len);
-    void *watcher_opaque;
+    struct watcher {
+        void (*fn)(void *opaque, gpa_t gpa, uint64_t len);
+        void *opaque;
+    } watchers[MEM_WATCHES];
 };
 
 struct mem *mem_create(enum mem_backend backend)
@@ -42,8 +44,10 @@ static void slot_fini(struct mem_slot *slot)
 {
     if (slot->hva)
         munmap(slot->hva - GUARD_BYTES, slot->size_bytes + 2 * GUARD_BYTES);
-    if (slot->watch)
-        munmap((void *)slot->watch, bitmap_bytes(slot));
+    for (unsigned i = 0; i < MEM_WATCHES; i++) {
+        if (slot->watch[i])
+            munmap((void *)slot->watch[i], bitmap_bytes(slot));
+    }
     free((void *)slot->dirty);
     if (slot->fd >= 0)
         close(slot->fd);
@@ -105,7 +109,6 @@ static int slot_map(struct mem_slot *slot, enum mem_backend backend)
 {
     int flags =
         MAP_NORESERVE | (backend == MEM_BACKEND_MEMFD ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-    void *p;
 
     if (backend == MEM_BACKEND_MEMFD) {
         slot->fd = memfd_create("umbra-slot", MFD_CLOEXEC);
@@ -115,11 +118,14 @@ static int slot_map(struct mem_slot *slot, enum mem_backend backend)
     slot->hva = map_guarded(slot, flags);
     if (!slot->hva)
         return -errno;
-    p = mmap(NULL, bitmap_bytes(slot), PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return -errno;
-    slot->watch = p;
+    for (unsigned i = 0; i < MEM_WATCHES; i++) {
+        void *bits = mmap(NULL, bitmap_bytes(slot), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (bits == MAP_FAILED)
+            return -errno;
+        slot->watch[i] = bits;
+    }
     return 0;
 }
 
@@ -274,6 +280,20 @@ void *mem_host(const struct mem *mem, gpa_t gpa, uint64_t len, bool write)
     return slot->hva + offset;
 }
 
+bool mem_gpa_of_host(const struct mem *mem, const void *host, gpa_t *gpa)
+{
+    for (size_t i = 0; i < mem->count; i++) {
+        const struct mem_slot *slot = &mem->slots[i];
+        uint64_t offset = (uintptr_t)host - (uintptr_t)slot->hva;
+
+        if (offset < slot->size_bytes) {
+            *gpa = slot->base + offset;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* How many of len bytes at gpa lie in one slot (or, without a slot, in one page's rest). */
 static uint64_t piece(const struct mem_slot *slot, gpa_t gpa, uint64_t len)
 {
@@ -360,6 +380,12 @@ uint64_t mem_read64(const struct mem *mem, gpa_t gpa)
     return value;
 }
 
+/* A page's bit; acquire pairs with the release of whoever sets or clears it. */
+static bool bit_is_set(_Atomic uint64_t *bits, uint64_t index)
+{
+    return atomic_load_explicit(&bits[index / 64], memory_order_acquire) & BIT(index % 64);
+}
+
 void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len)
 {
     for (uint64_t n; len > 0; gpa += n, len -= n) {
@@ -374,50 +400,54 @@ void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len)
         /* Release: pairs with mem_dirty_fetch. */
         if (slot->dirty)
             atomic_fetch_or_explicit(&slot->dirty[index / 64], bit, memory_order_release);
-        if (mem->watcher &&
-            (atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & bit))
-            mem->watcher(mem->watcher_opaque, gpa, n);
+        for (unsigned i = 0; i < MEM_WATCHES; i++) {
+            const struct watcher *watcher = &mem->watchers[i];
+
+            if (watcher->fn && bit_is_set(slot->watch[i], index))
+                watcher->fn(watcher->opaque, gpa, n);
+        }
     }
 }
 
-void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t gpa, uint64_t len),
-                     void *opaque)
+void mem_set_watcher(struct mem *mem, enum mem_watch kind,
+                     void (*fn)(void *opaque, gpa_t gpa, uint64_t len), void *opaque)
 {
-    mem->watcher = fn;
-    mem->watcher_opaque = opaque;
+    mem->watchers[kind] = (struct watcher){fn, opaque};
 }
 
-void mem_watch_page(struct mem *mem, gpa_t page, bool watch)
+void mem_watch_page(struct mem *mem, enum mem_watch kind, gpa_t page, bool watch)
 {
     const struct mem_slot *slot = mem_find_slot(mem, page);
+    _Atomic uint64_t *word;
     uint64_t index;
 
     if (!slot)
         return;
     index = (page - slot->base) >> PAGE_SHIFT;
+    word = &slot->watch[kind][index / 64];
     if (watch)
-        atomic_fetch_or_explicit(&slot->watch[index / 64], BIT(index % 64), memory_order_release);
+        atomic_fetch_or_explicit(word, BIT(index % 64), memory_order_release);
     else
-        atomic_fetch_and_explicit(&slot->watch[index / 64], ~BIT(index % 64), memory_order_release);
+        atomic_fetch_and_explicit(word, ~BIT(index % 64), memory_order_release);
 }
 
-static bool slot_watches(const struct mem_slot *slot, gpa_t gpa)
-{
-    uint64_t index = (gpa - slot->base) >> PAGE_SHIFT;
-
-    return atomic_load_explicit(&slot->watch[index / 64], memory_order_acquire) & BIT(index % 64);
-}
-
-bool mem_page_watched(const struct mem *mem, gpa_t page)
+bool mem_page_watched(const struct mem *mem, enum mem_watch kind, gpa_t page)
 {
     const struct mem_slot *slot = mem_find_slot(mem, page);
 
-    return slot && slot_watches(slot, page);
+    return slot && bit_is_set(slot->watch[kind], (page - slot->base) >> PAGE_SHIFT);
 }
 
 bool mem_write_is_told(const struct mem *mem, gpa_t gpa)
 {
     const struct mem_slot *slot = mem_find_slot(mem, gpa);
+    uint64_t index;
 
-    return slot && (slot->dirty || slot_watches(slot, gpa));
+    if (!slot)
+        return false;
+    index = (gpa - slot->base) >> PAGE_SHIFT;
+    if (slot->dirty && !bit_is_set(slot->dirty, index))
+        return true;
+    return bit_is_set(slot->watch[MEM_WATCH_CODE], index) ||
+           bit_is_set(slot->watch[MEM_WATCH_TABLES], index);
 }

@@ -23,6 +23,14 @@ enum mem_slot_kind {
 enum mem_backend {
     MEM_BACKEND_ANON,
     MEM_BACKEND_MEMFD,
+    MEM_BACKEND_HUGETLB, /* huge pages that the host has set aside */
+};
+
+/* Who wants to be told of writes to a page. */
+enum mem_watch {
+    MEM_WATCH_CODE,   /* an engine: it has decoded code from the page */
+    MEM_WATCH_TABLES, /* shadow paging: the page is a gPT that is shadowed */
+    MEM_WATCHES
 };
 
 /* A range of GPA backed by a range of HVA. */
@@ -32,8 +40,8 @@ struct mem_slot {
     enum mem_slot_kind kind;
     char name[16]; /* "low", "high", "bios", ... for people */
     uint8_t *hva;
-    int fd;                  /* of the memfd, or -1 */
-    _Atomic uint64_t *watch; /* a bit a page: writes must be told to the watcher */
+    int fd;                               /* of the memfd, or -1 */
+    _Atomic uint64_t *watch[MEM_WATCHES]; /* a bit a page: writes must be told to the watcher */
     _Atomic uint64_t *dirty; /* a bit a page written since the last clear; NULL: not logged */
 };
 
@@ -71,6 +79,9 @@ uint64_t mem_generation(const struct mem *mem);
  */
 void *mem_host(const struct mem *mem, gpa_t gpa, uint64_t len, bool write);
 
+/* The guest-physical address that a host address inside a slot backs; false: it is in none. */
+bool mem_gpa_of_host(const struct mem *mem, const void *host, gpa_t *gpa);
+
 /*
  * Copies between guest memory and a buffer, across slots. Reads of what no slot backs give ones,
  * writes there and to ROM are dropped; both return false then.
@@ -103,17 +114,19 @@ int mem_dirty_log(struct mem *mem, gpa_t base, bool on) must_check;
 int mem_dirty_fetch(struct mem *mem, gpa_t base, uint64_t *bits, size_t words) must_check;
 
 /*
- * The watcher is told of writes (by mem_write and mem_mark_written) to pages whose watch bit is
- * set: the engine sets it for pages that hold decoded code or walked page tables.
+ * A watcher is told of writes (by mem_write and mem_mark_written) to pages that are watched for it.
  * The function is called on the writing thread, after the bytes have changed, once a page, with the
- * part of the write that lies in it.
+ * part of the write that lies in it. One watcher a kind.
  */
-void mem_set_watcher(struct mem *mem, void (*fn)(void *opaque, gpa_t gpa, uint64_t len),
-                     void *opaque);
-void mem_watch_page(struct mem *mem, gpa_t page, bool watch);
-bool mem_page_watched(const struct mem *mem, gpa_t page);
+void mem_set_watcher(struct mem *mem, enum mem_watch kind,
+                     void (*fn)(void *opaque, gpa_t gpa, uint64_t len), void *opaque);
+void mem_watch_page(struct mem *mem, enum mem_watch kind, gpa_t page, bool watch);
+bool mem_page_watched(const struct mem *mem, enum mem_watch kind, gpa_t page);
 
-/* Whether a write to this address must go through mem_mark_written: watched, or in a dirty log. */
+/*
+ * Whether a write to this address must go through mem_mark_written: its page is watched, or in a
+ * dirty log that does not hold it yet.
+ */
 bool mem_write_is_told(const struct mem *mem, gpa_t gpa);
 
 #endif

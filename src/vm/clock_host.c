@@ -17,13 +17,38 @@ static uint64_t source(void *opaque)
 {
     const struct clock_host *host = opaque;
 
-    return read_clock(CLOCK_MONOTONIC) - host->start_ns;
+    return (host->stopped ? host->stopped_ns : read_clock(CLOCK_MONOTONIC)) - host->start_ns;
 }
 
 void clock_host_init(struct clock_host *host)
 {
     host->start_ns = read_clock(CLOCK_MONOTONIC);
     clock_init(&host->clock, source, host);
+}
+
+void clock_host_stop(struct clock_host *host)
+{
+    if (host->stopped)
+        return;
+    host->stopped_ns = read_clock(CLOCK_MONOTONIC);
+    host->stopped = true;
+}
+
+void clock_host_start(struct clock_host *host)
+{
+    if (!host->stopped)
+        return;
+    host->start_ns += read_clock(CLOCK_MONOTONIC) - host->stopped_ns;
+    host->stopped = false;
+    if (host->clock.changed)
+        host->clock.changed(host->clock.changed_opaque); /* deadlines lie elsewhere now */
+}
+
+uint64_t clock_host_deadline_ns(const struct clock_host *host, uint64_t virtual_ns)
+{
+    if (host->stopped || virtual_ns == CLOCK_NEVER)
+        return CLOCK_NEVER;
+    return virtual_ns + host->start_ns;
 }
 
 int64_t clock_host_utc(void)

@@ -9,10 +9,22 @@
 
 struct clock_host {
     struct clock clock;
-    uint64_t start_ns; /* host monotonic time of virtual time 0 */
+    uint64_t start_ns; /* host monotonic time of virtual time 0, were it never stopped */
+    bool stopped;
+    uint64_t stopped_ns; /* host monotonic time when it was stopped */
 };
 
 void clock_host_init(struct clock_host *host);
+
+/*
+ * Virtual time stands still from stop to start; neither nests. Only while no vCPU runs, for these
+ * read it without a lock.
+ */
+void clock_host_stop(struct clock_host *host);
+void clock_host_start(struct clock_host *host);
+
+/* The host monotonic time of a virtual one, or CLOCK_NEVER while time stands still. */
+uint64_t clock_host_deadline_ns(const struct clock_host *host, uint64_t virtual_ns);
 
 /* The host's civil time, as seconds since 1970 UTC. */
 int64_t clock_host_utc(void);

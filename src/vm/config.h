@@ -6,6 +6,8 @@
 #define UMBRA_VM_CONFIG_H
 
 #include "base/types.h"
+#include "mem/mem.h"
+#include "mmu/mmu.h"
 
 #define VM_CONFIG_DEFAULT_MEMORY (512 * MIB)
 #define VM_CONFIG_DEFAULT_CPU    "max"
@@ -22,11 +24,24 @@ struct vm_config {
     const char *cdrom;
     const char *bios; /* replaces Umbra's own */
     uint64_t memory_bytes;
-    const char *cpu_model; /* a name that cpu_model_init knows */
-    uint64_t timeout_s;    /* host seconds until the VM ends with VM_EXIT_TIMEOUT; 0: never */
-    bool no_reboot;        /* a reset ends the VM */
-    bool screen;           /* print the text screen at the end */
-    bool stats;            /* print the counters at the end */
+    enum mem_backend memory_backend;
+    bool prealloc; /* touch all guest memory before the guest starts */
+    bool ksm;      /* let the host merge equal pages */
+    bool thp;      /* ask the host for huge pages */
+    enum mmu_mode mmu;
+    uint64_t shadow_pages;     /* at most so many; 0: the default */
+    uint64_t tlb_entries;      /* a power of two; 0: the engine's choice */
+    const char *cpu_model;     /* a name that cpu_model_init knows */
+    uint64_t timeout_s;        /* host seconds until the VM ends with VM_EXIT_TIMEOUT; 0: never */
+    bool no_reboot;            /* a reset ends the VM */
+    bool screen;               /* print the text screen at the end */
+    uint64_t clock_ns;         /* virtual time of an instruction; 0: virtual time is host time */
+    bool stats;                /* print the counters at the end */
+    const char *stats_file;    /* NULL, or where they are written as JSON */
+    uint64_t stats_interval_s; /* seconds between two lines of a live table; 0: none */
+    const char *monitor;       /* NULL, or where the monitor console listens: unix:PATH */
+    const char *gdb;           /* NULL, or where the gdb stub listens: PORT or unix:PATH */
+    bool wait;                 /* with gdb: the guest starts when gdb says so */
 };
 
 #endif

@@ -31,7 +31,7 @@ static void carry_out_reset(struct vm *vm)
 static void wait_while_halted(struct vm *vm)
 {
     lock_acquire(&vm->lock);
-    while (!vm->ended && !vm->reset_requested && !vm->engine->vcpu_pending(vm->vcpu))
+    while (!vm->ended && !vm->reset_requested && !vm->pauses && !vm->engine->vcpu_pending(vm->vcpu))
         lock_wait(&vm->lock, &vm->wake);
     lock_release(&vm->lock);
 }
@@ -78,6 +78,12 @@ static bool serve_requests(struct vm *vm)
     /* A guest whose output nobody reads rests here, where signals and timers still work. */
     while (!vm->ended && terminal_congested(vm->terminal))
         lock_wait(&vm->lock, &vm->wake);
+    while (!vm->ended && vm->pauses) {
+        vm->vcpu_parked = true;
+        pthread_cond_broadcast(&vm->parked);
+        lock_wait(&vm->lock, &vm->wake);
+    }
+    vm->vcpu_parked = false;
     on = !vm->ended;
     lock_release(&vm->lock);
     return on;

@@ -30,6 +30,7 @@ void vm_end_locked(struct vm *vm, int status)
     if (vm->vcpu)
         vm->engine->vcpu_kick(vm->vcpu);
     pthread_cond_broadcast(&vm->wake);
+    pthread_cond_broadcast(&vm->parked);
     events_stop(vm->events);
 }
 
@@ -159,12 +160,12 @@ static void on_terminal_screen(void *opaque)
 
 static void arm_timer(struct vm *vm)
 {
-    uint64_t deadline = clock_next_deadline_ns(&vm->clock.clock);
+    uint64_t deadline =
+        clock_host_deadline_ns(&vm->clock, clock_next_deadline_ns(&vm->clock.clock));
     struct itimerspec spec = {0};
 
     if (deadline != CLOCK_NEVER) {
-        /* Virtual time runs with CLOCK_MONOTONIC. Zero would disarm. */
-        uint64_t at = MAX(deadline + vm->clock.start_ns, (uint64_t)1);
+        uint64_t at = MAX(deadline, (uint64_t)1); /* zero would disarm */
 
         spec.it_value.tv_sec = (time_t)(at / NS_PER_SEC);
         spec.it_value.tv_nsec = (long)(at % NS_PER_SEC);
@@ -311,7 +312,7 @@ static int make_machine(struct vm *vm)
 {
     int err;
 
-    vm->mem = mem_create(MEM_BACKEND_ANON);
+    vm->mem = mem_create(vm->config->memory_backend);
     if (!vm->mem)
         return -ENOMEM;
     err = layout_add_slots(&vm->layout, vm->mem);
@@ -319,11 +320,22 @@ static int make_machine(struct vm *vm)
         err = vm_firmware_add_slots(vm);
     if (err)
         return err;
+    vm->mmu = mmu_create(vm->mem, &(struct mmu_config){
+                                      .mode = vm->config->mmu,
+                                      .shadow_pages = (unsigned)vm->config->shadow_pages,
+                                  });
+    if (!vm->mmu)
+        return -ENOMEM;
     clock_host_init(&vm->clock);
     vm->engine = &engine_soft;
     vm_host_init(vm);
     /* The vCPU comes first: a board in reset already drives its INTR input. */
-    err = vm->engine->vcpu_create(&vm->vcpu, 0, vm->mem, &vm->host, &vm->model);
+    err = vm->engine->vcpu_create(&vm->vcpu, &(struct engine_vcpu_config){
+                                                 .mmu = vm->mmu,
+                                                 .host = &vm->host,
+                                                 .model = &vm->model,
+                                                 .tlb_entries = (unsigned)vm->config->tlb_entries,
+                                             });
     if (!err)
         err = make_board(vm);
     return err ? err : vm_firmware_place(vm);
@@ -393,6 +405,7 @@ static void take_apart(struct vm *vm)
     board_destroy(vm->board);
     if (vm->vcpu)
         vm->engine->vcpu_destroy(vm->vcpu);
+    mmu_destroy(vm->mmu);
     mem_destroy(vm->mem);
     block_close(vm->cdrom);
     block_close(vm->disk);
@@ -402,6 +415,7 @@ static void take_apart(struct vm *vm)
     close_fd(vm->timer_fd);
     close_fd(vm->timeout_fd);
     close_fd(vm->signal_fd);
+    pthread_cond_destroy(&vm->parked);
     pthread_cond_destroy(&vm->wake);
     lock_fini(&vm->lock);
     free(vm);
@@ -461,9 +475,11 @@ int vm_run(const struct vm_config *config)
         return VM_EXIT_ERROR;
     }
     vm->config = config;
+    vm->vcpu_parked = true; /* until its thread starts */
     vm->timer_fd = vm->timeout_fd = vm->signal_fd = -1;
     lock_init(&vm->lock, LOCK_RANK_MACHINE);
     pthread_cond_init(&vm->wake, NULL);
+    pthread_cond_init(&vm->parked, NULL);
     if (check(vm) != 0) {
         take_apart(vm);
         return VM_EXIT_USAGE;

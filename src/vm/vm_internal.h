@@ -11,6 +11,7 @@
 #include "fw/start.h"
 #include "mem/layout.h"
 #include "mem/mem.h"
+#include "mmu/mmu.h"
 #include "vm/board.h"
 #include "vm/clock_host.h"
 #include "vm/config.h"
@@ -32,6 +33,7 @@ struct vm {
     struct block *disk;
     struct block *cdrom;
     struct mem *mem;
+    struct mmu *mmu;
     struct clock_host clock;
     struct board *board;
     const struct engine *engine;
@@ -47,10 +49,12 @@ struct vm {
     struct lock lock;    /* the machine lock */
     pthread_cond_t wake; /* with lock: a halted vCPU may have something to do */
     pthread_t vcpu_thread;
-    bool vcpu_started;
 
     /* With lock: what the vCPU's thread does when it is kicked. */
     bool reset_requested;
+    unsigned pauses;       /* vm_pause without their vm_resume (control.h) */
+    bool vcpu_parked;      /* it waits outside the engine until pauses is 0 */
+    pthread_cond_t parked; /* vcpu_parked became true */
     bool ended;
     int status; /* the process's exit status once ended */
 };

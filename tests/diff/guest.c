@@ -218,13 +218,19 @@ int diff_guest_start(struct diff_guest *guest)
     build_state(guest);
     memset(mem_host(guest->mem, GPA_CODE, DIFF_CODE_SIZE, true), INT3, DIFF_CODE_SIZE);
     guest->last_start = DIFF_CODE;
-    return engine_soft.vcpu_create(&guest->vcpu, 0, guest->mem, &host_functions, &guest->model);
+    guest->mmu = mmu_create(guest->mem, &(struct mmu_config){.mode = MMU_EPT});
+    if (!guest->mmu)
+        return -ENOMEM;
+    return engine_soft.vcpu_create(
+        &guest->vcpu, &(struct engine_vcpu_config){
+                          .mmu = guest->mmu, .host = &host_functions, .model = &guest->model});
 }
 
 void diff_guest_stop(struct diff_guest *guest)
 {
     if (guest->vcpu)
         engine_soft.vcpu_destroy(guest->vcpu);
+    mmu_destroy(guest->mmu);
     if (guest->mem)
         mem_destroy(guest->mem);
 }

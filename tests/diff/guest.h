@@ -13,6 +13,7 @@
 
 struct diff_guest {
     struct mem *mem;
+    struct mmu *mmu;
     struct engine_vcpu *vcpu;
     struct cpu_model model;
     struct x86_state state; /* what does not change from case to case */

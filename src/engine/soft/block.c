@@ -106,7 +106,7 @@ static struct code_page *page_get(struct cpu *cpu, gpa_t page)
         ASSERT(fresh, "the host has memory for a code page record");
         fresh->page = page;
         *link = fresh;
-        mem_watch_page(cpu->mem, page, true);
+        mem_watch_page(cpu->mem, MEM_WATCH_CODE, page, true);
         tlb_protect_page(cpu, page);
     }
     return *link;
@@ -272,7 +272,7 @@ void block_invalidate(struct cpu *cpu, gpa_t gpa, uint64_t len)
     if (!page->blocks) {
         struct code_page **link = page_link(cpu->blocks, page->page);
 
-        mem_watch_page(cpu->mem, page->page, false);
+        mem_watch_page(cpu->mem, MEM_WATCH_CODE, page->page, false);
         *link = page->next;
         free(page);
     }
@@ -291,7 +291,7 @@ void block_drop_all(struct cpu *cpu)
             struct code_page *page = cache->pages[i];
 
             cache->pages[i] = page->next;
-            mem_watch_page(cpu->mem, page->page, false);
+            mem_watch_page(cpu->mem, MEM_WATCH_CODE, page->page, false);
             free(page);
         }
     }

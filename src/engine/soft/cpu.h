@@ -16,6 +16,7 @@
 
 #include "engine/engine.h"
 #include "mem/mem.h"
+#include "mmu/mmu.h"
 #include "x86/insn.h"
 #include "x86/state.h"
 
@@ -23,7 +24,6 @@ struct op;
 struct block_cache;
 struct native;
 struct cpu_model;
-struct ept;
 
 /* What became of an instruction. */
 enum step {
@@ -53,7 +53,7 @@ enum tlb_kind {
     TLB_TABLES
 };
 
-#define TLB_MAX_ENTRIES 1024 /* a table; a power of two */
+#define TLB_MAX_ENTRIES ENGINE_MAX_TLB_ENTRIES /* a table; a power of two */
 #define TLB_NO_TAG      UINT64_MAX
 #define TLB_FOLD_SHIFT  22 /* PAGE_SHIFT and the bits of an index into a full table */
 
@@ -115,7 +115,8 @@ struct cpu {
     struct mem *mem;
     struct engine_host host;
     const struct cpu_model *model;
-    struct ept *ept; /* the VM's GPA -> HVA */
+    struct mmu *mmu;         /* the VM's memory virtualization */
+    struct mmu_tlb tlb_link; /* how the monitor reaches this TLB */
     struct block_cache *blocks;
     struct native *native;
     struct engine_counters counters;

@@ -12,6 +12,7 @@
 #include "engine/soft/block.h"
 #include "mmu/ept.h"
 #include "mmu/guest_walk.h"
+#include "mmu/mmu.h"
 #include "x86/cpuid.h"
 
 unsigned paging_physical_bits(const struct cpu *cpu)
@@ -35,11 +36,12 @@ static enum guest_paging paging_format(const struct cpu *cpu)
 static enum ept_walk nested_walk(struct cpu *cpu, gpa_t gpa, unsigned access,
                                  struct ept_mapping *mapping)
 {
+    struct ept *ept = mmu_ept(cpu->mmu);
     enum ept_walk end;
 
-    while ((end = ept_walk(cpu->ept, gpa, access, mapping)) == EPT_WALK_VIOLATION) {
+    while ((end = ept_walk(ept, gpa, access, mapping)) == EPT_WALK_VIOLATION) {
         cpu_count_exit(cpu, EXIT_EPT_VIOLATION);
-        switch (ept_fill(cpu->ept, gpa, access)) {
+        switch (ept_fill(ept, gpa, access)) {
         case EPT_FILLED: break;
         case EPT_FILL_MMIO: return EPT_WALK_MISCONFIG;
         case EPT_FILL_READ_ONLY: return EPT_WALK_VIOLATION;

@@ -15,7 +15,6 @@
 #include "engine/soft/block.h"
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
-#include "mmu/ept.h"
 
 #define DR6_BS      BIT(14)
 #define DR7_ENABLED 0xff
@@ -207,7 +206,7 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
     }
     if (requests & CPU_REQUEST_FLUSH) {
         run_take_request(cpu, CPU_REQUEST_FLUSH);
-        ept_follow_slots(cpu->ept);
+        mmu_follow_slots(cpu->mmu);
         tlb_flush_all(cpu);
     }
     if ((requests & CPU_REQUEST_LIMIT) && limit_reached(cpu))

@@ -14,7 +14,6 @@
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
 #include "engine/soft/run.h"
-#include "mmu/ept.h"
 
 struct engine_vcpu {
     struct cpu cpu;
@@ -60,16 +59,24 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
 {
     if (!vcpu)
         return;
-    if (vcpu->cpu.mem)
-        mem_set_watcher(vcpu->cpu.mem, NULL, NULL);
+    mem_set_watcher(vcpu->cpu.mem, MEM_WATCH_CODE, NULL, NULL);
+    mmu_detach(vcpu->cpu.mmu, &vcpu->cpu.tlb_link);
     block_cache_destroy(&vcpu->cpu);
     native_destroy(&vcpu->cpu);
-    ept_destroy(vcpu->cpu.ept);
     free(vcpu);
 }
 
-static int vcpu_create(struct engine_vcpu **out, unsigned index, struct mem *mem,
-                       const struct engine_host *host, const struct cpu_model *model)
+static void flush_tlb(void *opaque)
+{
+    tlb_flush_all(opaque);
+}
+
+static void write_protect_tlb(void *opaque, gpa_t page)
+{
+    tlb_protect_page(opaque, page);
+}
+
+static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config *config)
 {
     struct engine_vcpu *vcpu = NULL;
     struct cpu *cpu;
@@ -79,14 +86,16 @@ static int vcpu_create(struct engine_vcpu **out, unsigned index, struct mem *mem
         return -ENOMEM;
     memset(vcpu, 0, sizeof(*vcpu));
     cpu = &vcpu->cpu;
-    cpu->index = index;
-    cpu->mem = mem;
-    cpu->host = *host;
-    cpu->model = model;
-    cpu->tlb_mask = TLB_MAX_ENTRIES - 1;
+    cpu->index = config->index;
+    cpu->mmu = config->mmu;
+    cpu->mem = mmu_mem(config->mmu);
+    cpu->host = *config->host;
+    cpu->model = config->model;
+    cpu->tlb_mask = (config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES) - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
-    cpu->ept = ept_create(mem);
-    err = cpu->ept ? block_cache_create(cpu) : -ENOMEM;
+    cpu->tlb_link = (struct mmu_tlb){cpu, flush_tlb, write_protect_tlb, NULL};
+    mmu_attach(cpu->mmu, &cpu->tlb_link);
+    err = block_cache_create(cpu);
     if (!err)
         err = native_create(cpu);
     if (err) {
@@ -94,9 +103,9 @@ static int vcpu_create(struct engine_vcpu **out, unsigned index, struct mem *mem
         return err;
     }
     native_install_signals();
-    mem_set_watcher(mem, code_written, vcpu);
+    mem_set_watcher(cpu->mem, MEM_WATCH_CODE, code_written, vcpu);
     run_reset(cpu, false);
-    cpu->wait_for_sipi = index != 0;
+    cpu->wait_for_sipi = config->index != 0;
     *out = vcpu;
     return 0;
 }

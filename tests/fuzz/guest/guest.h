@@ -98,6 +98,7 @@ struct guest {
     struct dice *dice;
     struct layout layout;
     struct mem *mem;
+    struct mmu *mmu;
     struct clock_stepped clock;
     struct cpu_model model;
     struct board *board;

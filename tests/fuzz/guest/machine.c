@@ -6,6 +6,7 @@
 
 #include "dev/lapic.h"
 #include "engine/soft/vcpu.h"
+#include "mmu/mmu.h"
 
 #define NS_A_CALL    700
 #define MAX_CALLS    4000 /* of the host functions, before the case ends */
@@ -278,8 +279,12 @@ void guest_create(struct guest *guest)
     guest->host = host_functions;
     guest->host.opaque = guest;
     guest_signals_before();
-    FUZZ_CHECK(engine_soft.vcpu_create(&guest->vcpu, 0, guest->mem, &guest->host, &guest->model) ==
-               0);
+    guest->mmu = mmu_create(guest->mem, &(struct mmu_config){.mode = MMU_EPT});
+    FUZZ_CHECK(guest->mmu);
+    FUZZ_CHECK(engine_soft.vcpu_create(&guest->vcpu,
+                                       &(struct engine_vcpu_config){.mmu = guest->mmu,
+                                                                    .host = &guest->host,
+                                                                    .model = &guest->model}) == 0);
     guest_signals_after();
 }
 
@@ -292,6 +297,7 @@ void guest_destroy(struct guest *guest)
     board_destroy(guest->board);
     block_close(guest->disk);
     block_close(guest->cdrom);
+    mmu_destroy(guest->mmu);
     mem_destroy(guest->mem);
 }
 

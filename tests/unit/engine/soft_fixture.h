@@ -14,7 +14,7 @@
 
 #include "engine/soft/access.h"
 #include "engine/soft/block.h"
-#include "mmu/ept.h"
+#include "mmu/mmu.h"
 #include "engine/soft/native.h"
 #include "mem/mem.h"
 #include "x86/cpuid.h"
@@ -194,8 +194,8 @@ static struct fixture *fixture_create(const char *model)
     assert_int_equal(
         mem_add_slot(cpu->mem, "low", 0, FIXTURE_DATA_GPA + FIXTURE_DATA_BYTES, MEM_SLOT_RAM), 0);
     fixture_map(cpu->mem);
-    cpu->ept = ept_create(cpu->mem);
-    assert_non_null(cpu->ept);
+    cpu->mmu = mmu_create(cpu->mem, &(struct mmu_config){.mode = MMU_EPT});
+    assert_non_null(cpu->mmu);
     assert_int_equal(block_cache_create(cpu), 0);
     assert_int_equal(native_create(cpu), 0);
     fixture_enter_long_mode(f);
@@ -207,7 +207,7 @@ static void fixture_destroy(struct fixture *f)
     native_sync(&f->cpu);
     native_destroy(&f->cpu);
     block_cache_destroy(&f->cpu);
-    ept_destroy(f->cpu.ept);
+    mmu_destroy(f->cpu.mmu);
     mem_destroy(f->cpu.mem);
     free(f);
 }

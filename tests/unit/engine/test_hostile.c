@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "mem/mem.h"
+#include "mmu/mmu.h"
 #include "x86/cpuid.h"
 
 #define RAM_BYTES 0x200000u
@@ -38,6 +39,7 @@
 
 struct rig {
     struct mem *mem;
+    struct mmu *mmu;
     struct engine_vcpu *vcpu;
     struct cpu_model model;
     struct x86_state state;
@@ -169,7 +171,13 @@ static int setup(void **state)
     rig->mem = mem_create(MEM_BACKEND_ANON);
     assert_non_null(rig->mem);
     assert_int_equal(mem_add_slot(rig->mem, "ram", 0, RAM_BYTES, MEM_SLOT_RAM), 0);
-    assert_int_equal(engine_soft.vcpu_create(&rig->vcpu, 0, rig->mem, &host, &rig->model), 0);
+    rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});
+    assert_non_null(rig->mmu);
+    assert_int_equal(
+        engine_soft.vcpu_create(
+            &rig->vcpu,
+            &(struct engine_vcpu_config){.mmu = rig->mmu, .host = &host, .model = &rig->model}),
+        0);
     build_tables(rig);
     build_state(rig);
     *state = rig;
@@ -181,6 +189,7 @@ static int teardown(void **state)
     struct rig *rig = *state;
 
     engine_soft.vcpu_destroy(rig->vcpu);
+    mmu_destroy(rig->mmu);
     mem_destroy(rig->mem);
     free(rig);
     return 0;

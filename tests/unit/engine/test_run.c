@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "mem/mem.h"
+#include "mmu/mmu.h"
 #include "x86/cpuid.h"
 
 #define MEMORY_BYTES         0x200000u
@@ -23,6 +24,7 @@
 
 struct rig {
     struct mem *mem;
+    struct mmu *mmu;
     struct cpu_model model;
     struct engine_vcpu *vcpu;
     struct x86_state state;
@@ -69,7 +71,13 @@ static int setup(void **state)
     rig->mem = mem_create(MEM_BACKEND_ANON);
     assert_non_null(rig->mem);
     assert_int_equal(mem_add_slot(rig->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM), 0);
-    assert_int_equal(engine_soft.vcpu_create(&rig->vcpu, 0, rig->mem, &host, &rig->model), 0);
+    rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});
+    assert_non_null(rig->mmu);
+    assert_int_equal(
+        engine_soft.vcpu_create(
+            &rig->vcpu,
+            &(struct engine_vcpu_config){.mmu = rig->mmu, .host = &host, .model = &rig->model}),
+        0);
     for (unsigned vector = 0; vector < 32; vector++) {
         const uint16_t entry[2] = {(uint16_t)(HANDLERS + vector), 0};
         const uint8_t hlt = HLT;
@@ -91,6 +99,7 @@ static int teardown(void **state)
     struct rig *rig = *state;
 
     engine_soft.vcpu_destroy(rig->vcpu);
+    mmu_destroy(rig->mmu);
     mem_destroy(rig->mem);
     free(rig);
     return 0;

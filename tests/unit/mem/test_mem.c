@@ -108,17 +108,17 @@ static void test_watch(void **state)
     uint8_t data[0x1000] = {0};
 
     assert_int_equal(mem_add_slot(mem, "ram", 0, 0x10000, MEM_SLOT_RAM), 0);
-    mem_set_watcher(mem, watcher, &seen);
-    mem_watch_page(mem, 0x3000, true);
-    assert_true(mem_page_watched(mem, 0x3fff));
-    assert_false(mem_page_watched(mem, 0x4000));
+    mem_set_watcher(mem, MEM_WATCH_CODE, watcher, &seen);
+    mem_watch_page(mem, MEM_WATCH_CODE, 0x3000, true);
+    assert_true(mem_page_watched(mem, MEM_WATCH_CODE, 0x3fff));
+    assert_false(mem_page_watched(mem, MEM_WATCH_CODE, 0x4000));
     assert_true(mem_write(mem, 0x1000, data, sizeof(data)));
     assert_int_equal(seen.count, 0);
     assert_true(mem_write(mem, 0x2ff0, data, sizeof(data)));
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.gpa[0], 0x3000);
     assert_int_equal(seen.len[0], 0xff0);
-    mem_watch_page(mem, 0x3000, false);
+    mem_watch_page(mem, MEM_WATCH_CODE, 0x3000, false);
     assert_true(mem_write(mem, 0x3000, data, 8));
     assert_int_equal(seen.count, 1);
 }

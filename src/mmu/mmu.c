@@ -1,0 +1,141 @@
+/* The mode switch between EPT and shadow paging, and what both need: TLBs, slots, dirty logs. */
+#include "mmu/mmu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "mem/mem.h"
+#include "mmu/ept.h"
+
+struct mmu {
+    enum mmu_mode mode;
+    struct mem *mem;
+    struct ept *ept;       /* MMU_EPT */
+    struct shadow *shadow; /* MMU_SHADOW */
+    struct mmu_tlb *tlbs;
+};
+
+struct mmu *mmu_create(struct mem *mem, const struct mmu_config *config)
+{
+    struct mmu *mmu = calloc(1, sizeof(*mmu));
+
+    if (!mmu)
+        return NULL;
+    mmu->mode = config->mode;
+    mmu->mem = mem;
+    mmu->ept = ept_create(mem);
+    if (!mmu->ept) {
+        mmu_destroy(mmu);
+        return NULL;
+    }
+    return mmu;
+}
+
+void mmu_destroy(struct mmu *mmu)
+{
+    if (!mmu)
+        return;
+    ASSERT(!mmu->tlbs, "the vCPUs are gone before the tables that they walk");
+    ept_destroy(mmu->ept);
+    free(mmu);
+}
+
+enum mmu_mode mmu_mode(const struct mmu *mmu)
+{
+    return mmu->mode;
+}
+
+const char *mmu_mode_name(enum mmu_mode mode)
+{
+    return mode == MMU_SHADOW ? "shadow" : "ept";
+}
+
+struct mem *mmu_mem(const struct mmu *mmu)
+{
+    return mmu->mem;
+}
+
+struct ept *mmu_ept(const struct mmu *mmu)
+{
+    return mmu->ept;
+}
+
+struct shadow *mmu_shadow(const struct mmu *mmu)
+{
+    return mmu->shadow;
+}
+
+void mmu_attach(struct mmu *mmu, struct mmu_tlb *tlb)
+{
+    tlb->next = mmu->tlbs;
+    mmu->tlbs = tlb;
+}
+
+void mmu_detach(struct mmu *mmu, struct mmu_tlb *tlb)
+{
+    for (struct mmu_tlb **link = &mmu->tlbs; *link; link = &(*link)->next) {
+        if (*link == tlb) {
+            *link = tlb->next;
+            return;
+        }
+    }
+}
+
+void mmu_flush_tlbs(struct mmu *mmu)
+{
+    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next)
+        tlb->flush(tlb->opaque);
+}
+
+void mmu_write_protect_tlbs(struct mmu *mmu, gpa_t page)
+{
+    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next)
+        tlb->write_protect(tlb->opaque, page);
+}
+
+bool mmu_follow_slots(struct mmu *mmu)
+{
+    if (!ept_follow_slots(mmu->ept))
+        return false;
+    mmu_flush_tlbs(mmu);
+    return true;
+}
+
+void mmu_a20_changed(struct mmu *mmu)
+{
+    mmu_flush_tlbs(mmu); /* the EPT maps what A20 has been applied to */
+}
+
+/* Every page of a slot loses its permission to be written behind the log's back. */
+static void protect_slot(struct mmu *mmu, gpa_t base)
+{
+    const struct mem_slot *slot = mem_find_slot(mmu->mem, base);
+
+    if (slot)
+        ept_write_protect(mmu->ept, slot->base, slot->size_bytes);
+    mmu_flush_tlbs(mmu);
+}
+
+int mmu_dirty_log(struct mmu *mmu, gpa_t base, bool on)
+{
+    int err = mem_dirty_log(mmu->mem, base, on);
+
+    if (!err && on)
+        protect_slot(mmu, base);
+    return err;
+}
+
+int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
+{
+    int err = mem_dirty_fetch(mmu->mem, base, bits, words);
+
+    if (!err)
+        protect_slot(mmu, base);
+    return err;
+}
+
+bool mmu_audit(const struct mmu *mmu, char *why, size_t size)
+{
+    return ept_audit(mmu->ept, why, size);
+}
