@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mmu/mmu.h"
+
 /* Guest-physical pages. */
 enum {
     GPA_PML4 = 0x1000,
