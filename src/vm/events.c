@@ -13,7 +13,9 @@
 #define MAX_SOURCES 16
 
 struct source {
-    void (*fn)(void *opaque);
+    int fd;
+    uint32_t serial;          /* tells this source from an earlier one in the same place */
+    void (*fn)(void *opaque); /* NULL: the place is free */
     void *opaque;
 };
 
@@ -22,7 +24,7 @@ struct events {
     int stop_fd;
     atomic_bool stopping;
     struct source sources[MAX_SOURCES];
-    unsigned count;
+    uint32_t last_serial;
 };
 
 static void stop_seen(void *opaque)
@@ -57,16 +59,71 @@ void events_destroy(struct events *events)
     free(events);
 }
 
+/* What the kernel gives back with an event: the place, and which source was meant. */
+static uint64_t tag_of(const struct events *events, const struct source *source)
+{
+    return (uint64_t)source->serial << 32 | (uint32_t)(source - events->sources);
+}
+
+static struct source *find(struct events *events, int fd)
+{
+    for (unsigned i = 0; i < MAX_SOURCES; i++) {
+        if (events->sources[i].fn && events->sources[i].fd == fd)
+            return &events->sources[i];
+    }
+    return NULL;
+}
+
 int events_add(struct events *events, int fd, void (*fn)(void *opaque), void *opaque)
 {
     struct epoll_event event = {.events = EPOLLIN};
+    struct source *source = NULL;
 
-    ASSERT(events->count < MAX_SOURCES, "the event loop has room for its sources");
-    event.data.u32 = events->count;
+    for (unsigned i = 0; i < MAX_SOURCES && !source; i++) {
+        if (!events->sources[i].fn)
+            source = &events->sources[i];
+    }
+    if (!source)
+        return -ENOSPC;
+    source->serial = ++events->last_serial;
+    event.data.u64 = tag_of(events, source);
     if (epoll_ctl(events->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
         return -errno;
-    events->sources[events->count++] = (struct source){fn, opaque};
+    source->fd = fd;
+    source->fn = fn;
+    source->opaque = opaque;
     return 0;
+}
+
+void events_watch(struct events *events, int fd, bool readable, bool writable)
+{
+    struct source *source = find(events, fd);
+    struct epoll_event event = {.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u)};
+    int result;
+
+    ASSERT(source, "what is watched was added");
+    event.data.u64 = tag_of(events, source);
+    result = epoll_ctl(events->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    ASSERT(result == 0, "epoll changes what it holds");
+}
+
+void events_remove(struct events *events, int fd)
+{
+    struct source *source = find(events, fd);
+
+    if (!source)
+        return;
+    (void)epoll_ctl(events->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    source->fn = NULL;
+}
+
+/* Calls the source of an event, if it has not been removed since the kernel reported it. */
+static void dispatch(struct events *events, uint64_t tag)
+{
+    struct source *source = &events->sources[(uint32_t)tag];
+
+    if (source->fn && source->serial == tag >> 32)
+        source->fn(source->opaque);
 }
 
 void events_run(struct events *events)
@@ -77,11 +134,8 @@ void events_run(struct events *events)
         int n = epoll_wait(events->epoll_fd, ready, MAX_SOURCES, -1);
 
         ASSERT(n >= 0 || errno == EINTR, "epoll_wait fails for signals only");
-        for (int i = 0; i < n; i++) {
-            struct source *source = &events->sources[ready[i].data.u32];
-
-            source->fn(source->opaque);
-        }
+        for (int i = 0; i < n; i++)
+            dispatch(events, ready[i].data.u64);
     }
 }
 
