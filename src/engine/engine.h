@@ -55,15 +55,26 @@ struct engine_host {
     uint64_t tsc_hz;
     /* The physical address mask for A20: ~0, or with bit 20 clear. Read at each TLB fill. */
     uint64_t (*a20_mask)(void *opaque);
+    /*
+     * Host time in nanoseconds, for statistics only: then exits are timed and TLB look-ups counted.
+     * NULL: neither, and nothing is spent on them.
+     */
+    uint64_t (*host_ns)(void *opaque);
 };
 
 /* Counted for each vCPU, read at any time (a torn read does no harm to a statistic). */
 struct engine_counters {
     uint64_t exits[EXIT_REASONS];
+    /* With host_ns: spent on exits of a reason, without the exits inside them. */
+    uint64_t exit_ns[EXIT_REASONS];
     uint64_t instructions;
     uint64_t blocks_made, blocks_dropped;
-    uint64_t tlb_misses, tlb_flushes;
+    uint64_t tlb_lookups;      /* with host_ns: memory operands of the instructions executed */
+    uint64_t tlb_misses;       /* translations that were walked for */
+    uint64_t tlb_fetch_misses; /* of those, for fetches of instructions */
+    uint64_t tlb_flushes;
     uint64_t faults_injected; /* exceptions delivered into the guest */
+    uint64_t page_faults;     /* of those, #PF */
     uint64_t interrupts_injected;
 };
 

@@ -74,7 +74,7 @@ static uint32_t port_read(struct cpu *cpu, uint16_t port, unsigned width)
 {
     if (unlikely(cpu->single_step && cpu->x.cr4 & X86_CR4_DE))
         check_breakpoints(cpu, port, width);
-    cpu_count_exit(cpu, EXIT_IO);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_IO);
     return cpu->host.port_read(cpu->host.opaque, port, width);
 }
 
@@ -82,7 +82,7 @@ static void port_write(struct cpu *cpu, uint16_t port, unsigned width, uint32_t 
 {
     if (unlikely(cpu->single_step && cpu->x.cr4 & X86_CR4_DE))
         check_breakpoints(cpu, port, width);
-    cpu_count_exit(cpu, EXIT_IO);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_IO);
     cpu->host.port_write(cpu->host.opaque, port, width, value);
 }
 

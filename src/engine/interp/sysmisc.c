@@ -130,7 +130,7 @@ enum step op_invlpg(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    cpu_count_exit(cpu, EXIT_INVLPG);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_INVLPG);
     tlb_flush_page(cpu, (cpu->seg_base[op->seg] + op_offset(cpu, op)) & cpu->linear_mask);
     return STEP_JUMP;
 }
@@ -171,7 +171,7 @@ enum step op_invpcid(struct cpu *cpu, const struct op *op)
         type = (uint32_t)type;
     if (!invpcid_valid(cpu, type, descriptor))
         return cpu_raise_error(cpu, X86_GP, 0);
-    cpu_count_exit(cpu, EXIT_INVPCID);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_INVPCID);
     switch ((enum invpcid_type)type) {
     case INVPCID_ADDRESS: tlb_flush_page(cpu, descriptor[1] & cpu->linear_mask); break;
     case INVPCID_ALL_GLOBAL: tlb_flush_all(cpu); break;

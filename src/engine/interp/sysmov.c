@@ -46,7 +46,7 @@ enum step op_mov_from_cr(struct cpu *cpu, const struct op *op)
     case 8: value = cpu->host.tpr_read(cpu->host.opaque, cpu->index); break;
     default: return cpu_raise(cpu, X86_UD);
     }
-    cpu_count_exit(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     set_register(cpu, op->dst, value);
     return STEP_NEXT;
 }
@@ -66,7 +66,7 @@ enum step op_mov_to_cr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    cpu_count_exit(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     switch (op->dst) {
     case 0: return cpu_write_cr0(cpu, value);
     case 2: cpu->x.cr2 = value; return STEP_JUMP;
@@ -133,7 +133,7 @@ enum step op_clts(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    cpu_count_exit(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     cpu->x.cr0 &= ~X86_CR0_TS;
     cpu_update_mode(cpu);
     return STEP_JUMP;
@@ -154,7 +154,7 @@ enum step op_lmsw(struct cpu *cpu, const struct op *op)
     } else {
         value = CPU_REG(cpu, uint16_t, op->dst);
     }
-    cpu_count_exit(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     return cpu_write_cr0(cpu, (cpu->x.cr0 & ~(CR0_LMSW & ~X86_CR0_PE)) | (value & CR0_LMSW));
 }
 
@@ -165,7 +165,7 @@ enum step op_smsw(struct cpu *cpu, const struct op *op)
 
     if ((cpu->x.cr4 & X86_CR4_UMIP) && cpu->cpl > 0)
         return cpu_raise_error(cpu, X86_GP, 0);
-    cpu_count_exit(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     if (op->flags & OP_MEM)
         return op_write(cpu, op, &value, 2);
     switch (op->size) {

@@ -277,7 +277,7 @@ enum step op_rdmsr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    cpu_count_exit(cpu, EXIT_MSR_READ);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_MSR_READ);
     if (!msr_read(cpu, (uint32_t)cpu->x.gpr[X86_RCX], &value))
         return cpu_raise_error(cpu, X86_GP, 0);
     cpu->x.gpr[X86_RAX] = (uint32_t)value;
@@ -292,7 +292,7 @@ enum step op_wrmsr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    cpu_count_exit(cpu, EXIT_MSR_WRITE);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_MSR_WRITE);
     if (!msr_write(cpu, (uint32_t)cpu->x.gpr[X86_RCX], value))
         return cpu_raise_error(cpu, X86_GP, 0);
     return STEP_JUMP;

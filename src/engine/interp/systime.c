@@ -30,6 +30,7 @@ static bool apic_enabled(struct cpu *cpu)
 
 enum step op_cpuid(struct cpu *cpu, const struct op *op)
 {
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CPUID);
     const struct x86_cpuid_context context = {
         .apic_id = cpu->index,
         .vcpus = 1,
@@ -41,7 +42,6 @@ enum step op_cpuid(struct cpu *cpu, const struct op *op)
     struct x86_cpuid_result r =
         cpu_model_cpuid(cpu->model, &context, (uint32_t)gpr[X86_RAX], (uint32_t)gpr[X86_RCX]);
 
-    cpu_count_exit(cpu, EXIT_CPUID);
     gpr[X86_RAX] = r.eax;
     gpr[X86_RBX] = r.ebx;
     gpr[X86_RCX] = r.ecx;
@@ -58,7 +58,7 @@ enum step op_rdtsc(struct cpu *cpu, const struct op *op)
 {
     if (tsc_denied(cpu))
         return cpu_raise_error(cpu, X86_GP, 0);
-    cpu_count_exit(cpu, EXIT_RDTSC);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_RDTSC);
     set_pair(cpu, system_tsc(cpu));
     return STEP_NEXT;
 }
@@ -67,7 +67,7 @@ enum step op_rdtscp(struct cpu *cpu, const struct op *op)
 {
     if (tsc_denied(cpu))
         return cpu_raise_error(cpu, X86_GP, 0);
-    cpu_count_exit(cpu, EXIT_RDTSCP);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_RDTSCP);
     set_pair(cpu, system_tsc(cpu));
     cpu->x.gpr[X86_RCX] = (uint32_t)cpu->x.msr.tsc_aux;
     return STEP_NEXT;

@@ -106,7 +106,7 @@ static void mmio_read(struct cpu *cpu, gpa_t gpa, uint8_t *value, unsigned size)
         unsigned width = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v;
 
-        cpu_count_exit(cpu, EXIT_EPT_MISCONFIG);
+        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EPT_MISCONFIG);
         v = cpu->host.mmio_read(cpu->host.opaque, gpa, width);
         memcpy(value, &v, width);
         value += width;
@@ -121,7 +121,7 @@ static void mmio_write(struct cpu *cpu, gpa_t gpa, const uint8_t *value, unsigne
         unsigned width = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v = 0;
 
-        cpu_count_exit(cpu, EXIT_EPT_MISCONFIG);
+        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EPT_MISCONFIG);
         memcpy(&v, value, width);
         cpu->host.mmio_write(cpu->host.opaque, gpa, width, v);
         value += width;

@@ -73,6 +73,15 @@ struct tlb_entry {
 #define CPU_REQUEST_CODE  BIT(6) /* somebody else wrote to pages that hold decoded code */
 #define CPU_REQUEST_LIMIT BIT(7) /* a limited run (run.h); stands until the limit is reached */
 
+/* Exits that are being timed: the innermost last (exit_time.c). */
+#define EXIT_TIMER_DEPTH 8
+
+struct exit_timer {
+    uint64_t since_ns; /* when the innermost began, or was gone back to */
+    unsigned depth;    /* may exceed the array: what lies deeper is its outer one's time */
+    uint8_t reason[EXIT_TIMER_DEPTH];
+};
+
 struct cpu {
     struct x86_state x; /* x.rflags without the arithmetic flags */
     uint32_t arith;     /* AH: LAHF image, AL: OF (see above) */
@@ -120,6 +129,7 @@ struct cpu {
     struct block_cache *blocks;
     struct native *native;
     struct engine_counters counters;
+    struct exit_timer exit_timer;
     unsigned index;
     bool large_pages_cached; /* INVLPG must flush more than one entry */
     bool fpu_live;           /* x.fpu's x87 part is in the host's registers (native.c) */
@@ -168,10 +178,37 @@ static inline uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
     return ((linear >> PAGE_SHIFT) + (linear >> TLB_FOLD_SHIFT)) & cpu->tlb_mask;
 }
 
-/* Counts a crossing to the monitor. */
+/* Counts a crossing to the monitor that takes no time worth measuring, or never comes back. */
 static inline void cpu_count_exit(struct cpu *cpu, enum exit_reason reason)
 {
     cpu->counters.exits[reason]++;
+}
+
+/*
+ * A crossing to the monitor is counted, and timed from here to the end of the block of C code:
+ *
+ *     exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CPUID);
+ *
+ * One inside another (a fault in the delivery of an interrupt) has its own time, and the outer one
+ * the rest. Without host_ns nothing is timed.
+ */
+#define exit_scope __attribute__((cleanup(cpu_exit_end)))
+
+void exit_time_begin(struct cpu *cpu, enum exit_reason reason); /* exit_time.c */
+void exit_time_end(struct cpu *cpu);
+
+static inline struct cpu *cpu_exit_begin(struct cpu *cpu, enum exit_reason reason)
+{
+    cpu->counters.exits[reason]++;
+    if (unlikely(cpu->host.host_ns))
+        exit_time_begin(cpu, reason);
+    return cpu;
+}
+
+static inline void cpu_exit_end(struct cpu **cpu)
+{
+    if (unlikely((*cpu)->host.host_ns))
+        exit_time_end(*cpu);
 }
 
 static inline bool cpu_real_or_vm86(const struct cpu *cpu)

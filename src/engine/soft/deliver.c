@@ -364,6 +364,7 @@ enum step cpu_deliver_fault(struct cpu *cpu)
         enum step step;
 
         cpu->counters.faults_injected++;
+        cpu->counters.page_faults += fault.vector == X86_PF;
         trace(cpu_exception, fault.vector, fault.error, cpu->x.gpr[X86_RIP], cpu->x.cr2);
         step = deliver(cpu, &ev);
         if (likely(step != STEP_FAULT))

@@ -40,7 +40,7 @@ static enum ept_walk nested_walk(struct cpu *cpu, gpa_t gpa, unsigned access,
     enum ept_walk end;
 
     while ((end = ept_walk(ept, gpa, access, mapping)) == EPT_WALK_VIOLATION) {
-        cpu_count_exit(cpu, EXIT_EPT_VIOLATION);
+        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EPT_VIOLATION);
         switch (ept_fill(ept, gpa, access)) {
         case EPT_FILLED: break;
         case EPT_FILL_MMIO: return EPT_WALK_MISCONFIG;
@@ -116,6 +116,7 @@ enum step paging_translate(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
     struct ept_mapping mapping;
 
     cpu->counters.tlb_misses++;
+    cpu->counters.tlb_fetch_misses += access == ACCESS_EXEC;
     walk_context(cpu, &context);
     if (!guest_walk(&context, linear, &how, &walk))
         return cpu_raise_page_fault(cpu, linear, walk.error);

@@ -170,9 +170,9 @@ static void take_sipi(struct cpu *cpu)
 
 static enum step take_interrupt(struct cpu *cpu)
 {
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EXTERNAL_INTERRUPT);
     int vector;
 
-    cpu_count_exit(cpu, EXIT_EXTERNAL_INTERRUPT);
     vector = cpu->host.interrupt_acknowledge(cpu->host.opaque, cpu->index);
     if (vector < 0)
         return STEP_JUMP;

@@ -298,7 +298,7 @@ enum step task_switch(struct cpu *cpu, struct descriptor *tss, enum task_cause c
     struct task_image image;
     enum step step;
 
-    cpu_count_exit(cpu, EXIT_TASK_SWITCH);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_TASK_SWITCH);
     if (cause == TASK_IRET)
         flags &= ~X86_FLAG_NT;
     step = read_image(cpu, &target, &image);
