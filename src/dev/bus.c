@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/bisect.h"
 #include "base/trace.h"
 
 #define PORT_SPACE_SIZE 0x10000
@@ -40,20 +41,17 @@ void bus_destroy(struct bus *bus)
     free(bus);
 }
 
+static bool range_ends_below(const void *ranges, size_t index, uint64_t address)
+{
+    const struct bus_range *range = (const struct bus_range *)ranges + index;
+
+    return range->base + (range->size - 1) < address;
+}
+
 /* The index of the first range that ends above the address. */
 static size_t lower_bound(const struct bus_table *table, uint64_t address)
 {
-    size_t low = 0, high = table->count;
-
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-
-        if (table->ranges[mid].base + (table->ranges[mid].size - 1) < address)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return bisect(table->ranges, table->count, address, range_ends_below);
 }
 
 static int table_reserve(struct bus_table *table)

@@ -6,14 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/assert.h"
+#include "base/bisect.h"
+#include "mem/backing.h"
 
 #define MAX_SLOTS 32
 
 struct mem {
-    enum mem_backend backend;
+    struct mem_config config;
     struct mem_slot slots[MAX_SLOTS];
     size_t count;
     uint64_t generation;
@@ -23,12 +24,12 @@ struct mem {
     } watchers[MEM_WATCHES];
 };
 
-struct mem *mem_create(enum mem_backend backend)
+struct mem *mem_create(const struct mem_config *config)
 {
     struct mem *mem = calloc(1, sizeof(*mem));
 
-    if (mem)
-        mem->backend = backend;
+    if (mem && config)
+        mem->config = *config;
     return mem;
 }
 
@@ -37,20 +38,14 @@ static size_t bitmap_bytes(const struct mem_slot *slot)
     return ALIGN_UP((slot->size_bytes >> PAGE_SHIFT), 64) / 8;
 }
 
-/* A page before and one behind each slot, which nobody may touch. */
-#define GUARD_BYTES PAGE_SIZE
-
 static void slot_fini(struct mem_slot *slot)
 {
-    if (slot->hva)
-        munmap(slot->hva - GUARD_BYTES, slot->size_bytes + 2 * GUARD_BYTES);
+    backing_unmap(slot);
     for (unsigned i = 0; i < MEM_WATCHES; i++) {
         if (slot->watch[i])
             munmap((void *)slot->watch[i], bitmap_bytes(slot));
     }
     free((void *)slot->dirty);
-    if (slot->fd >= 0)
-        close(slot->fd);
 }
 
 void mem_destroy(struct mem *mem)
@@ -62,62 +57,13 @@ void mem_destroy(struct mem *mem)
     free(mem);
 }
 
-/* Gives [from, to) back, if there is any of it. */
-static void trim(uint8_t *from, uint8_t *to)
+/* Maps the slot's memory and its watch bits. */
+static int slot_map(struct mem_slot *slot, const struct mem_config *config)
 {
-    if (to > from)
-        munmap(from, (size_t)(to - from));
-}
+    int err = backing_map(slot, config);
 
-/*
- * Maps a slot's memory between two pages that fault: an access of ours that leaves the slot by a
- * little must not end in other memory of the host.
- * Host and guest address agree below the size of a huge page, as far as the slot is that large:
- * then the extended page table can map it by large leaves and the host back it by huge pages.
- * NULL with errno set on failure.
- */
-static void *map_guarded(const struct mem_slot *slot, int flags)
-{
-    uint64_t align = slot->size_bytes >= GIB       ? GIB
-                     : slot->size_bytes >= 2 * MIB ? 2 * MIB
-                                                   : PAGE_SIZE;
-    uint64_t offset = slot->base & (align - 1);
-    uint64_t reserved_bytes = slot->size_bytes + align + 2 * GUARD_BYTES;
-    uint8_t *all, *at, *end;
-    void *p;
-    int err;
-
-    all = mmap(NULL, reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED)
-        return NULL;
-    at = (uint8_t *)(ALIGN_UP((uintptr_t)all + GUARD_BYTES - offset, align) + offset);
-    end = at + slot->size_bytes;
-    p = mmap(at, slot->size_bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, slot->fd, 0);
-    if (p == MAP_FAILED) {
-        err = errno;
-        munmap(all, reserved_bytes);
-        errno = err;
-        return NULL;
-    }
-    trim(all, at - GUARD_BYTES);
-    trim(end + GUARD_BYTES, all + reserved_bytes);
-    return p;
-}
-
-/* Maps the slot's memory and its watch bits; both cost nothing until touched. */
-static int slot_map(struct mem_slot *slot, enum mem_backend backend)
-{
-    int flags =
-        MAP_NORESERVE | (backend == MEM_BACKEND_MEMFD ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS);
-
-    if (backend == MEM_BACKEND_MEMFD) {
-        slot->fd = memfd_create("umbra-slot", MFD_CLOEXEC);
-        if (slot->fd < 0 || ftruncate(slot->fd, (off_t)slot->size_bytes) != 0)
-            return -errno;
-    }
-    slot->hva = map_guarded(slot, flags);
-    if (!slot->hva)
-        return -errno;
+    if (err)
+        return err;
     for (unsigned i = 0; i < MEM_WATCHES; i++) {
         void *bits = mmap(NULL, bitmap_bytes(slot), PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -129,20 +75,17 @@ static int slot_map(struct mem_slot *slot, enum mem_backend backend)
     return 0;
 }
 
+static bool slot_ends_below(const void *slots, size_t index, uint64_t gpa)
+{
+    const struct mem_slot *slot = (const struct mem_slot *)slots + index;
+
+    return slot->base + (slot->size_bytes - 1) < gpa;
+}
+
 /* The index of the first slot that ends above gpa. */
 static size_t lower_bound(const struct mem *mem, gpa_t gpa)
 {
-    size_t low = 0, high = mem->count;
-
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-
-        if (mem->slots[mid].base + (mem->slots[mid].size_bytes - 1) < gpa)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return bisect(mem->slots, mem->count, gpa, slot_ends_below);
 }
 
 int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_bytes,
@@ -161,7 +104,7 @@ int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_by
     if (mem->count == MAX_SLOTS)
         return -ENOSPC;
     snprintf(slot.name, sizeof(slot.name), "%s", name);
-    err = slot_map(&slot, mem->backend);
+    err = slot_map(&slot, &mem->config);
     if (err) {
         slot_fini(&slot);
         return err;

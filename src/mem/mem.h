@@ -26,6 +26,14 @@ enum mem_backend {
     MEM_BACKEND_HUGETLB, /* huge pages that the host has set aside */
 };
 
+/* What slots are made of; all zero is memory as the host gives it to anybody. */
+struct mem_config {
+    enum mem_backend backend;
+    bool prealloc; /* take it from the host when the slot is added */
+    bool ksm;      /* let the host merge equal pages: MEM_BACKEND_ANON only */
+    bool thp;      /* ask for transparent huge pages; else the host's default holds */
+};
+
 /* Who wants to be told of writes to a page. */
 enum mem_watch {
     MEM_WATCH_CODE,   /* an engine: it has decoded code from the page */
@@ -47,13 +55,14 @@ struct mem_slot {
 
 struct mem;
 
-/* Makes memory without slots, or NULL. */
-struct mem *mem_create(enum mem_backend backend);
+/* Makes memory without slots, or NULL. config may be NULL: all zero. */
+struct mem *mem_create(const struct mem_config *config);
 void mem_destroy(struct mem *mem);
 
 /*
- * Adds a slot of zeroes. 0, -EINVAL (not page-aligned, empty, wraps), -EEXIST (overlaps), or the
- * host's error (-ENOMEM).
+ * Adds a slot of zeroes. 0, -EINVAL (not page-aligned, empty, wraps), -EEXIST (overlaps),
+ * -EOPNOTSUPP (the host knows no KSM or no transparent huge pages), or the host's error (-ENOMEM:
+ * no address space; no huge pages set aside; with prealloc, no memory).
  */
 int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_bytes,
                  enum mem_slot_kind kind) must_check;

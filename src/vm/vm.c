@@ -312,7 +312,12 @@ static int make_machine(struct vm *vm)
 {
     int err;
 
-    vm->mem = mem_create(vm->config->memory_backend);
+    vm->mem = mem_create(&(struct mem_config){
+        .backend = vm->config->memory_backend,
+        .prealloc = vm->config->prealloc,
+        .ksm = vm->config->ksm,
+        .thp = vm->config->thp,
+    });
     if (!vm->mem)
         return -ENOMEM;
     err = layout_add_slots(&vm->layout, vm->mem);

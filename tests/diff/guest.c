@@ -209,7 +209,7 @@ int diff_guest_start(struct diff_guest *guest)
     if (err)
         return err;
     guest->model.tsc_hz = host_functions.tsc_hz;
-    guest->mem = mem_create(MEM_BACKEND_ANON);
+    guest->mem = mem_create(NULL);
     if (!guest->mem)
         return -ENOMEM;
     err = mem_add_slot(guest->mem, "ram", 0, GPA_END, MEM_SLOT_RAM);

@@ -27,7 +27,7 @@ struct fuzz_guest {
 static inline void fuzz_guest_init(struct fuzz_guest *guest)
 {
     FUZZ_CHECK(layout_init(&guest->layout, 16 * MIB) == 0);
-    guest->mem = mem_create(MEM_BACKEND_ANON);
+    guest->mem = mem_create(NULL);
     FUZZ_CHECK(guest->mem && layout_add_slots(&guest->layout, guest->mem) == 0);
 }
 

@@ -67,7 +67,7 @@ static void make(struct machine *m)
     struct i440fx_options chipset = {.pm_base = 0x600};
     struct ide_config ide = {0};
 
-    m->mem = mem_create(MEM_BACKEND_ANON);
+    m->mem = mem_create(NULL);
     must(mem_add_slot(m->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM) == 0);
     must(block_open_memory(&m->disk, m->disk_data, sizeof(m->disk_data)) == 0);
     must(block_open_memory(&m->cd, m->cd_data, sizeof(m->cd_data)) == 0);

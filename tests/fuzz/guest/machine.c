@@ -220,7 +220,7 @@ static const struct engine_host host_functions = {
 static void create_memory(struct guest *guest)
 {
     FUZZ_CHECK(layout_init(&guest->layout, GUEST_MEMORY) == 0);
-    guest->mem = mem_create(MEM_BACKEND_ANON);
+    guest->mem = mem_create(NULL);
     FUZZ_CHECK(guest->mem && layout_add_slots(&guest->layout, guest->mem) == 0);
     FUZZ_CHECK(mem_add_slot(guest->mem, "bios", BIOS_BASE, BIOS_BYTES, MEM_SLOT_ROM) == 0);
 }

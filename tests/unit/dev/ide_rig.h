@@ -63,7 +63,7 @@ static int rig_set_up(void **state)
         rig->disk_data[i] = (uint8_t)(i / 512 * 7 + i);
     for (size_t i = 0; i < sizeof(rig->cd_data); i++)
         rig->cd_data[i] = (uint8_t)(i / 2048 * 11 + i);
-    rig->mem = mem_create(MEM_BACKEND_ANON);
+    rig->mem = mem_create(NULL);
     assert_int_equal(mem_add_slot(rig->mem, "low", 0, 1 * MIB, MEM_SLOT_RAM), 0);
     assert_int_equal(block_open_memory(&rig->disk, rig->disk_data, sizeof(rig->disk_data)), 0);
     assert_int_equal(block_open_memory(&rig->cd, rig->cd_data, sizeof(rig->cd_data)), 0);

@@ -20,7 +20,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    f->mem = mem_create(MEM_BACKEND_ANON);
+    f->mem = mem_create(NULL);
     assert_int_equal(mem_add_slot(f->mem, "low", 0, 1 * MIB, MEM_SLOT_RAM), 0);
     f->fw = fw_cfg_create(f->mem);
     f->bus = bus_create();

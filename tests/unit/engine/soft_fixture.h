@@ -189,7 +189,7 @@ static struct fixture *fixture_create(const char *model)
     };
     cpu->tlb_mask = TLB_MAX_ENTRIES - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
-    cpu->mem = mem_create(MEM_BACKEND_ANON);
+    cpu->mem = mem_create(NULL);
     assert_non_null(cpu->mem);
     assert_int_equal(
         mem_add_slot(cpu->mem, "low", 0, FIXTURE_DATA_GPA + FIXTURE_DATA_BYTES, MEM_SLOT_RAM), 0);

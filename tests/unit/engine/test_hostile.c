@@ -168,7 +168,7 @@ static int setup(void **state)
 
     assert_non_null(rig);
     assert_int_equal(cpu_model_init(&rig->model, "x86-64-v1", &missing), 0);
-    rig->mem = mem_create(MEM_BACKEND_ANON);
+    rig->mem = mem_create(NULL);
     assert_non_null(rig->mem);
     assert_int_equal(mem_add_slot(rig->mem, "ram", 0, RAM_BYTES, MEM_SLOT_RAM), 0);
     rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});

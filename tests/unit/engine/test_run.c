@@ -68,7 +68,7 @@ static int setup(void **state)
 
     assert_non_null(rig);
     assert_int_equal(cpu_model_init(&rig->model, "max", &missing), 0);
-    rig->mem = mem_create(MEM_BACKEND_ANON);
+    rig->mem = mem_create(NULL);
     assert_non_null(rig->mem);
     assert_int_equal(mem_add_slot(rig->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM), 0);
     rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});

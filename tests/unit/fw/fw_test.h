@@ -27,7 +27,7 @@ static inline void fw_test_set_memory(struct fw_test *test, uint64_t memory_byte
 {
     mem_destroy(test->mem);
     assert_int_equal(layout_init(&test->layout, memory_bytes), 0);
-    test->mem = mem_create(MEM_BACKEND_ANON);
+    test->mem = mem_create(NULL);
     assert_non_null(test->mem);
     assert_int_equal(layout_add_slots(&test->layout, test->mem), 0);
 }

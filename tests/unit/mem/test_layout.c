@@ -40,7 +40,7 @@ static void check_e820(const struct layout *layout)
 /* Every byte that E820 calls RAM or ACPI is in a RAM slot, and what it leaves out is small. */
 static void check_slots(const struct layout *layout)
 {
-    struct mem *mem = mem_create(MEM_BACKEND_ANON);
+    struct mem *mem = mem_create(NULL);
     uint64_t usable = 0;
 
     assert_non_null(mem);

@@ -11,7 +11,7 @@
 
 static int make(void **state)
 {
-    *state = mem_create(MEM_BACKEND_ANON);
+    *state = mem_create(NULL);
     return *state ? 0 : -1;
 }
 

@@ -17,7 +17,7 @@ static int make(void **state)
 {
     static struct fixture f;
 
-    f.mem = mem_create(MEM_BACKEND_ANON);
+    f.mem = mem_create(NULL);
     if (!f.mem || mem_add_slot(f.mem, "low", 0, 0xa0000, MEM_SLOT_RAM) != 0 ||
         mem_add_slot(f.mem, "bios", 0xf0000, 0x10000, MEM_SLOT_ROM) != 0 ||
         mem_add_slot(f.mem, "main", MIB, 63 * MIB, MEM_SLOT_RAM) != 0 ||

@@ -36,7 +36,7 @@ static int make(void **state)
 {
     static struct fixture fixture;
 
-    fixture.mem = mem_create(MEM_BACKEND_ANON);
+    fixture.mem = mem_create(NULL);
     if (!fixture.mem || mem_add_slot(fixture.mem, "ram", 0, 0x10000, MEM_SLOT_RAM) != 0)
         return -1;
     fixture.context = (struct guest_walk_context){

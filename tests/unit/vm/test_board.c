@@ -82,7 +82,7 @@ static int setup(void **state)
     assert_non_null(rig);
     clock_stepped_init(&rig->clock);
     assert_int_equal(layout_init(&rig->layout, 16 * MIB), 0);
-    rig->mem = mem_create(MEM_BACKEND_ANON);
+    rig->mem = mem_create(NULL);
     assert_non_null(rig->mem);
     assert_int_equal(layout_add_slots(&rig->layout, rig->mem), 0);
     config.layout = &rig->layout;
