@@ -33,6 +33,20 @@ static void fill_memory(struct op *op, const ZydisDecodedOperandMem *mem)
     op->flags |= OP_MEM;
 }
 
+/* How often an instruction asks the TLB; a repeated one so often an iteration. */
+static uint8_t count_lookups(const struct x86_insn *insn)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < insn->info.operand_count; i++) {
+        const ZydisDecodedOperand *operand = &insn->op[i];
+
+        n +=
+            operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.type == ZYDIS_MEMOP_TYPE_MEM;
+    }
+    return (uint8_t)n;
+}
+
 static void fill_common(struct op *op, const struct x86_insn *insn)
 {
     const ZydisDecodedInstruction *info = &insn->info;
@@ -44,6 +58,7 @@ static void fill_common(struct op *op, const struct x86_insn *insn)
         .len = info->length,
         .mnemonic = (uint16_t)info->mnemonic,
         .size = info->operand_width / 8,
+        .lookups = count_lookups(insn),
     };
     op->addr_mask = info->address_width == 64   ? UINT64_MAX
                     : info->address_width == 32 ? UINT32_MAX

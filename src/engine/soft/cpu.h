@@ -192,7 +192,7 @@ static inline void cpu_count_exit(struct cpu *cpu, enum exit_reason reason)
  * One inside another (a fault in the delivery of an interrupt) has its own time, and the outer one
  * the rest. Without host_ns nothing is timed.
  */
-#define exit_scope __attribute__((cleanup(cpu_exit_end)))
+#define exit_scope __attribute__((cleanup(cpu_exit_end), unused))
 
 void exit_time_begin(struct cpu *cpu, enum exit_reason reason); /* exit_time.c */
 void exit_time_end(struct cpu *cpu);

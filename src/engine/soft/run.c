@@ -279,7 +279,20 @@ static enum step next_block(struct cpu *cpu, struct block **last)
     return STEP_NEXT;
 }
 
-static enum step run_next(struct cpu *cpu, struct block **last)
+/* As run_ops, and counts how often the TLB is asked. */
+static enum step run_ops_counted(struct cpu *cpu, const struct op *op)
+{
+    uint64_t before = cpu->counters.instructions;
+    enum step step = run_ops(cpu, op);
+
+    for (uint64_t n = cpu->counters.instructions - before; n > 0; n--, op++)
+        cpu->counters.tlb_lookups += op->lookups;
+    return step;
+}
+
+/* counted is a constant where it is called, so that the common case does not pay for the other. */
+static inline __attribute__((always_inline)) enum step run_next(struct cpu *cpu,
+                                                                struct block **last, bool counted)
 {
     enum step step;
 
@@ -290,10 +303,10 @@ static enum step run_next(struct cpu *cpu, struct block **last)
         return step;
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return run_single(cpu, *last);
-    return run_ops(cpu, (*last)->ops);
+    return counted ? run_ops_counted(cpu, (*last)->ops) : run_ops(cpu, (*last)->ops);
 }
 
-enum engine_stop run_loop(struct cpu *cpu)
+static inline __attribute__((always_inline)) enum engine_stop loop(struct cpu *cpu, bool counted)
 {
     struct block *last = NULL;
 
@@ -301,7 +314,7 @@ enum engine_stop run_loop(struct cpu *cpu)
         enum step step = before_block(cpu);
 
         if (step != STEP_STOP)
-            step = run_next(cpu, &last);
+            step = run_next(cpu, &last, counted);
         while (unlikely(step == STEP_FAULT)) {
             /* A fault ends a shadow: the handler starts with interrupts as its gate says. */
             cpu->interrupt_shadow = cpu->debug_shadow = false;
@@ -310,4 +323,9 @@ enum engine_stop run_loop(struct cpu *cpu)
         if (unlikely(step == STEP_STOP))
             return cpu->stop;
     }
+}
+
+enum engine_stop run_loop(struct cpu *cpu)
+{
+    return cpu->host.host_ns ? loop(cpu, true) : loop(cpu, false);
 }
