@@ -89,6 +89,12 @@ void ept_for_each(const struct ept *ept,
                   void *opaque);
 
 /*
+ * The entries that a walk of gpa meets, from the root down, without setting any bit: path[i] is
+ * of level 4 - i. Returns how many; the last is the leaf, an MMIO mark, or not present.
+ */
+unsigned ept_peek(const struct ept *ept, gpa_t gpa, const uint64_t *path[4]);
+
+/*
  * Checks every invariant: each leaf points where its slot does and lies inside it, ROM is not
  * writable, no reserved bit is set, MMIO marks lie outside all slots, the count of tables is right.
  * False with the reason in why.

@@ -40,6 +40,7 @@ struct walk {
     const struct guest_walk_context *context;
     struct level level[MAX_LEVELS + 1]; /* by level, 1..4; those walked have an entry_gpa */
     unsigned top;
+    unsigned last; /* the lowest level whose entry was read; above top: none was */
     bool set_accessed, set_dirty;
 };
 
@@ -251,6 +252,7 @@ static enum walk_end walk_once(struct walk *walk, gva_t gva, const struct guest_
         uint64_t entry = read_entry(context, at);
 
         walk->level[level] = (struct level){at, entry};
+        walk->last = level;
         if (!(entry & PTE_P)) {
             result->error = fault_code(context, access, false);
             return WALK_FAULT;
@@ -321,4 +323,27 @@ bool guest_walk_peek(const struct guest_walk_context *context, gva_t gva,
     if (context->format == GUEST_PAGING_NONE)
         return walk_identity(gva, result);
     return walk_once(&walk, gva, &access, result) == WALK_MAPPED;
+}
+
+bool guest_walk_steps(const struct guest_walk_context *context, gva_t gva,
+                      const struct guest_walk_access *access,
+                      struct guest_walk_step steps[GUEST_WALK_MAX_STEPS], unsigned *count,
+                      struct guest_walk_result *result)
+{
+    struct walk walk = {.context = context, .top = top_level(context->format)};
+    enum walk_end end;
+
+    *count = 0;
+    if (context->format == GUEST_PAGING_NONE)
+        return walk_identity(gva, result);
+    walk.last = walk.top + 1;
+    end = walk_once(&walk, gva, access, result);
+    for (unsigned level = walk.top; level >= walk.last; level--)
+        steps[(*count)++] = (struct guest_walk_step){
+            .level = level,
+            .entry_gpa = walk.level[level].entry_gpa,
+            .entry = walk.level[level].entry,
+            .leaf = is_leaf(context, walk.level[level].entry, level),
+        };
+    return end == WALK_MAPPED;
 }

@@ -64,4 +64,24 @@ bool guest_walk(const struct guest_walk_context *context, gva_t gva,
 bool guest_walk_peek(const struct guest_walk_context *context, gva_t gva,
                      struct guest_walk_result *result);
 
+#define GUEST_WALK_MAX_STEPS 4
+
+/* A table entry that a walk met. */
+struct guest_walk_step {
+    unsigned level;
+    gpa_t entry_gpa; /* where it is, A20 not applied */
+    uint64_t entry;
+    bool leaf; /* it maps a page, if it is present */
+};
+
+/*
+ * As guest_walk for any access, leaving guest memory alone, and telling the entries that it met
+ * from the root down: for people. *count may be less than the format has levels, where an entry is
+ * not present or the page is large. The PDPTE registers of PAE paging are not among them.
+ */
+bool guest_walk_steps(const struct guest_walk_context *context, gva_t gva,
+                      const struct guest_walk_access *access,
+                      struct guest_walk_step steps[GUEST_WALK_MAX_STEPS], unsigned *count,
+                      struct guest_walk_result *result);
+
 #endif
