@@ -60,6 +60,13 @@ struct engine_host {
      * NULL: neither, and nothing is spent on them.
      */
     uint64_t (*host_ns)(void *opaque);
+    /*
+     * Set: counters.instructions is exact between any two instructions, interrupts are taken
+     * between exactly the two at which they arise, and this is called there, on the vCPU's thread,
+     * once the count has reached what vcpu_count_until said. NULL: both are looked at once a block
+     * only.
+     */
+    void (*count_reached)(void *opaque);
 };
 
 /* Counted for each vCPU, read at any time (a torn read does no harm to a statistic). */
@@ -79,6 +86,15 @@ struct engine_counters {
 };
 
 struct engine_vcpu;
+
+/* An entry of an engine's TLB, for people to look at. */
+struct engine_tlb_entry {
+    const char *table; /* the privilege that it serves */
+    gva_t gva;         /* of the page */
+    gpa_t gpa;
+    const void *hva;
+    bool read, write, execute;
+};
 
 #define ENGINE_MAX_TLB_ENTRIES 1024
 
@@ -113,10 +129,20 @@ struct engine {
     /* The address space outside the vCPU changed: A20 or slots. Any thread; takes effect soon. */
     void (*vcpu_flush)(struct engine_vcpu *vcpu);
     const struct engine_counters *(*vcpu_counters)(struct engine_vcpu *vcpu);
+    /*
+     * With count_reached: when it is to be called next; UINT64_MAX for never, as at the start. A
+     * count that is reached already calls it before the next instruction but one. Any thread. NULL:
+     * the engine cannot count.
+     */
+    void (*vcpu_count_until)(struct engine_vcpu *vcpu, uint64_t instructions);
     /* Words for ENGINE_STOP_ERROR. */
     const char *(*vcpu_error)(struct engine_vcpu *vcpu);
     /* Guest virtual memory for debuggers, without side effects; false where nothing is mapped. */
     bool (*vcpu_read_gva)(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len);
+    /* Calls fn for each entry in use; NULL in an engine that has no TLB of its own. */
+    void (*vcpu_tlb_for_each)(struct engine_vcpu *vcpu,
+                              void (*fn)(void *opaque, const struct engine_tlb_entry *entry),
+                              void *opaque);
 };
 
 /* Our own processor in software. */

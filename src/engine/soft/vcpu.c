@@ -90,6 +90,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     cpu->mmu = config->mmu;
     cpu->mem = mmu_mem(config->mmu);
     cpu->host = *config->host;
+    cpu->count_until = UINT64_MAX;
     cpu->model = config->model;
     cpu->tlb_mask = (config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES) - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
@@ -193,6 +194,11 @@ static const struct engine_counters *vcpu_counters(struct engine_vcpu *vcpu)
     return &vcpu->cpu.counters;
 }
 
+static void vcpu_count_until(struct engine_vcpu *vcpu, uint64_t instructions)
+{
+    atomic_store_explicit(&vcpu->cpu.count_until, instructions, memory_order_relaxed);
+}
+
 static const char *vcpu_error(struct engine_vcpu *vcpu)
 {
     return "the soft engine has no failures of its own";
@@ -216,6 +222,34 @@ static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, siz
     return true;
 }
 
+static void vcpu_tlb_for_each(struct engine_vcpu *vcpu,
+                              void (*fn)(void *opaque, const struct engine_tlb_entry *entry),
+                              void *opaque)
+{
+    static const char *const names[TLB_KINDS] = {
+        [TLB_USER] = "user", [TLB_SUPER] = "supervisor", [TLB_SUPER_SMAP] = "supervisor+SMAP"};
+    const struct cpu *cpu = &vcpu->cpu;
+
+    for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+        for (uint64_t i = 0; i <= cpu->tlb_mask; i++) {
+            const struct tlb_entry *entry = &cpu->tlb_tables[kind][i];
+            gva_t page =
+                MIN(MIN(entry->read, entry->write), entry->exec); /* all the same, or no tag */
+
+            if (page != TLB_NO_TAG)
+                fn(opaque, &(struct engine_tlb_entry){
+                               .table = names[kind],
+                               .gva = page,
+                               .gpa = cpu->tlb_pages[kind][i],
+                               .hva = (const void *)(uintptr_t)(entry->addend + page),
+                               .read = entry->read == page,
+                               .write = entry->write == page,
+                               .execute = entry->exec == page,
+                           });
+        }
+    }
+}
+
 const struct engine engine_soft = {
     .name = "soft",
     .vcpu_create = vcpu_create,
@@ -232,6 +266,8 @@ const struct engine engine_soft = {
     .vcpu_pending = vcpu_pending,
     .vcpu_flush = vcpu_flush,
     .vcpu_counters = vcpu_counters,
+    .vcpu_count_until = vcpu_count_until,
     .vcpu_error = vcpu_error,
     .vcpu_read_gva = vcpu_read_gva,
+    .vcpu_tlb_for_each = vcpu_tlb_for_each,
 };
