@@ -69,6 +69,14 @@ struct engine_host {
     void (*count_reached)(void *opaque);
 };
 
+/* Why a TLB was flushed; the rest are changes of CR0, CR4 and EFER, and resets. */
+enum engine_flush {
+    ENGINE_FLUSH_CR3,
+    ENGINE_FLUSH_INVALIDATE, /* INVPCID; INVLPG where large pages are cached */
+    ENGINE_FLUSH_MONITOR,    /* the monitor's tables, slots or A20 changed */
+    ENGINE_FLUSHES
+};
+
 /* Counted for each vCPU, read at any time (a torn read does no harm to a statistic). */
 struct engine_counters {
     uint64_t exits[EXIT_REASONS];
@@ -79,7 +87,10 @@ struct engine_counters {
     uint64_t tlb_lookups;      /* with host_ns: memory operands of the instructions executed */
     uint64_t tlb_misses;       /* translations that were walked for */
     uint64_t tlb_fetch_misses; /* of those, for fetches of instructions */
-    uint64_t tlb_flushes;
+    uint64_t tlb_flushes;      /* all, those by reason below among them */
+    uint64_t flushes[ENGINE_FLUSHES];
+    uint64_t block_bytes; /* of decoded blocks, now */
+    uint64_t tlb_bytes;
     uint64_t faults_injected; /* exceptions delivered into the guest */
     uint64_t page_faults;     /* of those, #PF */
     uint64_t interrupts_injected;

@@ -174,8 +174,10 @@ enum step op_invpcid(struct cpu *cpu, const struct op *op)
     exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_INVPCID);
     switch ((enum invpcid_type)type) {
     case INVPCID_ADDRESS: tlb_flush_page(cpu, descriptor[1] & cpu->linear_mask); break;
-    case INVPCID_ALL_GLOBAL: tlb_flush_all(cpu); break;
-    default: tlb_flush_nonglobal(cpu); break;
+    default:
+        cpu->counters.flushes[ENGINE_FLUSH_INVALIDATE]++;
+        tlb_flush_all(cpu); /* global pages too: more than asked for is allowed */
+        break;
     }
     return STEP_JUMP;
 }

@@ -171,6 +171,7 @@ static void link_block(struct cpu *cpu, struct block *block)
         block->page[1]->lines |= block_lines(block, block->page[1]);
     }
     cache->bytes += block_size(block->count);
+    cpu->counters.block_bytes = cache->bytes;
     cpu->counters.blocks_made++;
 }
 
@@ -206,6 +207,7 @@ static void drop_block(struct cpu *cpu, struct block *block)
     block->hash_next = cache->graveyard;
     cache->graveyard = block;
     cache->bytes -= block_size(block->count);
+    cpu->counters.block_bytes = cache->bytes;
     cpu->counters.blocks_dropped++;
 }
 

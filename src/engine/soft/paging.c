@@ -186,6 +186,7 @@ void tlb_flush_all(struct cpu *cpu)
 
 void tlb_flush_nonglobal(struct cpu *cpu)
 {
+    cpu->counters.flushes[ENGINE_FLUSH_CR3]++;
     /* Entries do not remember G or PCID: dropping more than asked for is always allowed. */
     tlb_flush_all(cpu);
 }
@@ -193,6 +194,7 @@ void tlb_flush_nonglobal(struct cpu *cpu)
 void tlb_flush_page(struct cpu *cpu, gva_t page)
 {
     if (cpu->large_pages_cached) {
+        cpu->counters.flushes[ENGINE_FLUSH_INVALIDATE]++;
         tlb_flush_all(cpu);
         return;
     }

@@ -207,6 +207,7 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
     if (requests & CPU_REQUEST_FLUSH) {
         run_take_request(cpu, CPU_REQUEST_FLUSH);
         mmu_follow_slots(cpu->mmu);
+        cpu->counters.flushes[ENGINE_FLUSH_MONITOR]++;
         tlb_flush_all(cpu);
     }
     if ((requests & CPU_REQUEST_LIMIT) && limit_reached(cpu))
@@ -290,9 +291,56 @@ static enum step run_ops_counted(struct cpu *cpu, const struct op *op)
     return step;
 }
 
-/* counted is a constant where it is called, so that the common case does not pay for the other. */
-static inline __attribute__((always_inline)) enum step run_next(struct cpu *cpu,
-                                                                struct block **last, bool counted)
+/* Whether a request stands that the processor would take now. */
+static bool actionable(const struct cpu *cpu, uint32_t requests)
+{
+    if (!(cpu->x.rflags & X86_FLAG_IF))
+        requests &= ~CPU_REQUEST_INTR;
+    if (cpu->nmi_blocked)
+        requests &= ~CPU_REQUEST_NMI;
+    return requests;
+}
+
+static bool count_reached(const struct cpu *cpu)
+{
+    return cpu->counters.instructions >=
+           atomic_load_explicit(&cpu->count_until, memory_order_relaxed);
+}
+
+/*
+ * As run_ops, with the count kept up to date, and leaving the block wherever a request or the end
+ * of the count comes up. So nothing that a guest sees depends on how its code was cut into blocks.
+ */
+static enum step run_ops_exact(struct cpu *cpu, const struct op *op)
+{
+    uint32_t requests;
+    uint64_t rip;
+    enum step step;
+
+    do {
+        rip = cpu->x.gpr[X86_RIP];
+        cpu->x.gpr[X86_RIP] = rip + op->len;
+        cpu->counters.tlb_lookups += op->lookups;
+        step = op->fn(cpu, op);
+        cpu->counters.instructions++;
+        op++;
+        requests = atomic_load_explicit(&cpu->requests, memory_order_acquire);
+    } while (step == STEP_NEXT && !count_reached(cpu) &&
+             likely(!requests || !actionable(cpu, requests)));
+    if (step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap))
+        cpu->x.gpr[X86_RIP] = rip;
+    return step;
+}
+
+/* How the loop counts; a constant where it is given, so that no case pays for another. */
+enum counting {
+    COUNT_BLOCKS,  /* instructions, by the block */
+    COUNT_LOOKUPS, /* TLB look-ups too */
+    COUNT_EXACT,   /* each instruction (host.count_reached) */
+};
+
+static inline __attribute__((always_inline)) enum step
+run_next(struct cpu *cpu, struct block **last, enum counting counting)
 {
     enum step step;
 
@@ -303,18 +351,26 @@ static inline __attribute__((always_inline)) enum step run_next(struct cpu *cpu,
         return step;
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return run_single(cpu, *last);
-    return counted ? run_ops_counted(cpu, (*last)->ops) : run_ops(cpu, (*last)->ops);
+    switch (counting) {
+    case COUNT_LOOKUPS: return run_ops_counted(cpu, (*last)->ops);
+    case COUNT_EXACT: return run_ops_exact(cpu, (*last)->ops);
+    default: return run_ops(cpu, (*last)->ops);
+    }
 }
 
-static inline __attribute__((always_inline)) enum engine_stop loop(struct cpu *cpu, bool counted)
+static inline __attribute__((always_inline)) enum engine_stop loop(struct cpu *cpu,
+                                                                   enum counting counting)
 {
     struct block *last = NULL;
 
     for (;;) {
-        enum step step = before_block(cpu);
+        enum step step;
 
+        if (counting == COUNT_EXACT && count_reached(cpu))
+            cpu->host.count_reached(cpu->host.opaque);
+        step = before_block(cpu);
         if (step != STEP_STOP)
-            step = run_next(cpu, &last, counted);
+            step = run_next(cpu, &last, counting);
         while (unlikely(step == STEP_FAULT)) {
             /* A fault ends a shadow: the handler starts with interrupts as its gate says. */
             cpu->interrupt_shadow = cpu->debug_shadow = false;
@@ -327,5 +383,7 @@ static inline __attribute__((always_inline)) enum engine_stop loop(struct cpu *c
 
 enum engine_stop run_loop(struct cpu *cpu)
 {
-    return cpu->host.host_ns ? loop(cpu, true) : loop(cpu, false);
+    if (cpu->host.count_reached)
+        return loop(cpu, COUNT_EXACT);
+    return cpu->host.host_ns ? loop(cpu, COUNT_LOOKUPS) : loop(cpu, COUNT_BLOCKS);
 }

@@ -68,7 +68,10 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
 
 static void flush_tlb(void *opaque)
 {
-    tlb_flush_all(opaque);
+    struct cpu *cpu = opaque;
+
+    cpu->counters.flushes[ENGINE_FLUSH_MONITOR]++;
+    tlb_flush_all(cpu);
 }
 
 static void write_protect_tlb(void *opaque, gpa_t page)
@@ -94,6 +97,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     cpu->model = config->model;
     cpu->tlb_mask = (config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES) - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
+    cpu->counters.tlb_bytes = sizeof(cpu->tlb_tables) + sizeof(cpu->tlb_pages);
     cpu->tlb_link = (struct mmu_tlb){cpu, flush_tlb, write_protect_tlb, NULL};
     mmu_attach(cpu->mmu, &cpu->tlb_link);
     err = block_cache_create(cpu);
