@@ -11,13 +11,18 @@
 #include "base/bisect.h"
 #include "mem/backing.h"
 
-#define MAX_SLOTS 32
+#define MAX_SLOTS   32
+#define MAX_CHANGES 16 /* that mem_change remembers */
 
 struct mem {
     struct mem_config config;
     struct mem_slot slots[MAX_SLOTS];
     size_t count;
     uint64_t generation;
+    struct change {
+        gpa_t gpa;
+        uint64_t len;
+    } changes[MAX_CHANGES]; /* by the generation that they led to */
     struct watcher {
         void (*fn)(void *opaque, gpa_t gpa, uint64_t len);
         void *opaque;
@@ -88,6 +93,12 @@ static size_t lower_bound(const struct mem *mem, gpa_t gpa)
     return bisect(mem->slots, mem->count, gpa, slot_ends_below);
 }
 
+static void changed(struct mem *mem, const struct mem_slot *slot)
+{
+    mem->generation++;
+    mem->changes[mem->generation % MAX_CHANGES] = (struct change){slot->base, slot->size_bytes};
+}
+
 int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_bytes,
                  enum mem_slot_kind kind)
 {
@@ -112,7 +123,7 @@ int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_by
     memmove(&mem->slots[at + 1], &mem->slots[at], (mem->count - at) * sizeof(slot));
     mem->slots[at] = slot;
     mem->count++;
-    mem->generation++;
+    changed(mem, &slot);
     return 0;
 }
 
@@ -122,10 +133,10 @@ int mem_remove_slot(struct mem *mem, gpa_t base)
 
     if (at == mem->count || mem->slots[at].base != base)
         return -ENOENT;
+    changed(mem, &mem->slots[at]);
     slot_fini(&mem->slots[at]);
     memmove(&mem->slots[at], &mem->slots[at + 1], (mem->count - at - 1) * sizeof(mem->slots[0]));
     mem->count--;
-    mem->generation++;
     return 0;
 }
 
@@ -208,6 +219,17 @@ uint64_t mem_resident_bytes(const struct mem *mem)
 uint64_t mem_generation(const struct mem *mem)
 {
     return mem->generation;
+}
+
+bool mem_change(const struct mem *mem, uint64_t generation, gpa_t *gpa, uint64_t *len)
+{
+    const struct change *change = &mem->changes[generation % MAX_CHANGES];
+
+    if (generation + MAX_CHANGES <= mem->generation || generation > mem->generation)
+        return false;
+    *gpa = change->gpa;
+    *len = change->len;
+    return true;
 }
 
 void *mem_host(const struct mem *mem, gpa_t gpa, uint64_t len, bool write)
@@ -329,20 +351,37 @@ static bool bit_is_set(_Atomic uint64_t *bits, uint64_t index)
     return atomic_load_explicit(&bits[index / 64], memory_order_acquire) & BIT(index % 64);
 }
 
+/* Release: pairs with mem_dirty_fetch. */
+static void log_page(const struct mem_slot *slot, uint64_t index)
+{
+    if (slot->dirty)
+        atomic_fetch_or_explicit(&slot->dirty[index / 64], BIT(index % 64), memory_order_release);
+}
+
+void mem_mark_dirty(struct mem *mem, gpa_t gpa)
+{
+    const struct mem_slot *slot = mem_find_slot(mem, gpa);
+
+    if (slot)
+        log_page(slot, (gpa - slot->base) >> PAGE_SHIFT);
+}
+
+bool mem_is_clean(const struct mem_slot *slot, gpa_t gpa)
+{
+    return slot->dirty && !bit_is_set(slot->dirty, (gpa - slot->base) >> PAGE_SHIFT);
+}
+
 void mem_mark_written(struct mem *mem, gpa_t gpa, uint64_t len)
 {
     for (uint64_t n; len > 0; gpa += n, len -= n) {
         const struct mem_slot *slot = mem_find_slot(mem, gpa);
-        uint64_t index, bit;
+        uint64_t index;
 
         n = MIN(len, PAGE_SIZE - gpa % PAGE_SIZE);
         if (!slot)
             continue;
         index = (gpa - slot->base) >> PAGE_SHIFT;
-        bit = BIT(index % 64);
-        /* Release: pairs with mem_dirty_fetch. */
-        if (slot->dirty)
-            atomic_fetch_or_explicit(&slot->dirty[index / 64], bit, memory_order_release);
+        log_page(slot, index);
         for (unsigned i = 0; i < MEM_WATCHES; i++) {
             const struct watcher *watcher = &mem->watchers[i];
 
@@ -389,7 +428,7 @@ bool mem_write_is_told(const struct mem *mem, gpa_t gpa)
     if (!slot)
         return false;
     index = (gpa - slot->base) >> PAGE_SHIFT;
-    if (slot->dirty && !bit_is_set(slot->dirty, index))
+    if (mem_is_clean(slot, gpa))
         return true;
     return bit_is_set(slot->watch[MEM_WATCH_CODE], index) ||
            bit_is_set(slot->watch[MEM_WATCH_TABLES], index);

@@ -79,8 +79,14 @@ const struct mem_slot *mem_slots(const struct mem *mem, size_t *count);
 /* How much of the slots the host keeps in memory now, in bytes. */
 uint64_t mem_resident_bytes(const struct mem *mem);
 
-/* Rises with each change of slots; cached translations from an older generation are void. */
+/* Rises by one with each change of slots; cached translations from an older generation are void. */
 uint64_t mem_generation(const struct mem *mem);
+
+/*
+ * The range of the slot that came or went when the generation rose to this one. False: too long
+ * ago, anything may have changed.
+ */
+bool mem_change(const struct mem *mem, uint64_t generation, gpa_t *gpa, uint64_t *len);
 
 /*
  * The host address of [gpa, gpa + len), or NULL when one slot does not cover it all. With write set
@@ -121,6 +127,13 @@ int mem_dirty_log(struct mem *mem, gpa_t base, bool on) must_check;
  * room for words 64-bit words. 0, -ENOENT (no such slot, or not logged), -EINVAL (no room).
  */
 int mem_dirty_fetch(struct mem *mem, gpa_t base, uint64_t *bits, size_t words) must_check;
+
+/* Remembers the page in the dirty log of its slot, if there is one: for who will let it be written.
+ */
+void mem_mark_dirty(struct mem *mem, gpa_t gpa);
+
+/* Whether the slot has a dirty log that does not hold the page yet. */
+bool mem_is_clean(const struct mem_slot *slot, gpa_t gpa);
 
 /*
  * A watcher is told of writes (by mem_write and mem_mark_written) to pages that are watched for it.

@@ -171,7 +171,9 @@ static unsigned leaf_level(const struct mem_slot *slot, gpa_t gpa)
 static uint64_t leaf_for(const struct mem_slot *slot, gpa_t base, unsigned level)
 {
     uint64_t frame = (uintptr_t)slot->hva + (base - slot->base);
-    uint64_t rights = EPT_READ | EPT_EXEC | (slot->kind == MEM_SLOT_RAM ? EPT_WRITE : 0);
+    /* A logged slot's pages are read-only until a violation has put the one page into the log. */
+    bool write = slot->kind == MEM_SLOT_RAM && !slot->dirty;
+    uint64_t rights = EPT_READ | EPT_EXEC | (write ? EPT_WRITE : 0);
 
     return frame | rights | E_WRITE_BACK | (level > 1 ? E_LEAF : 0);
 }
@@ -225,6 +227,18 @@ static void mark_mmio(struct ept *ept, gpa_t gpa)
     ept->stats.filled[0]++;
 }
 
+/* Gives permission to write back to the one page; the leaf around it is split. */
+static void allow_write(struct ept *ept, uint64_t *entry, unsigned level, gpa_t gpa)
+{
+    while (level > 1) {
+        split(ept, entry, level);
+        level = 1;
+        entry = make_entry(ept, gpa, &level);
+    }
+    *entry |= EPT_WRITE;
+    mem_mark_dirty(ept->mem, gpa);
+}
+
 enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
 {
     const struct mem_slot *slot = mem_find_slot(ept->mem, gpa);
@@ -242,55 +256,54 @@ enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
         level = 1;
         entry = make_entry(ept, gpa, &level);
     }
-    if (is_present(*entry)) {
-        if (slot->kind == MEM_SLOT_ROM && (access & EPT_WRITE))
-            return EPT_FILL_READ_ONLY;
-        /* Write-protected: give permission back for the one page that is written. */
-        while (level > 1) {
-            split(ept, entry, level);
-            level = 1;
-            entry = make_entry(ept, gpa, &level);
-        }
-        *entry |= EPT_WRITE;
-        return EPT_FILLED;
+    if (!is_present(*entry)) {
+        *entry = leaf_for(slot, ALIGN_DOWN(gpa, span_of(level)), level);
+        ept->stats.filled[level]++;
     }
-    *entry = leaf_for(slot, ALIGN_DOWN(gpa, span_of(level)), level);
-    ept->stats.filled[level]++;
-    return slot->kind == MEM_SLOT_ROM && (access & EPT_WRITE) ? EPT_FILL_READ_ONLY : EPT_FILLED;
+    if ((*entry & access) == access)
+        return EPT_FILLED;
+    if (slot->kind == MEM_SLOT_ROM)
+        return EPT_FILL_READ_ONLY;
+    allow_write(ept, entry, level, gpa);
+    return EPT_FILLED;
 }
 
-/* What a range operation does with a leaf that lies in the range whole. */
-typedef void (*leaf_fn)(struct ept *ept, uint64_t *entry);
+/* What a range operation does with an entry that lies in the range whole; false: go into it. */
+typedef bool (*entry_fn)(struct ept *ept, uint64_t *entry, unsigned level);
 
-static void zap_leaf(struct ept *ept, uint64_t *entry)
+/* Tables go too: one that was left would keep a larger leaf from its place. */
+static bool zap_entry(struct ept *ept, uint64_t *entry, unsigned level)
 {
+    if (is_mmio(*entry) || is_leaf(*entry, level))
+        ept->stats.zapped++;
+    else
+        free_table(ept, child_of(*entry), level - 1);
     *entry = 0;
-    ept->stats.zapped++;
+    return true;
 }
 
-static void protect_leaf(struct ept *ept, uint64_t *entry)
+static bool protect_entry(struct ept *ept, uint64_t *entry, unsigned level)
 {
-    if (!is_mmio(*entry))
+    if (is_mmio(*entry))
+        return true;
+    if (is_leaf(*entry, level))
         *entry &= ~(uint64_t)EPT_WRITE;
+    return is_leaf(*entry, level);
 }
 
-/* Applies fn to the leaves of [gpa, last]; a leaf that reaches beyond is split first. */
+/* Applies fn to the entries of [gpa, last]; a leaf that reaches beyond is split first. */
 static void for_range(struct ept *ept, uint64_t *table, unsigned level, gpa_t gpa, gpa_t last,
-                      leaf_fn fn)
+                      entry_fn fn)
 {
     for (gpa_t base = ALIGN_DOWN(gpa, span_of(level));; base += span_of(level)) {
         uint64_t *entry = entry_at(table, base, level);
         gpa_t end = base + (span_of(level) - 1);
         bool whole = gpa <= base && end <= last;
 
-        if (is_present(*entry)) {
-            if ((is_mmio(*entry) || is_leaf(*entry, level)) && whole) {
-                fn(ept, entry);
-            } else {
-                if (is_leaf(*entry, level))
-                    split(ept, entry, level);
-                for_range(ept, child_of(*entry), level - 1, MAX(gpa, base), MIN(last, end), fn);
-            }
+        if (is_present(*entry) && !(whole && fn(ept, entry, level))) {
+            if (is_leaf(*entry, level))
+                split(ept, entry, level);
+            for_range(ept, child_of(*entry), level - 1, MAX(gpa, base), MIN(last, end), fn);
         }
         if (end >= last)
             return;
@@ -315,7 +328,7 @@ void ept_zap(struct ept *ept, gpa_t gpa, uint64_t len)
     gpa_t last;
 
     if (clip(&gpa, len, &last))
-        for_range(ept, ept->root, LEVELS, gpa, last, zap_leaf);
+        for_range(ept, ept->root, LEVELS, gpa, last, zap_entry);
 }
 
 void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len)
@@ -323,35 +336,32 @@ void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len)
     gpa_t last;
 
     if (clip(&gpa, len, &last))
-        for_range(ept, ept->root, LEVELS, gpa, last, protect_leaf);
+        for_range(ept, ept->root, LEVELS, gpa, last, protect_entry);
+}
+
+static void drop_all(struct ept *ept)
+{
+    free_table(ept, ept->root, LEVELS);
+    ept->root = new_table(ept);
+    ept->mmio_tables = 0;
 }
 
 bool ept_follow_slots(struct ept *ept)
 {
-    if (ept->generation == mem_generation(ept->mem))
+    uint64_t now = mem_generation(ept->mem);
+    uint64_t len;
+    gpa_t gpa;
+
+    if (ept->generation == now)
         return false;
-    ept->generation = mem_generation(ept->mem);
-    free_table(ept, ept->root, LEVELS);
-    ept->root = new_table(ept);
-    ept->mmio_tables = 0;
-    return true;
-}
-
-unsigned ept_peek(const struct ept *ept, gpa_t gpa, const uint64_t *path[4])
-{
-    uint64_t *table = ept->root;
-    unsigned count = 0;
-
-    if (gpa >> ADDRESS_BITS)
-        return 0;
-    for (unsigned level = LEVELS;; level--) {
-        uint64_t *entry = entry_at(table, gpa, level);
-
-        path[count++] = entry;
-        if (!is_present(*entry) || is_mmio(*entry) || is_leaf(*entry, level))
-            return count;
-        table = child_of(*entry);
+    while (ept->generation != now) {
+        ept->generation++;
+        if (mem_change(ept->mem, ept->generation, &gpa, &len))
+            ept_zap(ept, gpa, len);
+        else
+            drop_all(ept);
     }
+    return true;
 }
 
 const struct ept_stats *ept_stats(const struct ept *ept)
@@ -416,6 +426,8 @@ static void audit_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
         complain(audit, gpa, entry, "a leaf that points elsewhere than its slot");
     if (slot->kind == MEM_SLOT_ROM && (entry & EPT_WRITE))
         complain(audit, gpa, entry, "a writable leaf of ROM");
+    if ((entry & EPT_WRITE) && slot->dirty && (level > 1 || mem_is_clean(slot, gpa)))
+        complain(audit, gpa, entry, "a writable leaf of a page that a dirty log does not hold");
     if (!(entry & EPT_READ) || (entry & E_TYPE_MASK) != E_WRITE_BACK)
         complain(audit, gpa, entry, "a misconfigured leaf");
     if ((entry & E_DIRTY) && !(entry & E_ACCESSED))

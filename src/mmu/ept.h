@@ -64,7 +64,7 @@ enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_m
 
 /*
  * What the monitor does about a violation: fills the leaf, or marks MMIO. After EPT_FILLED the walk
- * succeeds. Each call makes progress: a violation is met at most once a level of write protection.
+ * succeeds. A page of a slot with a dirty log is in the log before it may be written.
  * EPT_FILL_MMIO holds without a mark too: a guest that names too many such pages gets no more.
  */
 enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access);
@@ -78,7 +78,10 @@ void ept_zap(struct ept *ept, gpa_t gpa, uint64_t len);
  */
 void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len);
 
-/* Drops everything if the slots have changed since the last look; true then: flush the TLB. */
+/*
+ * Drops what lies where slots came or went since the last look (everything after too many of
+ * them); true then: flush the TLB.
+ */
 bool ept_follow_slots(struct ept *ept);
 
 const struct ept_stats *ept_stats(const struct ept *ept);
@@ -95,9 +98,9 @@ void ept_for_each(const struct ept *ept,
 unsigned ept_peek(const struct ept *ept, gpa_t gpa, const uint64_t *path[4]);
 
 /*
- * Checks every invariant: each leaf points where its slot does and lies inside it, ROM is not
- * writable, no reserved bit is set, MMIO marks lie outside all slots, the count of tables is right.
- * False with the reason in why.
+ * Checks every invariant: each leaf points where its slot does and lies inside it, neither ROM nor
+ * a page that its slot's dirty log lacks is writable, no reserved bit is set, MMIO marks lie
+ * outside all slots, the count of tables is right. False with the reason in why.
  */
 bool ept_audit(const struct ept *ept, char *why, size_t size);
 

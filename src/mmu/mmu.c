@@ -107,32 +107,54 @@ void mmu_a20_changed(struct mmu *mmu)
     mmu_flush_tlbs(mmu); /* the EPT maps what A20 has been applied to */
 }
 
-/* Every page of a slot loses its permission to be written behind the log's back. */
-static void protect_slot(struct mmu *mmu, gpa_t base)
+/* Pages lose their permission to be written behind a dirty log's back. The caller flushes TLBs. */
+static void protect_pages(struct mmu *mmu, gpa_t gpa, uint64_t pages)
 {
-    const struct mem_slot *slot = mem_find_slot(mmu->mem, base);
-
-    if (slot)
-        ept_write_protect(mmu->ept, slot->base, slot->size_bytes);
-    mmu_flush_tlbs(mmu);
+    ept_write_protect(mmu->ept, gpa, pages << PAGE_SHIFT);
 }
 
 int mmu_dirty_log(struct mmu *mmu, gpa_t base, bool on)
 {
+    const struct mem_slot *slot = mem_find_slot(mmu->mem, base);
     int err = mem_dirty_log(mmu->mem, base, on);
 
-    if (!err && on)
-        protect_slot(mmu, base);
-    return err;
+    if (err)
+        return err;
+    if (on)
+        protect_pages(mmu, base, slot->size_bytes >> PAGE_SHIFT);
+    else
+        ept_zap(mmu->ept, base, slot->size_bytes); /* large leaves come back */
+    mmu_flush_tlbs(mmu);
+    return 0;
+}
+
+/* Protects the pages whose bits are set, a run of neighbours at once. */
+static void protect_dirty(struct mmu *mmu, const struct mem_slot *slot, const uint64_t *bits)
+{
+    uint64_t pages = slot->size_bytes >> PAGE_SHIFT;
+
+    for (uint64_t i = 0, run; i < pages; i += run) {
+        run = 1;
+        if (bits[i / 64] == 0) {
+            run = 64 - i % 64;
+        } else if (bits[i / 64] & BIT(i % 64)) {
+            while (i + run < pages && (bits[(i + run) / 64] & BIT((i + run) % 64)))
+                run++;
+            protect_pages(mmu, slot->base + (i << PAGE_SHIFT), run);
+        }
+    }
 }
 
 int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
 {
     int err = mem_dirty_fetch(mmu->mem, base, bits, words);
 
-    if (!err)
-        protect_slot(mmu, base);
-    return err;
+    if (err)
+        return err;
+    /* A page that is not in the log was not writable: only those that were lose something. */
+    protect_dirty(mmu, mem_find_slot(mmu->mem, base), bits);
+    mmu_flush_tlbs(mmu);
+    return 0;
 }
 
 bool mmu_audit(const struct mmu *mmu, char *why, size_t size)
