@@ -159,4 +159,7 @@ struct engine {
 /* Our own processor in software. */
 extern const struct engine engine_soft;
 
+/* The host's KVM; see kvm/kvm.h for whether it is worth using. */
+extern const struct engine engine_kvm;
+
 #endif

@@ -1,0 +1,158 @@
+/*
+ * Exits of KVM as the reasons of exit.def, passed to the same host functions that serve the soft
+ * engine. What it is given comes from the kernel, but parts of it from the guest: sizes, counts and
+ * widths are checked.
+ * Source: KVM API, "The kvm_run structure"; SDM 3, appendix "VMX Basic Exit Reasons".
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/kvm/internal.h"
+
+static void count(struct engine_vcpu *vcpu, enum exit_reason reason)
+{
+    vcpu->counters.exits[reason]++;
+}
+
+static enum kvm_next stop(enum engine_stop *why, enum engine_stop reason)
+{
+    *why = reason;
+    return KVM_NEXT_STOP;
+}
+
+/* A port access; string instructions bring several at once. */
+static enum kvm_next serve_io(struct engine_vcpu *vcpu)
+{
+    const struct kvm_run *run = vcpu->run;
+    uint8_t *data = (uint8_t *)run + run->io.data_offset;
+    unsigned width = run->io.size;
+
+    for (uint32_t i = 0; i < run->io.count; i++, data += width) {
+        uint32_t value = 0;
+
+        count(vcpu, EXIT_IO);
+        if (run->io.direction == KVM_EXIT_IO_OUT) {
+            memcpy(&value, data, width);
+            vcpu->host.port_write(vcpu->host.opaque, run->io.port, width, value);
+        } else {
+            value = vcpu->host.port_read(vcpu->host.opaque, run->io.port, width);
+            memcpy(data, &value, width);
+        }
+    }
+    vcpu->exit_pending = true;
+    return KVM_NEXT_ENTER;
+}
+
+/* Accesses come with lengths of 1 to 8; the bus takes powers of two. */
+static enum kvm_next serve_mmio(struct engine_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    unsigned left = MIN(run->mmio.len, 8u), at = 0;
+
+    count(vcpu, EXIT_EPT_MISCONFIG);
+    while (left > 0) {
+        unsigned width = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        gpa_t gpa = run->mmio.phys_addr + at;
+        uint64_t value = 0;
+
+        if (run->mmio.is_write) {
+            memcpy(&value, run->mmio.data + at, width);
+            vcpu->host.mmio_write(vcpu->host.opaque, gpa, width, value);
+        } else {
+            value = vcpu->host.mmio_read(vcpu->host.opaque, gpa, width);
+            memcpy(run->mmio.data + at, &value, width);
+        }
+        at += width;
+        left -= width;
+    }
+    vcpu->exit_pending = true;
+    return KVM_NEXT_ENTER;
+}
+
+static enum kvm_next serve_msr(struct engine_vcpu *vcpu, bool write)
+{
+    struct kvm_run *run = vcpu->run;
+    struct engine_host *host = &vcpu->host;
+    uint64_t value = run->msr.data;
+    bool ok;
+
+    count(vcpu, write ? EXIT_MSR_WRITE : EXIT_MSR_READ);
+    if (write)
+        ok = host->msr_write(host->opaque, vcpu->index, run->msr.index, value);
+    else
+        ok = host->msr_read(host->opaque, vcpu->index, run->msr.index, &value);
+    run->msr.data = value;
+    run->msr.error = ok ? 0 : 1; /* 1: #GP */
+    vcpu->exit_pending = true;
+    return KVM_NEXT_ENTER;
+}
+
+static enum kvm_next serve_system_event(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    unsigned type = vcpu->run->system_event.type;
+
+    if (type == KVM_SYSTEM_EVENT_CRASH || type == KVM_SYSTEM_EVENT_RESET) {
+        count(vcpu, EXIT_TRIPLE_FAULT);
+        return stop(why, ENGINE_STOP_SHUTDOWN);
+    }
+    snprintf(vcpu->error, sizeof(vcpu->error), "KVM reports system event %u", type);
+    return stop(why, ENGINE_STOP_ERROR);
+}
+
+static const char *internal_error_words(unsigned suberror)
+{
+    switch (suberror) {
+    case KVM_INTERNAL_ERROR_EMULATION: return "it cannot emulate an instruction";
+    case KVM_INTERNAL_ERROR_SIMUL_EX: return "exceptions came at the same time";
+    case KVM_INTERNAL_ERROR_DELIVERY_EV: return "an event cannot be delivered";
+    case KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON: return "an exit has no known reason";
+    default: return "no reason is known";
+    }
+}
+
+static enum kvm_next fail_internal(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    unsigned suberror = vcpu->run->internal.suberror;
+
+    snprintf(vcpu->error, sizeof(vcpu->error),
+             "KVM_RUN ended in an internal error (%u): %s; this host's KVM does not run such a "
+             "guest, use --engine soft",
+             suberror, internal_error_words(suberror));
+    return stop(why, ENGINE_STOP_ERROR);
+}
+
+static enum kvm_next fail_entry(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    snprintf(vcpu->error, sizeof(vcpu->error),
+             "the processor refuses the VM entry (hardware reason %#" PRIx64 "); use --engine soft",
+             (uint64_t)vcpu->run->fail_entry.hardware_entry_failure_reason);
+    return stop(why, ENGINE_STOP_ERROR);
+}
+
+enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    vcpu->exit_pending = false;
+    switch (vcpu->run->exit_reason) {
+    case KVM_EXIT_IO: return serve_io(vcpu);
+    case KVM_EXIT_MMIO: return serve_mmio(vcpu);
+    case KVM_EXIT_X86_RDMSR: return serve_msr(vcpu, false);
+    case KVM_EXIT_X86_WRMSR: return serve_msr(vcpu, true);
+    case KVM_EXIT_HLT:
+        count(vcpu, EXIT_HLT);
+        vcpu->halted = true;
+        return stop(why, ENGINE_STOP_HALT);
+    case KVM_EXIT_IRQ_WINDOW_OPEN: count(vcpu, EXIT_INTERRUPT_WINDOW); return KVM_NEXT_ENTER;
+    case KVM_EXIT_SET_TPR: count(vcpu, EXIT_CR_ACCESS); return KVM_NEXT_ENTER;
+    case KVM_EXIT_INTR: count(vcpu, EXIT_EXTERNAL_INTERRUPT); return KVM_NEXT_ENTER;
+    case KVM_EXIT_SHUTDOWN: count(vcpu, EXIT_TRIPLE_FAULT); return stop(why, ENGINE_STOP_SHUTDOWN);
+    case KVM_EXIT_DEBUG: return stop(why, ENGINE_STOP_DEBUG);
+    case KVM_EXIT_SYSTEM_EVENT: return serve_system_event(vcpu, why);
+    case KVM_EXIT_INTERNAL_ERROR: return fail_internal(vcpu, why);
+    case KVM_EXIT_FAIL_ENTRY: return fail_entry(vcpu, why);
+    default:
+        snprintf(vcpu->error, sizeof(vcpu->error),
+                 "KVM_RUN ended for a reason (%u) that is not known", vcpu->run->exit_reason);
+        return stop(why, ENGINE_STOP_ERROR);
+    }
+}

@@ -1,0 +1,97 @@
+/*
+ * What the files of the kvm engine share: the host's KVM with what it offers, the VM as KVM knows
+ * it, and the vCPU. Nobody outside src/engine/kvm includes this.
+ * Specification: Linux "The Definitive KVM (Kernel-based Virtual Machine) API Documentation".
+ */
+#ifndef UMBRA_ENGINE_KVM_INTERNAL_H
+#define UMBRA_ENGINE_KVM_INTERNAL_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "engine/engine.h"
+#include "engine/kvm/kvm.h"
+#include "mem/mem.h"
+
+/* Memory regions that KVM is told of at most; mem.c's limit of slots is lower. */
+#define KVM_MAX_REGIONS 64
+
+/* A slot as KVM was told of it. */
+struct kvm_region {
+    gpa_t base;
+    uint64_t size_bytes; /* 0: the number is free */
+    uint8_t *hva;
+    bool read_only;
+};
+
+/* The VM as KVM knows it. One vCPU uses it now; it has what the others will share. */
+struct kvm_vm {
+    int device_fd; /* /dev/kvm */
+    int fd;
+    size_t run_bytes; /* of a vCPU's shared page */
+    struct mem *mem;
+    uint64_t generation; /* of the slots, when they were mirrored */
+    struct kvm_region regions[KVM_MAX_REGIONS];
+};
+
+/* Requests to the vCPU, in one word, looked at before each entry. */
+enum kvm_request {
+    KVM_REQUEST_INTR = 1, /* level of INTR */
+    KVM_REQUEST_NMI = 2,
+    KVM_REQUEST_INIT = 4,
+    KVM_REQUEST_SIPI = 8,
+    KVM_REQUEST_KICK = 16,
+    KVM_REQUEST_FLUSH = 32, /* the slots changed */
+};
+
+struct engine_vcpu {
+    struct kvm_vm vm;
+    int fd;
+    struct kvm_run *run; /* shared with the kernel */
+    unsigned index;
+    struct engine_host host;
+    const struct cpu_model *model;
+    struct engine_counters counters;
+    _Atomic uint32_t requests; /* KVM_REQUEST_*; release on set, acquire on look */
+    uint8_t sipi_vector;
+    bool halted;
+    bool wait_for_sipi;
+    bool exit_pending; /* the last exit's access is to be completed by another entry */
+    bool has_xsave;
+    pthread_t thread; /* the one that runs it, while `running` */
+    atomic_bool running;
+    char error[256]; /* for ENGINE_STOP_ERROR */
+};
+
+/* --- device.c --- */
+
+/* ioctl that is repeated when a signal interrupts it; -errno on failure. */
+int kvm_ioctl(int fd, unsigned long request, void *argument);
+int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
+
+/* --- memory.c: mirrors the slots. 0 or -errno. --- */
+int kvm_mirror_slots(struct kvm_vm *vm) must_check;
+
+/* --- state.c: 0 or -errno. --- */
+int kvm_get_state(struct engine_vcpu *vcpu, struct x86_state *state) must_check;
+int kvm_set_state(struct engine_vcpu *vcpu, const struct x86_state *state) must_check;
+
+/* --- cpuid.c: tells KVM what the model answers, as far as the host's KVM offers it --- */
+int kvm_set_cpuid(struct engine_vcpu *vcpu) must_check;
+
+/* --- exits.c --- */
+
+/* What the vCPU's loop does after an exit. */
+enum kvm_next {
+    KVM_NEXT_ENTER, /* enter again */
+    KVM_NEXT_STOP,  /* vcpu_run returns *why */
+};
+
+/*
+ * Serves the exit that vcpu->run describes. A function of its value: it calls the engine's host
+ * functions and nothing of KVM, so that made-up exits test it.
+ */
+enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * The kvm engine beyond engine.h: whether the host's KVM can be used, and how well it runs guests.
+ * An openable /dev/kvm proves nothing: some hosts emulate each instruction behind it. So it is
+ * timed with short guest loops before anybody relies on it.
+ */
+#ifndef UMBRA_ENGINE_KVM_KVM_H
+#define UMBRA_ENGINE_KVM_KVM_H
+
+#include "base/types.h"
+
+/* Modes that a probe runs a loop in. */
+enum kvm_mode { KVM_MODE_REAL, KVM_MODE_LONG, KVM_MODES };
+
+/* What a probe found. */
+struct kvm_probe {
+    bool usable;                    /* it opens, has the API and what the engine needs */
+    bool works[KVM_MODES];          /* the loop ended with the right result */
+    uint64_t per_second[KVM_MODES]; /* guest instructions a second, where it works */
+    bool hardware_speed;            /* in both modes; only then it is worth choosing */
+    uint64_t took_ns;
+    char paging[16];  /* "EPT", "NPT", "shadow", or "unknown" */
+    char reason[160]; /* why not, or how fast, for people */
+};
+
+/*
+ * Opens KVM and times a loop in each mode, within at most limit_ns. now_ns reads the host's clock.
+ * Never fails: what is wrong stands in the result.
+ */
+void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(void));
+
+/* The words of a mode. */
+const char *kvm_mode_name(enum kvm_mode mode);
+
+#endif

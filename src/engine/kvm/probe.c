@@ -1,0 +1,315 @@
+/*
+ * A short guest loop in 16-bit and in 64-bit mode, timed: what /dev/kvm is worth. A timer ends what
+ * does not end by itself.
+ * Source: KVM API; SDM 3 "Initializing IA-32e Mode"; the kernel's documentation of the parameters
+ * of kvm-intel and kvm-amd.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/kvm/internal.h"
+
+#define ALARM_SIGNAL (SIGRTMIN + 2)
+
+/* The loop's two instructions run so often; long only where the short one was quick. */
+#define SHORT_ROUNDS 10000
+#define LONG_ROUNDS  1000000
+#define QUICK_NS     (NS_PER_SEC / 1000)
+
+/* Far above what emulation reaches (some millions a second), far below what hardware does. */
+#define HARDWARE_PER_SECOND 200000000u
+
+/* Guest memory: code and three page tables. */
+#define PROBE_BYTES (4 * PAGE_SIZE)
+#define CODE        0
+#define PML4        PAGE_SIZE
+#define PDPT        (2 * PAGE_SIZE)
+#define PD          (3 * PAGE_SIZE)
+#define RESULT      0x5a
+
+/* A guest of one page, and what the probe needs to run it. */
+struct probe_vm {
+    int device_fd, vm_fd, vcpu_fd;
+    size_t run_bytes;
+    struct kvm_run *run;
+    uint8_t *memory;
+    uint64_t (*now_ns)(void);
+    uint64_t deadline_ns;
+};
+
+const char *kvm_mode_name(enum kvm_mode mode)
+{
+    return mode == KVM_MODE_REAL ? "16-bit" : "64-bit";
+}
+
+static void on_alarm(int signal)
+{
+}
+
+/* dec ecx; jnz; mov al, RESULT; hlt -- the same bytes but for the operand size in 16-bit mode. */
+static void write_loop(uint8_t *code, enum kvm_mode mode)
+{
+    static const uint8_t real[] = {0x66, 0x49, 0x75, 0xfc, 0xb0, RESULT, 0xf4};
+    static const uint8_t wide[] = {0xff, 0xc9, 0x75, 0xfc, 0xb0, RESULT, 0xf4};
+
+    memcpy(code, mode == KVM_MODE_REAL ? real : wide, sizeof(real));
+}
+
+static int make_vm(struct probe_vm *vm)
+{
+    struct kvm_userspace_memory_region region = {.memory_size = PROBE_BYTES};
+    void *p;
+    int err;
+
+    vm->vm_fd = kvm_ioctl_value(vm->device_fd, KVM_CREATE_VM, 0);
+    if (vm->vm_fd < 0)
+        return vm->vm_fd;
+    p = mmap(NULL, PROBE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return -errno;
+    vm->memory = p;
+    region.userspace_addr = (uintptr_t)p;
+    kvm_ioctl_value(vm->vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000u);
+    err = kvm_ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+    if (err < 0)
+        return err;
+    vm->vcpu_fd = kvm_ioctl_value(vm->vm_fd, KVM_CREATE_VCPU, 0);
+    if (vm->vcpu_fd < 0)
+        return vm->vcpu_fd;
+    p = mmap(NULL, vm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu_fd, 0);
+    if (p == MAP_FAILED)
+        return -errno;
+    vm->run = p;
+    return 0;
+}
+
+static void end_vm(struct probe_vm *vm)
+{
+    if (vm->run)
+        munmap(vm->run, vm->run_bytes);
+    if (vm->vcpu_fd >= 0)
+        close(vm->vcpu_fd);
+    if (vm->vm_fd >= 0)
+        close(vm->vm_fd);
+    if (vm->memory)
+        munmap(vm->memory, PROBE_BYTES);
+}
+
+static void enter_long_mode(struct probe_vm *vm, struct kvm_sregs *sregs)
+{
+    const uint64_t table = 3; /* present, writable */
+    const uint64_t entries[][2] = {
+        {PML4, PDPT | table}, {PDPT, PD | table}, {PD, 0x80 | table} /* 2 MiB */};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(entries); i++)
+        memcpy(vm->memory + entries[i][0], &entries[i][1], sizeof(uint64_t));
+    sregs->cr3 = PML4;
+    sregs->cr4 = X86_CR4_PAE;
+    sregs->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_PG;
+    sregs->efer = X86_EFER_LME | X86_EFER_LMA;
+    sregs->cs = (struct kvm_segment){
+        .limit = UINT32_MAX, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+    sregs->ss = sregs->ds = sregs->es = (struct kvm_segment){
+        .limit = UINT32_MAX, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+}
+
+static int start_loop(struct probe_vm *vm, enum kvm_mode mode, uint64_t rounds)
+{
+    struct kvm_regs regs = {.rip = CODE, .rcx = rounds, .rflags = X86_FLAG_ONE};
+    struct kvm_sregs sregs;
+    int err = kvm_ioctl(vm->vcpu_fd, KVM_GET_SREGS, &sregs);
+
+    if (err < 0)
+        return err;
+    write_loop(vm->memory + CODE, mode);
+    sregs.cs.base = 0;
+    sregs.cs.selector = 0;
+    if (mode == KVM_MODE_LONG)
+        enter_long_mode(vm, &sregs);
+    err = kvm_ioctl(vm->vcpu_fd, KVM_SET_SREGS, &sregs);
+    return err < 0 ? err : kvm_ioctl(vm->vcpu_fd, KVM_SET_REGS, &regs);
+}
+
+/* Runs until HLT with the right result; -ETIME when the time is up, -EIO for any other end. */
+static int run_loop(struct probe_vm *vm, uint64_t *took_ns)
+{
+    uint64_t start = vm->now_ns();
+    struct kvm_regs regs;
+
+    while (ioctl(vm->vcpu_fd, KVM_RUN, 0) < 0) {
+        if (errno != EINTR && errno != EAGAIN)
+            return -errno;
+        if (vm->now_ns() >= vm->deadline_ns)
+            return -ETIME;
+    }
+    *took_ns = MAX(vm->now_ns() - start, (uint64_t)1);
+    if (vm->run->exit_reason != KVM_EXIT_HLT || kvm_ioctl(vm->vcpu_fd, KVM_GET_REGS, &regs) < 0)
+        return -EIO;
+    return (regs.rax & 0xff) == RESULT && (uint32_t)regs.rcx == 0 ? 0 : -EIO;
+}
+
+/* One loop in a VM of its own. */
+static int time_loop(struct probe_vm *shared, enum kvm_mode mode, uint64_t rounds,
+                     uint64_t *took_ns)
+{
+    struct probe_vm vm = *shared;
+    int err;
+
+    vm.vm_fd = vm.vcpu_fd = -1;
+    vm.run = NULL;
+    vm.memory = NULL;
+    err = make_vm(&vm);
+    if (!err)
+        err = start_loop(&vm, mode, rounds);
+    if (err >= 0)
+        err = run_loop(&vm, took_ns);
+    end_vm(&vm);
+    return err;
+}
+
+static void time_mode(struct kvm_probe *probe, struct probe_vm *vm, enum kvm_mode mode)
+{
+    uint64_t rounds = SHORT_ROUNDS, took;
+    int err = time_loop(vm, mode, rounds, &took);
+
+    if (!err && took < QUICK_NS) {
+        rounds = LONG_ROUNDS;
+        err = time_loop(vm, mode, rounds, &took);
+    }
+    probe->works[mode] = err == 0;
+    if (!err)
+        probe->per_second[mode] = (uint64_t)((unsigned __int128)(2 * rounds) * NS_PER_SEC / took);
+    else
+        snprintf(probe->reason, sizeof(probe->reason), "a %s guest does not run: %s",
+                 kvm_mode_name(mode),
+                 err == -ETIME ? "it takes too long" : "it ends in the wrong way");
+}
+
+static bool parameter_on(const char *path)
+{
+    char value = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return false;
+    if (read(fd, &value, 1) != 1)
+        value = 0;
+    close(fd);
+    return value == 'Y' || value == '1';
+}
+
+static void read_paging(struct kvm_probe *probe)
+{
+    const char *name = "unknown";
+
+    if (access("/sys/module/kvm_intel", F_OK) == 0)
+        name = parameter_on("/sys/module/kvm_intel/parameters/ept") ? "EPT" : "shadow";
+    else if (access("/sys/module/kvm_amd", F_OK) == 0)
+        name = parameter_on("/sys/module/kvm_amd/parameters/npt") ? "NPT" : "shadow";
+    else if (access("/sys/module/kvm_pvm", F_OK) == 0)
+        name = "shadow";
+    snprintf(probe->paging, sizeof(probe->paging), "%s", name);
+}
+
+static const char *open_words(int err)
+{
+    switch (err) {
+    case ENOENT: return "there is no /dev/kvm: the kvm module is not loaded, or hidden here";
+    case EACCES:
+    case EPERM: return "no permission for /dev/kvm; is the user in the group kvm?";
+    default: return strerror(err);
+    }
+}
+
+/* Opens the device and looks at what it must have; false with the reason. */
+static bool open_device(struct kvm_probe *probe, struct probe_vm *vm)
+{
+    int version, bytes;
+
+    vm->device_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (vm->device_fd < 0) {
+        snprintf(probe->reason, sizeof(probe->reason), "%s", open_words(errno));
+        return false;
+    }
+    version = kvm_ioctl_value(vm->device_fd, KVM_GET_API_VERSION, 0);
+    bytes = kvm_ioctl_value(vm->device_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (version != KVM_API_VERSION || bytes < (int)sizeof(struct kvm_run)) {
+        snprintf(probe->reason, sizeof(probe->reason), "its API has version %d, not %d", version,
+                 KVM_API_VERSION);
+        return false;
+    }
+    vm->run_bytes = (size_t)bytes;
+    if (kvm_ioctl_value(vm->device_fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0 ||
+        kvm_ioctl_value(vm->device_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0) {
+        snprintf(probe->reason, sizeof(probe->reason),
+                 "it is too old: no immediate exit or read-only memory");
+        return false;
+    }
+    return true;
+}
+
+/* Interrupts KVM_RUN at the deadline, and again and again after it. */
+static bool arm_alarm(timer_t *timer, uint64_t limit_ns)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = ALARM_SIGNAL};
+    struct itimerspec spec = {
+        .it_value = {(time_t)(limit_ns / NS_PER_SEC), (long)(limit_ns % NS_PER_SEC)},
+        .it_interval = {0, 1000000},
+    };
+
+    event._sigev_un._tid = gettid();
+    sigaction(ALARM_SIGNAL, &action, NULL);
+    return timer_create(CLOCK_MONOTONIC, &event, timer) == 0 &&
+           timer_settime(*timer, 0, &spec, NULL) == 0;
+}
+
+static void judge(struct kvm_probe *probe)
+{
+    uint64_t slowest = UINT64_MAX;
+
+    for (unsigned mode = 0; mode < KVM_MODES; mode++) {
+        if (!probe->works[mode])
+            return;
+        slowest = MIN(slowest, probe->per_second[mode]);
+    }
+    probe->hardware_speed = slowest >= HARDWARE_PER_SECOND;
+    if (probe->hardware_speed)
+        snprintf(probe->reason, sizeof(probe->reason), "%.0f million instructions a second",
+                 (double)slowest / 1e6);
+    else
+        snprintf(probe->reason, sizeof(probe->reason),
+                 "it runs %.1f million instructions a second: it emulates them",
+                 (double)slowest / 1e6);
+}
+
+void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(void))
+{
+    uint64_t start = now_ns();
+    struct probe_vm vm = {.device_fd = -1,
+                          .vm_fd = -1,
+                          .vcpu_fd = -1,
+                          .now_ns = now_ns,
+                          .deadline_ns = start + limit_ns};
+    timer_t timer;
+
+    *probe = (struct kvm_probe){0};
+    read_paging(probe);
+    if (open_device(probe, &vm) && arm_alarm(&timer, limit_ns)) {
+        probe->usable = true;
+        for (unsigned mode = 0; mode < KVM_MODES; mode++)
+            time_mode(probe, &vm, mode);
+        timer_delete(timer);
+        judge(probe);
+    }
+    if (vm.device_fd >= 0)
+        close(vm.device_fd);
+    probe->took_ns = now_ns() - start;
+}

@@ -1,0 +1,445 @@
+/*
+ * The kvm engine's vCPU as engine.h asks for it. The interrupt controllers are the board's own
+ * (the host's KVM gets vectors one at a time), so that the machine is the same under both engines.
+ *
+ *        +--> requests? --> kick (returns) | slots | INIT | SIPI | NMI
+ *        |    INTR and the guest ready for it: acknowledge, KVM_INTERRUPT
+ *        |    INTR and not ready: ask for an interrupt window
+ *        |    KVM_RUN                                  <- signal or immediate_exit: look again
+ *        +--- serve the exit (exits.c), or return
+ *
+ * DEVIATION: A20 stays open under KVM, which cannot mask addresses.
+ * Source: KVM API, "KVM_RUN", "KVM_INTERRUPT", "immediate_exit".
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/kvm/internal.h"
+#include "mmu/mmu.h"
+
+#define KICK_SIGNAL (SIGRTMIN + 1)
+
+/* Below the BIOS, where no guest memory is: three pages for Intel's TSS, one for its page table. */
+#define TSS_ADDRESS      0xfffbd000u
+#define IDENTITY_ADDRESS 0xfffbc000u
+
+static void set_request(struct engine_vcpu *vcpu, uint32_t request)
+{
+    /* Release: pairs with the loop's acquire. */
+    atomic_fetch_or_explicit(&vcpu->requests, request, memory_order_release);
+    if (atomic_load_explicit(&vcpu->running, memory_order_acquire)) {
+        vcpu->run->immediate_exit = 1;
+        pthread_kill(vcpu->thread, KICK_SIGNAL);
+    }
+}
+
+static void clear_request(struct engine_vcpu *vcpu, uint32_t request)
+{
+    atomic_fetch_and_explicit(&vcpu->requests, ~request, memory_order_acq_rel);
+}
+
+/* The signal only interrupts KVM_RUN. */
+static void on_kick(int signal)
+{
+}
+
+static void install_kick(void)
+{
+    struct sigaction action = {.sa_handler = on_kick};
+
+    sigaction(KICK_SIGNAL, &action, NULL);
+}
+
+static int fail(struct engine_vcpu *vcpu, const char *what, int err)
+{
+    snprintf(vcpu->error, sizeof(vcpu->error), "%s: %s", what, strerror(-err));
+    return err;
+}
+
+static int open_vm(struct engine_vcpu *vcpu)
+{
+    struct kvm_vm *vm = &vcpu->vm;
+    uint64_t identity = IDENTITY_ADDRESS;
+    int result;
+
+    vm->device_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (vm->device_fd < 0)
+        return -errno;
+    result = kvm_ioctl_value(vm->device_fd, KVM_GET_API_VERSION, 0);
+    if (result != KVM_API_VERSION)
+        return result < 0 ? result : -EPROTO;
+    result = kvm_ioctl_value(vm->device_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (result < (int)sizeof(struct kvm_run))
+        return result < 0 ? result : -EPROTO;
+    vm->run_bytes = (size_t)result;
+    vm->fd = kvm_ioctl_value(vm->device_fd, KVM_CREATE_VM, 0);
+    if (vm->fd < 0)
+        return vm->fd;
+    result = kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+    if (result >= 0)
+        result = kvm_ioctl_value(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS);
+    return result < 0 ? result : kvm_mirror_slots(vm);
+}
+
+static int open_vcpu(struct engine_vcpu *vcpu)
+{
+    void *run;
+
+    vcpu->fd = kvm_ioctl_value(vcpu->vm.fd, KVM_CREATE_VCPU, vcpu->index);
+    if (vcpu->fd < 0)
+        return vcpu->fd;
+    run = mmap(NULL, vcpu->vm.run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (run == MAP_FAILED)
+        return -errno;
+    vcpu->run = run;
+    vcpu->has_xsave = kvm_ioctl_value(vcpu->vm.device_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE) > 0;
+    return kvm_set_cpuid(vcpu);
+}
+
+static void vcpu_destroy(struct engine_vcpu *vcpu)
+{
+    if (!vcpu)
+        return;
+    if (vcpu->run)
+        munmap(vcpu->run, vcpu->vm.run_bytes);
+    if (vcpu->fd >= 0)
+        close(vcpu->fd);
+    if (vcpu->vm.fd >= 0)
+        close(vcpu->vm.fd);
+    if (vcpu->vm.device_fd >= 0)
+        close(vcpu->vm.device_fd);
+    free(vcpu);
+}
+
+static int reset(struct engine_vcpu *vcpu, bool init)
+{
+    struct x86_state state = {0};
+    int err = init ? kvm_get_state(vcpu, &state) : 0;
+
+    if (err)
+        return fail(vcpu, "the vCPU's state cannot be read", err);
+    x86_state_reset(&state, init);
+    vcpu->halted = false;
+    vcpu->wait_for_sipi = vcpu->index != 0;
+    err = kvm_set_state(vcpu, &state);
+    return err ? fail(vcpu, "the vCPU cannot be reset", err) : 0;
+}
+
+static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config *config)
+{
+    struct engine_vcpu *vcpu = calloc(1, sizeof(*vcpu));
+    int err;
+
+    if (!vcpu)
+        return -ENOMEM;
+    vcpu->fd = vcpu->vm.fd = vcpu->vm.device_fd = -1;
+    vcpu->index = config->index;
+    vcpu->vm.mem = mmu_mem(config->mmu);
+    vcpu->host = *config->host;
+    vcpu->model = config->model;
+    install_kick();
+    err = open_vm(vcpu);
+    if (!err)
+        err = open_vcpu(vcpu);
+    if (!err)
+        err = reset(vcpu, false);
+    if (err) {
+        vcpu_destroy(vcpu);
+        return err;
+    }
+    *out = vcpu;
+    return 0;
+}
+
+/* --- the run loop --- */
+
+static enum kvm_next stop(enum engine_stop *why, enum engine_stop reason)
+{
+    *why = reason;
+    return KVM_NEXT_STOP;
+}
+
+static enum kvm_next take_sipi(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    struct x86_state state;
+    int err;
+
+    clear_request(vcpu, KVM_REQUEST_SIPI);
+    if (!vcpu->wait_for_sipi)
+        return KVM_NEXT_ENTER;
+    vcpu->wait_for_sipi = false;
+    vcpu->counters.exits[EXIT_SIPI]++;
+    err = kvm_get_state(vcpu, &state);
+    if (!err) {
+        state.seg[X86_CS].selector = (uint16_t)(vcpu->sipi_vector << 8);
+        state.seg[X86_CS].base = (uint64_t)vcpu->sipi_vector << 12;
+        state.gpr[X86_RIP] = 0;
+        err = kvm_set_state(vcpu, &state);
+    }
+    if (!err)
+        return KVM_NEXT_ENTER;
+    fail(vcpu, "a start-up IPI cannot be served", err);
+    return stop(why, ENGINE_STOP_ERROR);
+}
+
+static enum kvm_next serve_requests(struct engine_vcpu *vcpu, uint32_t requests,
+                                    enum engine_stop *why)
+{
+    int err = 0;
+
+    if (requests & KVM_REQUEST_FLUSH) {
+        clear_request(vcpu, KVM_REQUEST_FLUSH);
+        if (vcpu->vm.generation != mem_generation(vcpu->vm.mem))
+            err = kvm_mirror_slots(&vcpu->vm);
+        if (err) {
+            fail(vcpu, "KVM does not take a change of memory", err);
+            return stop(why, ENGINE_STOP_ERROR);
+        }
+    }
+    if (requests & KVM_REQUEST_KICK) {
+        clear_request(vcpu, KVM_REQUEST_KICK);
+        return stop(why, ENGINE_STOP_KICK);
+    }
+    if (requests & KVM_REQUEST_INIT) {
+        clear_request(vcpu, KVM_REQUEST_INIT);
+        vcpu->counters.exits[EXIT_INIT]++;
+        if (reset(vcpu, true))
+            return stop(why, ENGINE_STOP_ERROR);
+    }
+    if (requests & KVM_REQUEST_SIPI) {
+        if (take_sipi(vcpu, why) == KVM_NEXT_STOP)
+            return KVM_NEXT_STOP;
+    }
+    if (vcpu->wait_for_sipi)
+        return stop(why, ENGINE_STOP_WAIT);
+    if (requests & KVM_REQUEST_NMI) {
+        clear_request(vcpu, KVM_REQUEST_NMI);
+        vcpu->halted = false;
+        kvm_ioctl_value(vcpu->fd, KVM_NMI, 0);
+    }
+    return KVM_NEXT_ENTER;
+}
+
+/* Gives the guest its interrupt, or asks to be told when it can take one. */
+static void inject_interrupt(struct engine_vcpu *vcpu)
+{
+    struct kvm_run *run = vcpu->run;
+    bool level = atomic_load_explicit(&vcpu->requests, memory_order_acquire) & KVM_REQUEST_INTR;
+
+    run->request_interrupt_window = level && !run->ready_for_interrupt_injection;
+    if (level && run->ready_for_interrupt_injection) {
+        int vector = vcpu->host.interrupt_acknowledge(vcpu->host.opaque, vcpu->index);
+        struct kvm_interrupt interrupt = {.irq = (uint32_t)vector};
+
+        if (vector < 0)
+            return;
+        vcpu->halted = false;
+        vcpu->counters.interrupts_injected++;
+        kvm_ioctl(vcpu->fd, KVM_INTERRUPT, &interrupt);
+    }
+}
+
+/* The task priority lives in our APIC, and the guest may move CR8 without an exit. */
+static void put_tpr(struct engine_vcpu *vcpu)
+{
+    vcpu->run->cr8 = vcpu->host.tpr_read(vcpu->host.opaque, vcpu->index);
+}
+
+static void get_tpr(struct engine_vcpu *vcpu)
+{
+    uint64_t before = vcpu->host.tpr_read(vcpu->host.opaque, vcpu->index);
+
+    if (before != vcpu->run->cr8)
+        vcpu->host.tpr_write(vcpu->host.opaque, vcpu->index, vcpu->run->cr8);
+}
+
+/* One VM entry with its exit. */
+static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    int result;
+
+    put_tpr(vcpu);
+    result = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+    if (result == -EINTR || result == -EAGAIN) {
+        vcpu->run->immediate_exit = 0;
+        vcpu->exit_pending = false;
+        return KVM_NEXT_ENTER;
+    }
+    if (result < 0) {
+        fail(vcpu, "KVM_RUN failed", result);
+        return stop(why, ENGINE_STOP_ERROR);
+    }
+    get_tpr(vcpu);
+    return kvm_serve_exit(vcpu, why);
+}
+
+/* An access that was served is completed by the next entry: before others look at the state. */
+static void complete_exit(struct engine_vcpu *vcpu)
+{
+    if (!vcpu->exit_pending)
+        return;
+    vcpu->run->immediate_exit = 1;
+    ioctl(vcpu->fd, KVM_RUN, 0); /* comes back with EINTR */
+    vcpu->run->immediate_exit = 0;
+    vcpu->exit_pending = false;
+}
+
+static bool pending(const struct engine_vcpu *vcpu)
+{
+    const uint32_t always =
+        KVM_REQUEST_INIT | KVM_REQUEST_SIPI | KVM_REQUEST_KICK | KVM_REQUEST_NMI;
+    uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_acquire);
+
+    return (requests & always) || ((requests & KVM_REQUEST_INTR) && vcpu->run->if_flag);
+}
+
+static enum engine_stop run_loop(struct engine_vcpu *vcpu)
+{
+    enum engine_stop why = ENGINE_STOP_ERROR;
+
+    for (;;) {
+        uint32_t requests = atomic_load_explicit(&vcpu->requests, memory_order_acquire);
+
+        if (requests && serve_requests(vcpu, requests, &why) == KVM_NEXT_STOP)
+            return why;
+        if (vcpu->halted && !pending(vcpu))
+            return ENGINE_STOP_HALT;
+        if (!vcpu->exit_pending)
+            inject_interrupt(vcpu);
+        if (enter(vcpu, &why) == KVM_NEXT_STOP)
+            return why;
+    }
+}
+
+static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
+{
+    enum engine_stop why;
+
+    vcpu->thread = pthread_self();
+    atomic_store_explicit(&vcpu->running, true, memory_order_release);
+    why = run_loop(vcpu);
+    complete_exit(vcpu);
+    atomic_store_explicit(&vcpu->running, false, memory_order_release);
+    return why;
+}
+
+/* --- the rest of the table --- */
+
+static void vcpu_reset(struct engine_vcpu *vcpu, bool init)
+{
+    atomic_store_explicit(&vcpu->requests, 0, memory_order_release);
+    if (reset(vcpu, init))
+        set_request(vcpu, KVM_REQUEST_KICK);
+}
+
+static void vcpu_get_state(struct engine_vcpu *vcpu, struct x86_state *state)
+{
+    int err = kvm_get_state(vcpu, state);
+
+    if (err)
+        fail(vcpu, "the vCPU's state cannot be read", err);
+}
+
+static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *state)
+{
+    int err = kvm_set_state(vcpu, state);
+
+    if (err)
+        fail(vcpu, "the vCPU's state cannot be set", err);
+    vcpu->halted = false;
+    vcpu->wait_for_sipi = false;
+}
+
+static void vcpu_set_intr(struct engine_vcpu *vcpu, bool level)
+{
+    if (level)
+        set_request(vcpu, KVM_REQUEST_INTR);
+    else
+        clear_request(vcpu, KVM_REQUEST_INTR);
+}
+
+static void vcpu_nmi(struct engine_vcpu *vcpu)
+{
+    set_request(vcpu, KVM_REQUEST_NMI);
+}
+
+static void vcpu_init(struct engine_vcpu *vcpu)
+{
+    set_request(vcpu, KVM_REQUEST_INIT);
+}
+
+static void vcpu_sipi(struct engine_vcpu *vcpu, uint8_t vector)
+{
+    vcpu->sipi_vector = vector;
+    set_request(vcpu, KVM_REQUEST_SIPI);
+}
+
+static void vcpu_kick(struct engine_vcpu *vcpu)
+{
+    set_request(vcpu, KVM_REQUEST_KICK);
+}
+
+static void vcpu_flush(struct engine_vcpu *vcpu)
+{
+    set_request(vcpu, KVM_REQUEST_FLUSH);
+}
+
+static bool vcpu_pending(struct engine_vcpu *vcpu)
+{
+    return pending(vcpu);
+}
+
+static const struct engine_counters *vcpu_counters(struct engine_vcpu *vcpu)
+{
+    return &vcpu->counters;
+}
+
+static const char *vcpu_error(struct engine_vcpu *vcpu)
+{
+    return vcpu->error;
+}
+
+static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len)
+{
+    uint8_t *to = buffer;
+
+    while (len > 0) {
+        size_t n = MIN(len, (size_t)(PAGE_SIZE - gva % PAGE_SIZE));
+        struct kvm_translation translation = {.linear_address = gva};
+
+        if (kvm_ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid ||
+            !mem_read(vcpu->vm.mem, translation.physical_address, to, n))
+            return false;
+        gva += n;
+        to += n;
+        len -= n;
+    }
+    return true;
+}
+
+const struct engine engine_kvm = {
+    .name = "kvm",
+    .vcpu_create = vcpu_create,
+    .vcpu_destroy = vcpu_destroy,
+    .vcpu_run = vcpu_run,
+    .vcpu_reset = vcpu_reset,
+    .vcpu_get_state = vcpu_get_state,
+    .vcpu_set_state = vcpu_set_state,
+    .vcpu_set_intr = vcpu_set_intr,
+    .vcpu_nmi = vcpu_nmi,
+    .vcpu_init = vcpu_init,
+    .vcpu_sipi = vcpu_sipi,
+    .vcpu_kick = vcpu_kick,
+    .vcpu_pending = vcpu_pending,
+    .vcpu_flush = vcpu_flush,
+    .vcpu_counters = vcpu_counters,
+    .vcpu_error = vcpu_error,
+    .vcpu_read_gva = vcpu_read_gva,
+};
