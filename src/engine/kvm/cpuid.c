@@ -11,15 +11,11 @@
 #define MAX_ENTRIES   256
 #define MAX_SUBLEAVES 8
 
-struct table {
-    struct kvm_cpuid2 head;
-    struct kvm_cpuid_entry2 entries[MAX_ENTRIES];
-};
-
 /* What KVM supports of a leaf, or NULL. */
-static const struct kvm_cpuid_entry2 *find(const struct table *table, uint32_t leaf, uint32_t sub)
+static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *table, uint32_t leaf,
+                                           uint32_t sub)
 {
-    for (uint32_t i = 0; i < table->head.nent; i++) {
+    for (uint32_t i = 0; i < table->nent; i++) {
         const struct kvm_cpuid_entry2 *entry = &table->entries[i];
         bool indexed = entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
 
@@ -30,7 +26,7 @@ static const struct kvm_cpuid_entry2 *find(const struct table *table, uint32_t l
 }
 
 /* Feature bits are ANDed; all other leaves are the model's own. */
-static void cut_down(const struct table *supported, uint32_t leaf, uint32_t sub,
+static void cut_down(const struct kvm_cpuid2 *supported, uint32_t leaf, uint32_t sub,
                      struct x86_cpuid_result *r)
 {
     /* What KVM does not list, yet serves or leaves to us. */
@@ -61,8 +57,8 @@ static bool has_subleaves(uint32_t leaf)
     return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
 }
 
-static void add_leaf(struct engine_vcpu *vcpu, const struct table *supported, struct table *table,
-                     uint32_t leaf)
+static void add_leaf(struct engine_vcpu *vcpu, const struct kvm_cpuid2 *supported,
+                     struct kvm_cpuid2 *table, uint32_t leaf)
 {
     const struct x86_cpuid_context context = {
         .apic_id = vcpu->index,
@@ -72,11 +68,11 @@ static void add_leaf(struct engine_vcpu *vcpu, const struct table *supported, st
     };
     unsigned subleaves = has_subleaves(leaf) ? MAX_SUBLEAVES : 1;
 
-    for (uint32_t sub = 0; sub < subleaves && table->head.nent < MAX_ENTRIES; sub++) {
+    for (uint32_t sub = 0; sub < subleaves && table->nent < MAX_ENTRIES; sub++) {
         struct x86_cpuid_result r = cpu_model_cpuid(vcpu->model, &context, leaf, sub);
 
         cut_down(supported, leaf, sub, &r);
-        table->entries[table->head.nent++] = (struct kvm_cpuid_entry2){
+        table->entries[table->nent++] = (struct kvm_cpuid_entry2){
             .function = leaf,
             .index = sub,
             .flags = subleaves > 1 ? KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
@@ -92,12 +88,13 @@ int kvm_set_cpuid(struct engine_vcpu *vcpu)
 {
     static const uint32_t ranges[] = {0, 0x40000000, 0x80000000};
     const struct x86_cpuid_context context = {.vcpus = 1};
-    struct table *supported = calloc(1, sizeof(*supported));
-    struct table *table = calloc(1, sizeof(*table));
+    const size_t bytes = sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2);
+    struct kvm_cpuid2 *supported = calloc(1, bytes);
+    struct kvm_cpuid2 *table = calloc(1, bytes);
     int err = supported && table ? 0 : -ENOMEM;
 
     if (!err) {
-        supported->head.nent = MAX_ENTRIES;
+        supported->nent = MAX_ENTRIES;
         err = kvm_ioctl(vcpu->vm.device_fd, KVM_GET_SUPPORTED_CPUID, supported);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(ranges) && err >= 0; i++) {

@@ -260,14 +260,17 @@ static int xcr0(struct engine_vcpu *vcpu, uint64_t *value, bool write)
 /* One MSR at a time: KVM stops at the first that it does not have, and a guest may not miss it. */
 static int msr_access(struct engine_vcpu *vcpu, uint32_t index, uint64_t *value, bool write)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } one = {.head.nmsrs = 1, .entry = {.index = index, .data = *value}};
-    int done = kvm_ioctl(vcpu->fd, write ? KVM_SET_MSRS : KVM_GET_MSRS, &one);
+    _Alignas(struct kvm_msrs) char bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+    struct kvm_msrs *one = (struct kvm_msrs *)bytes;
+    int done;
 
+    memset(bytes, 0, sizeof(bytes));
+    one->nmsrs = 1;
+    one->entries[0].index = index;
+    one->entries[0].data = *value;
+    done = kvm_ioctl(vcpu->fd, write ? KVM_SET_MSRS : KVM_GET_MSRS, one);
     if (done == 1 && !write)
-        *value = one.entry.data;
+        *value = one->entries[0].data;
     return done < 0 ? done : 0;
 }
 
