@@ -99,6 +99,10 @@ bool mmu_follow_slots(struct mmu *mmu)
     if (!ept_follow_slots(mmu->ept))
         return false;
     mmu_flush_tlbs(mmu);
+    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
+        if (tlb->slots_changed)
+            tlb->slots_changed(tlb->opaque);
+    }
     return true;
 }
 

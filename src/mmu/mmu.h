@@ -43,6 +43,8 @@ struct mmu_tlb {
     void (*flush)(void *opaque);
     /* Forgets permission to write to a guest-physical page, whatever linear address leads there. */
     void (*write_protect)(void *opaque, gpa_t page);
+    /* Slots came or went: forgets what else was made from guest memory. NULL: nothing is. */
+    void (*slots_changed)(void *opaque);
     struct mmu_tlb *next; /* the mmu's */
 };
 
@@ -67,8 +69,8 @@ void mmu_flush_tlbs(struct mmu *mmu);
 void mmu_write_protect_tlbs(struct mmu *mmu, gpa_t page);
 
 /*
- * Drops what was made from slots that have changed since the last look, and flushes the TLBs then;
- * true when it did.
+ * Drops what was made from slots that have changed since the last look, flushes the TLBs then and
+ * tells the processors; true when it did.
  */
 bool mmu_follow_slots(struct mmu *mmu);
 

@@ -79,6 +79,15 @@ static void write_protect_tlb(void *opaque, gpa_t page)
     tlb_protect_page(opaque, page);
 }
 
+/*
+ * Other bytes lie where code was decoded from. All of it goes: that is rare, and a page may have
+ * had no slot until now (what is fetched there reads as ones), which no watch would show.
+ */
+static void drop_code(void *opaque)
+{
+    block_drop_all(opaque);
+}
+
 static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config *config)
 {
     struct engine_vcpu *vcpu = NULL;
@@ -98,7 +107,12 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     cpu->tlb_mask = (config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES) - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
     cpu->counters.tlb_bytes = sizeof(cpu->tlb_tables) + sizeof(cpu->tlb_pages);
-    cpu->tlb_link = (struct mmu_tlb){cpu, flush_tlb, write_protect_tlb, NULL};
+    cpu->tlb_link = (struct mmu_tlb){
+        .opaque = cpu,
+        .flush = flush_tlb,
+        .write_protect = write_protect_tlb,
+        .slots_changed = drop_code,
+    };
     mmu_attach(cpu->mmu, &cpu->tlb_link);
     err = block_cache_create(cpu);
     if (!err)
