@@ -51,6 +51,11 @@ uint64_t clock_host_deadline_ns(const struct clock_host *host, uint64_t virtual_
     return virtual_ns + host->start_ns;
 }
 
+uint64_t clock_host_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
 int64_t clock_host_utc(void)
 {
     return (int64_t)(read_clock(CLOCK_REALTIME) / NS_PER_SEC);
