@@ -31,7 +31,7 @@ enum engine_stop {
     ENGINE_STOP_SHUTDOWN, /* triple fault */
     ENGINE_STOP_KICK,     /* somebody called engine_vcpu_kick */
     ENGINE_STOP_WAIT,     /* waiting for SIPI after INIT */
-    ENGINE_STOP_DEBUG,    /* reserved for the debugger */
+    ENGINE_STOP_DEBUG,    /* something that vcpu_debug asked for; vcpu_debug_stop tells */
     ENGINE_STOP_ERROR,    /* the engine failed; engine_vcpu_error tells */
 };
 
@@ -116,6 +116,43 @@ struct engine_vcpu_config {
     const struct engine_host *host;
     const struct cpu_model *model;
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
+};
+
+/*
+ * What a debugger wants of a vCPU; nothing of it can be seen by the guest, whose own breakpoints,
+ * TF and INT3 go on working. Addresses are linear. A breakpoint stops before its instruction, a
+ * watchpoint behind the instruction that made the access (between the iterations of a repeated
+ * one). Accesses by devices and by walks of the page tables are not watched.
+ */
+#define ENGINE_MAX_BREAKPOINTS 64
+#define ENGINE_MAX_WATCHPOINTS 64
+
+struct engine_watchpoint {
+    gva_t start;
+    uint64_t bytes; /* at least 1; start + bytes - 1 does not wrap */
+    bool read, write;
+};
+
+struct engine_debug {
+    unsigned breakpoints, watchpoints; /* how many of the lists below count */
+    gva_t breakpoint[ENGINE_MAX_BREAKPOINTS];
+    struct engine_watchpoint watchpoint[ENGINE_MAX_WATCHPOINTS];
+    bool single_step;     /* stop after one instruction, or at the handler of what it raised */
+    bool hold_interrupts; /* with single_step: none is taken, but by a halted processor */
+    bool pass_first;      /* no breakpoint stops the first instruction of the next run */
+};
+
+enum engine_debug_reason {
+    ENGINE_DEBUG_STEP,
+    ENGINE_DEBUG_BREAKPOINT,
+    ENGINE_DEBUG_WATCHPOINT,
+};
+
+/* Why the last ENGINE_STOP_DEBUG was. */
+struct engine_debug_stop {
+    enum engine_debug_reason reason;
+    unsigned watchpoint; /* which, with ENGINE_DEBUG_WATCHPOINT */
+    gva_t address;       /* of the instruction, or the first byte accessed inside the watchpoint */
 };
 
 /* An engine is a table of functions over its own vCPU type. */

@@ -72,6 +72,7 @@ struct tlb_entry {
 #define CPU_REQUEST_FLUSH BIT(5) /* A20 or slots changed */
 #define CPU_REQUEST_CODE  BIT(6) /* somebody else wrote to pages that hold decoded code */
 #define CPU_REQUEST_LIMIT BIT(7) /* a limited run (run.h); stands until the limit is reached */
+#define CPU_REQUEST_DEBUG BIT(8) /* a single step or a watchpoint that was hit (debug.c) */
 
 /* Exits that are being timed: the innermost last (exit_time.c). */
 #define EXIT_TIMER_DEPTH 8
@@ -113,10 +114,11 @@ struct cpu {
     bool halted;
     bool wait_for_sipi;
     bool nmi_blocked; /* until IRET */
-    bool single_step; /* the loop must go one instruction at a time (TF, DR7, trace) */
+    bool single_step; /* the loop must go one instruction at a time (TF, DR7, trace, debugger) */
     uint8_t sipi_vector;
-    uint64_t looks_left;  /* while CPU_REQUEST_LIMIT stands */
-    uint64_t dr6_pending; /* #DB causes met by the running instruction */
+    uint64_t looks_left;          /* while CPU_REQUEST_LIMIT stands */
+    _Atomic uint64_t count_until; /* host.count_reached is due then (engine.h); relaxed */
+    uint64_t dr6_pending;         /* #DB causes met by the running instruction */
     struct cpu_fault fault;
     enum engine_stop stop;
     _Atomic uint32_t requests; /* CPU_REQUEST_*; release on set, acquire on look */
@@ -135,6 +137,13 @@ struct cpu {
     bool fpu_live;           /* x.fpu's x87 part is in the host's registers (native.c) */
     bool mxcsr_live;         /* so is MXCSR */
     uint8_t native_gates;    /* what keeps native instructions from running (native_internal.h) */
+
+    /* A debugger's wishes (debug.c). */
+    bool debug_hit;      /* a watchpoint, by the running instruction */
+    bool debug_stepped;  /* with single_step: the step has been made */
+    uint32_t debug_pass; /* not 0: the next instruction passes its breakpoint */
+    struct engine_debug debug;
+    struct engine_debug_stop debug_stop;
 
     struct tlb_entry tlb_tables[TLB_TABLES][TLB_MAX_ENTRIES];
     gpa_t tlb_pages[TLB_KINDS][TLB_MAX_ENTRIES]; /* of the entries; fetches want it, loads do not */

@@ -13,6 +13,7 @@
 
 #include "base/trace.h"
 #include "engine/soft/block.h"
+#include "engine/soft/debug.h"
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
 
@@ -102,7 +103,7 @@ static void update_resume_flag(struct cpu *cpu, unsigned mnemonic, bool rf, enum
 }
 
 /* One instruction with everything that can happen around it: TF, DR7, RF, shadows, trace. */
-static enum step run_single(struct cpu *cpu, struct block *block)
+static enum step run_one(struct cpu *cpu, struct block *block)
 {
     const struct op *op = &block->ops[0];
     uint64_t rip = cpu->x.gpr[X86_RIP];
@@ -139,6 +140,15 @@ static enum step run_single(struct cpu *cpu, struct block *block)
     return step;
 }
 
+static enum step run_single(struct cpu *cpu, struct block *block)
+{
+    enum step step = run_one(cpu, block);
+
+    if (unlikely(cpu->debug_pass))
+        debug_passed(cpu, step);
+    return step;
+}
+
 void run_reset(struct cpu *cpu, bool init)
 {
     native_sync(cpu);
@@ -148,6 +158,7 @@ void run_reset(struct cpu *cpu, bool init)
     cpu->interrupt_shadow = cpu->debug_shadow = false;
     cpu->halted = cpu->nmi_blocked = false;
     cpu->dr6_pending = 0;
+    cpu->debug_pass = 0;
     tlb_flush_all(cpu);
     cpu_update_mode(cpu);
 }
@@ -210,6 +221,8 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
         cpu->counters.flushes[ENGINE_FLUSH_MONITOR]++;
         tlb_flush_all(cpu);
     }
+    if ((requests & CPU_REQUEST_DEBUG) && debug_look(cpu) == STEP_STOP)
+        return STEP_STOP;
     if ((requests & CPU_REQUEST_LIMIT) && limit_reached(cpu))
         requests |= CPU_REQUEST_KICK;
     if (requests & CPU_REQUEST_KICK) {
@@ -230,16 +243,16 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
     }
     if (cpu->wait_for_sipi)
         return stop(cpu, ENGINE_STOP_WAIT);
-    if (cpu->interrupt_shadow)
+    if (cpu->interrupt_shadow || debug_holds_interrupts(cpu))
         return STEP_JUMP;
     if ((requests & CPU_REQUEST_NMI) && !cpu->nmi_blocked) {
         run_take_request(cpu, CPU_REQUEST_NMI);
         cpu_count_exit(cpu, EXIT_EXCEPTION_NMI);
         cpu->halted = false;
-        return cpu_deliver_nmi(cpu);
+        return debug_event(cpu, cpu_deliver_nmi(cpu));
     }
     if ((requests & CPU_REQUEST_INTR) && (cpu->x.rflags & X86_FLAG_IF))
-        return take_interrupt(cpu);
+        return debug_event(cpu, take_interrupt(cpu));
     return STEP_JUMP;
 }
 
@@ -374,6 +387,7 @@ static inline __attribute__((always_inline)) enum engine_stop loop(struct cpu *c
         while (unlikely(step == STEP_FAULT)) {
             /* A fault ends a shadow: the handler starts with interrupts as its gate says. */
             cpu->interrupt_shadow = cpu->debug_shadow = false;
+            debug_fault(cpu);
             step = cpu_deliver_fault(cpu);
         }
         if (unlikely(step == STEP_STOP))

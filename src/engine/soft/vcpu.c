@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "engine/soft/block.h"
+#include "engine/soft/debug.h"
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
 #include "engine/soft/run.h"
@@ -36,6 +37,7 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
     vcpu->thread = pthread_self();
     atomic_store_explicit(&vcpu->running, true, memory_order_release);
     assert_set_last_words(last_words_say, cpu);
+    debug_begin_run(cpu);
     why = run_loop(cpu);
     native_sync(cpu); /* others may ask for the state now, or another thread run the vCPU */
     assert_set_last_words(NULL, NULL);
@@ -268,6 +270,21 @@ static void vcpu_tlb_for_each(struct engine_vcpu *vcpu,
     }
 }
 
+static bool vcpu_translate(struct engine_vcpu *vcpu, gva_t gva, gpa_t *gpa)
+{
+    return paging_peek(&vcpu->cpu, gva, gpa);
+}
+
+static void vcpu_debug(struct engine_vcpu *vcpu, const struct engine_debug *debug)
+{
+    debug_set(&vcpu->cpu, debug);
+}
+
+static void vcpu_debug_stop(struct engine_vcpu *vcpu, struct engine_debug_stop *stop)
+{
+    *stop = vcpu->cpu.debug_stop;
+}
+
 const struct engine engine_soft = {
     .name = "soft",
     .vcpu_create = vcpu_create,
@@ -287,5 +304,8 @@ const struct engine engine_soft = {
     .vcpu_count_until = vcpu_count_until,
     .vcpu_error = vcpu_error,
     .vcpu_read_gva = vcpu_read_gva,
+    .vcpu_translate = vcpu_translate,
+    .vcpu_debug = vcpu_debug,
+    .vcpu_debug_stop = vcpu_debug_stop,
     .vcpu_tlb_for_each = vcpu_tlb_for_each,
 };
