@@ -29,6 +29,11 @@ void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks)
     cpu_request(&vcpu->cpu, CPU_REQUEST_LIMIT);
 }
 
+struct cpu *soft_vcpu_cpu(struct engine_vcpu *vcpu)
+{
+    return &vcpu->cpu;
+}
+
 static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
 {
     struct cpu *cpu = &vcpu->cpu;

@@ -7,11 +7,16 @@
 
 #include "engine/engine.h"
 
+struct cpu;
+
 /*
  * Makes vcpu_run return ENGINE_STOP_KICK once it has looked at its request word so many times: once
  * a block, and once for each piece of a long string instruction. A new call replaces the limit;
  * vcpu_reset lifts it.
  */
 void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks);
+
+/* The processor inside, for tests that go below instructions; while it does not run. */
+struct cpu *soft_vcpu_cpu(struct engine_vcpu *vcpu);
 
 #endif
