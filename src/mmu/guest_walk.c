@@ -347,3 +347,21 @@ bool guest_walk_steps(const struct guest_walk_context *context, gva_t gva,
         };
     return end == WALK_MAPPED;
 }
+
+struct guest_entry guest_entry_decode(const struct guest_walk_context *context, uint64_t entry,
+                                      unsigned level)
+{
+    bool leaf = is_leaf(context, entry, level);
+
+    return (struct guest_entry){
+        .present = entry & PTE_P,
+        .reserved = has_reserved_bits(context, entry, level),
+        .leaf = leaf,
+        .write = entry & PTE_W,
+        .user = entry & PTE_U,
+        .execute = context->format == GUEST_PAGING_32BIT || !(entry & PTE_NX),
+        .accessed = entry & PTE_A,
+        .dirty = entry & PTE_D,
+        .base = leaf ? leaf_base(context, entry, level) : entry & (BIT(52) - 1) & PAGE_MASK,
+    };
+}

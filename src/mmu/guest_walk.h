@@ -35,6 +35,7 @@ struct guest_walk_context {
     unsigned physical_bits; /* MAXPHYADDR */
     uint64_t a20_mask;
     bool pse, wp, nxe, smep, gib_pages;
+    bool smap; /* CR4's; a walk looks at the access's own */
 };
 
 struct guest_walk_access {
@@ -83,5 +84,18 @@ bool guest_walk_steps(const struct guest_walk_context *context, gva_t gva,
                       const struct guest_walk_access *access,
                       struct guest_walk_step steps[GUEST_WALK_MAX_STEPS], unsigned *count,
                       struct guest_walk_result *result);
+
+/* One entry taken apart. */
+struct guest_entry {
+    bool present;
+    bool reserved; /* a reserved bit is set: an access faults */
+    bool leaf;     /* maps a page; else it names a table */
+    bool write, user, execute, accessed, dirty;
+    gpa_t base; /* of the page or table, A20 not applied */
+};
+
+/* Takes apart an entry of a table of this level; context says format, widths and modes. */
+struct guest_entry guest_entry_decode(const struct guest_walk_context *context, uint64_t entry,
+                                      unsigned level);
 
 #endif
