@@ -13,8 +13,10 @@
 #include "base/trace.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/size.h"
 #include "engine/engine.h"
 #include "mem/layout.h"
+#include "vm/clock_guest.h"
 #include "vm/config.h"
 #include "vm/vm.h"
 #include "x86/cpuid.h"
@@ -25,6 +27,7 @@ struct run_options {
     struct vm_config config;
     struct option_list traces;
     struct option_optional stats;
+    const char *clock;
 };
 
 #define FIELD(name) offsetof(struct run_options, config.name)
@@ -52,6 +55,8 @@ static const struct option_row rows[] = {
      FIELD(tlb_entries)},
     {"cpu", "MODEL", "x86-64-v1, x86-64-v2, x86-64-v3, or max (the default)", OPTION_STRING,
      FIELD(cpu_model)},
+    {"clock", "host|instructions[=NS]", "what virtual time counts (host; 10 ns an instruction)",
+     OPTION_STRING, offsetof(struct run_options, clock)},
     {"timeout", "SECONDS", "end with status 36 after so much time", OPTION_NUMBER,
      FIELD(timeout_s)},
     {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
@@ -144,6 +149,26 @@ static bool check_mmu(const struct vm_config *config)
     return true;
 }
 
+/* --clock into nanoseconds an instruction; 0 for host time. */
+static bool parse_clock(const char *text, uint64_t *ns)
+{
+    static const char counts[] = "instructions";
+
+    *ns = 0;
+    if (!text || strcmp(text, "host") == 0)
+        return true;
+    if (strcmp(text, counts) == 0) {
+        *ns = CLOCK_GUEST_DEFAULT_NS;
+        return true;
+    }
+    if (strncmp(text, counts, strlen(counts)) == 0 && text[strlen(counts)] == '=' &&
+        number_parse(text + strlen(counts) + 1, ns) == 0 && *ns >= 1 && *ns <= CLOCK_GUEST_MAX_NS)
+        return true;
+    log_error("--clock takes host, instructions, or instructions=NS with 1 to %d nanoseconds",
+              CLOCK_GUEST_MAX_NS);
+    return false;
+}
+
 static bool check_cpu(const char *name)
 {
     const char *missing = NULL;
@@ -199,7 +224,7 @@ int command_run(int argc, char **argv)
     }
     options.config.stats = options.stats.given;
     options.config.stats_file = options.stats.value;
-    if (!check(&options))
+    if (!parse_clock(options.clock, &options.config.clock_ns) || !check(&options))
         return COMMAND_USAGE;
     return vm_run(&options.config);
 }

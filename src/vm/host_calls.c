@@ -3,6 +3,7 @@
  * bus or an interrupt controller, and goes back into the guest.
  */
 #include "dev/lapic.h"
+#include "vm/guest_time.h"
 #include "vm/vm_internal.h"
 
 #define APIC_TPR_SHIFT 4
@@ -117,7 +118,7 @@ static uint64_t tsc_now(void *opaque)
 {
     const struct vm *vm = opaque;
 
-    return clock_muldiv(clock_now_ns(&vm->clock.clock), vm->model.tsc_hz, NS_PER_SEC);
+    return clock_muldiv(clock_now_ns(vm->time), vm->model.tsc_hz, NS_PER_SEC);
 }
 
 static uint64_t a20_mask(void *opaque)
@@ -143,5 +144,6 @@ void vm_host_init(struct vm *vm)
         .tsc_now = tsc_now,
         .tsc_hz = vm->model.tsc_hz,
         .a20_mask = a20_mask,
+        .count_reached = guest_time_counts(vm) ? guest_time_reached : NULL,
     };
 }

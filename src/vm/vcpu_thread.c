@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vm/guest_time.h"
 #include "vm/vm_internal.h"
 
 /* A reset as seen from the vCPU's thread, the one place where it is not inside the engine. */
@@ -31,8 +32,15 @@ static void carry_out_reset(struct vm *vm)
 static void wait_while_halted(struct vm *vm)
 {
     lock_acquire(&vm->lock);
-    while (!vm->ended && !vm->reset_requested && !vm->pauses && !vm->engine->vcpu_pending(vm->vcpu))
-        lock_wait(&vm->lock, &vm->wake);
+    while (!vm->ended && !vm->reset_requested && !vm->pauses &&
+           !vm->engine->vcpu_pending(vm->vcpu)) {
+        if (!guest_time_counts(vm) || !guest_time_skip_locked(vm)) {
+            lock_wait(&vm->lock, &vm->wake);
+            continue;
+        }
+        lock_release(&vm->lock); /* input and signals have their turn */
+        lock_acquire(&vm->lock);
+    }
     lock_release(&vm->lock);
 }
 

@@ -19,6 +19,7 @@
 #include "dev/uart.h"
 #include "dev/vga.h"
 #include "fw/rom_image.h"
+#include "vm/guest_time.h"
 #include "vm/vm_internal.h"
 
 void vm_end_locked(struct vm *vm, int status)
@@ -160,8 +161,7 @@ static void on_terminal_screen(void *opaque)
 
 static void arm_timer(struct vm *vm)
 {
-    uint64_t deadline =
-        clock_host_deadline_ns(&vm->clock, clock_next_deadline_ns(&vm->clock.clock));
+    uint64_t deadline = clock_host_deadline_ns(&vm->clock, clock_next_deadline_ns(vm->time));
     struct itimerspec spec = {0};
 
     if (deadline != CLOCK_NEVER) {
@@ -176,7 +176,10 @@ static void arm_timer(struct vm *vm)
 /* The clock's first deadline came nearer; the machine lock is held. */
 static void on_deadline_changed(void *opaque)
 {
-    arm_timer(opaque);
+    if (guest_time_counts(opaque))
+        guest_time_limit_locked(opaque);
+    else
+        arm_timer(opaque);
 }
 
 static void on_timer(void *opaque)
@@ -187,7 +190,7 @@ static void on_timer(void *opaque)
     if (read(vm->timer_fd, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
         log_warn("the virtual clock's timer cannot be read: %s", strerror(errno));
     lock_acquire(&vm->lock);
-    clock_run_timers(&vm->clock.clock);
+    clock_run_timers(vm->time);
     arm_timer(vm);
     lock_release(&vm->lock);
 }
@@ -280,8 +283,8 @@ static int make_board(struct vm *vm)
     struct board_config config = {
         .layout = &vm->layout,
         .mem = vm->mem,
-        .clock = &vm->clock.clock,
-        .start_utc = clock_host_utc(),
+        .clock = vm->time,
+        .start_utc = guest_time_start_utc(vm),
         .tsc_hz = vm->model.tsc_hz,
         .physical_bits = vm->model.physical_bits,
         .disk = vm->disk,
@@ -331,7 +334,7 @@ static int make_machine(struct vm *vm)
                                   });
     if (!vm->mmu)
         return -ENOMEM;
-    clock_host_init(&vm->clock);
+    guest_time_init(vm);
     vm->engine = &engine_soft;
     vm_host_init(vm);
     /* The vCPU comes first: a board in reset already drives its INTR input. */
@@ -341,8 +344,10 @@ static int make_machine(struct vm *vm)
                                                  .model = &vm->model,
                                                  .tlb_entries = (unsigned)vm->config->tlb_entries,
                                              });
-    if (!err)
+    if (!err) {
+        guest_time_attach(vm);
         err = make_board(vm);
+    }
     return err ? err : vm_firmware_place(vm);
 }
 
@@ -393,8 +398,9 @@ static int make_outside(struct vm *vm)
     vm->terminal = terminal_create(STDIN_FILENO, STDOUT_FILENO, &ops, vm);
     if (!vm->terminal)
         return -errno;
-    vm->clock.clock.changed = on_deadline_changed;
-    vm->clock.clock.changed_opaque = vm;
+    vm->time->changed = on_deadline_changed;
+    vm->time->changed_opaque = vm;
+    on_deadline_changed(vm); /* devices have armed timers when they were made */
     return add_sources(vm);
 }
 
@@ -436,6 +442,11 @@ static int check(struct vm *vm)
     if (!err)
         err = cpu_model_init(&vm->model, config->cpu_model, &missing);
     vm->model.tsc_hz = VM_TSC_HZ;
+    if (guest_time_counts(vm)) {
+        /* The host's random numbers would make each run another one. */
+        vm->model.has[X86_FEATURE_RDRAND] = false;
+        vm->model.has[X86_FEATURE_RDSEED] = false;
+    }
     if (!err)
         err = plan(vm);
     if (!err)

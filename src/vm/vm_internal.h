@@ -13,6 +13,7 @@
 #include "mem/mem.h"
 #include "mmu/mmu.h"
 #include "vm/board.h"
+#include "vm/clock_guest.h"
 #include "vm/clock_host.h"
 #include "vm/config.h"
 #include "vm/events.h"
@@ -34,7 +35,9 @@ struct vm {
     struct block *cdrom;
     struct mem *mem;
     struct mmu *mmu;
-    struct clock_host clock;
+    struct clock_host clock;        /* host time */
+    struct clock_guest clock_guest; /* under --clock instructions */
+    struct clock *time;             /* virtual time: one of these two (guest_time.h) */
     struct board *board;
     const struct engine *engine;
     struct engine_vcpu *vcpu;
