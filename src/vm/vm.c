@@ -20,6 +20,7 @@
 #include "dev/vga.h"
 #include "fw/rom_image.h"
 #include "vm/guest_time.h"
+#include "vm/memory.h"
 #include "vm/vm_internal.h"
 
 void vm_end_locked(struct vm *vm, int status)
@@ -439,6 +440,8 @@ static int check(struct vm *vm)
     const char *missing = NULL;
     int err = layout_init(&vm->layout, config->memory_bytes);
 
+    if (!err)
+        err = vm_memory_check(config, &vm->layout);
     if (!err)
         err = cpu_model_init(&vm->model, config->cpu_model, &missing);
     vm->model.tsc_hz = VM_TSC_HZ;
