@@ -187,6 +187,11 @@ struct engine {
     const char *(*vcpu_error)(struct engine_vcpu *vcpu);
     /* Guest virtual memory for debuggers, without side effects; false where nothing is mapped. */
     bool (*vcpu_read_gva)(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len);
+    /* Where a linear address leads now, as above. NULL in an engine that debuggers can't use. */
+    bool (*vcpu_translate)(struct engine_vcpu *vcpu, gva_t gva, gpa_t *gpa);
+    /* Replaces what a debugger asked for before; copied. NULL as above. */
+    void (*vcpu_debug)(struct engine_vcpu *vcpu, const struct engine_debug *debug);
+    void (*vcpu_debug_stop)(struct engine_vcpu *vcpu, struct engine_debug_stop *stop);
     /* Calls fn for each entry in use; NULL in an engine that has no TLB of its own. */
     void (*vcpu_tlb_for_each)(struct engine_vcpu *vcpu,
                               void (*fn)(void *opaque, const struct engine_tlb_entry *entry),

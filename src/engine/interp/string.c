@@ -106,7 +106,7 @@ ALWAYS_INLINE enum step repeat_pieces(struct cpu *cpu, const struct op *op, stri
         if (string_count_down(cpu, op, done))
             return STEP_NEXT;
         budget -= done;
-    } while (budget);
+    } while (budget && likely(!cpu->debug_hit));
     return STEP_AGAIN;
 }
 
@@ -125,6 +125,8 @@ ALWAYS_INLINE enum step repeat_compare(struct cpu *cpu, const struct op *op, str
             return step;
         if (string_count_down(cpu, op, 1) || (cpu->arith & ARITH_ZF) != going_on)
             return STEP_NEXT;
+        if (unlikely(cpu->debug_hit))
+            break;
     }
     return STEP_AGAIN;
 }

@@ -72,6 +72,8 @@ ALWAYS_INLINE enum step string_repeat(struct cpu *cpu, const struct op *op, stri
             return step;
         if (string_count_down(cpu, op, 1))
             return STEP_NEXT;
+        if (unlikely(cpu->debug_hit))
+            break;
     }
     return STEP_AGAIN;
 }

@@ -7,6 +7,7 @@
 #include "engine/soft/access.h"
 
 #include "base/assert.h"
+#include "engine/soft/debug.h"
 #include "engine/soft/paging.h"
 
 #define MAX_ACCESS_BYTES 64
@@ -163,6 +164,7 @@ static enum step read_as(struct cpu *cpu, enum tlb_kind kind, gva_t linear, void
 
     if (step)
         return step;
+    debug_accessed(cpu, linear, size, true, false);
     for (unsigned i = 0; i < 2; i++) {
         if (pieces.bytes[i] == 0)
             break;
@@ -198,6 +200,7 @@ static enum step write_as(struct cpu *cpu, enum tlb_kind kind, gva_t linear, con
 
     if (step)
         return step;
+    debug_accessed(cpu, linear, size, false, true);
     write_piece(cpu, &pieces.part[0], from, pieces.bytes[0]);
     if (pieces.bytes[1])
         write_piece(cpu, &pieces.part[1], from + pieces.bytes[0], pieces.bytes[1]);
@@ -230,6 +233,7 @@ enum step access_slow_rmw_open(struct cpu *cpu, gva_t linear, unsigned size, str
         step = translate_pieces(cpu, cpu->tlb_kind, linear, size, ACCESS_WRITE, &pieces);
     if (step)
         return step;
+    debug_accessed(cpu, linear, size, true, true);
     if (pieces.bytes[1] == 0 && pieces.part[0].host && !pieces.part[0].watched) {
         rmw->host = pieces.part[0].host;
         rmw->direct = true;
@@ -357,8 +361,10 @@ enum step lin_probe(struct cpu *cpu, gva_t linear, unsigned size, bool write)
     struct pieces pieces;
     enum step step = check_access(cpu, linear, size, write);
 
-    if (step)
-        return step;
-    return translate_pieces(cpu, cpu->tlb_kind, linear, size, write ? ACCESS_WRITE : ACCESS_READ,
-                            &pieces);
+    if (!step)
+        step = translate_pieces(cpu, cpu->tlb_kind, linear, size,
+                                write ? ACCESS_WRITE : ACCESS_READ, &pieces);
+    if (!step)
+        debug_accessed(cpu, linear, size, !write, write);
+    return step;
 }

@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/lock.h"
 #include "engine/soft/access.h"
+#include "engine/soft/debug.h"
 #include "engine/soft/native.h"
 
 #define HASH_BITS       14
@@ -225,7 +226,7 @@ void block_forget_addresses(struct cpu *cpu)
 void block_remember(struct cpu *cpu, struct block *before, struct block *to)
 {
     /* A crossing block's second page is looked up each time: it is not worth a cache of its own. */
-    if (to->second_page != BLOCK_ONE_PAGE)
+    if (to->second_page != BLOCK_ONE_PAGE || debug_breakpoint_at(cpu, block_next_linear(cpu)))
         return;
     before->links[1] = before->links[0];
     before->links[0] = (struct block_link){block_next_linear(cpu), cpu->fetch_key, to};
@@ -449,6 +450,8 @@ static unsigned decode_ops(struct fetch *fetch, struct op *ops, uint64_t *bytes,
         enum x86_decode_result result =
             x86_decode(&insn, in.mode, fetch->bytes + at, fetch->room - at);
 
+        if (count > 0 && debug_breakpoint_at(fetch->cpu, fetch->linear + at))
+            break; /* so that the loop comes by */
         if (result == X86_DECODE_MORE) {
             if (count > 0)
                 break; /* gets a block of its own when it is reached */
@@ -554,6 +557,10 @@ static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
             return step;
         block = match(cpu, *head, gpa);
     }
+    if (block && debug_breakpoint_within(cpu, linear, block->bytes)) {
+        block_invalidate(cpu, gpa, 1); /* it is older than the breakpoint, or made elsewhere */
+        block = NULL;
+    }
     if (!block)
         return make_block(cpu, out);
     *out = block;
@@ -571,10 +578,12 @@ enum step block_find(struct cpu *cpu, struct block **out)
         *out = jump->block;
         return STEP_NEXT;
     }
-    step = find_by_gpa(cpu, linear, out);
+    step = debug_arrive(cpu, linear);
+    if (!step)
+        step = find_by_gpa(cpu, linear, out);
     if (step)
         return step;
-    if ((*out)->second_page == BLOCK_ONE_PAGE)
+    if ((*out)->second_page == BLOCK_ONE_PAGE && !debug_breakpoint_at(cpu, linear))
         *jump = (struct jump_entry){linear, cpu->fetch_key, *out};
     return STEP_NEXT;
 }

@@ -6,7 +6,9 @@
  *   gpa, mode  --hash--------> block --> ops[] ... end marker
  *   gfn        --page table--> the page's blocks and which of its 64-byte lines hold code
  *
- * A block never crosses a page, except when its only instruction does.
+ * A block never crosses a page, except when its only instruction does. At a debugger's breakpoint a
+ * block ends, and none that begins there is remembered by its linear address: so whoever arrives
+ * there comes through block_find, and nobody else pays for it.
  */
 #ifndef UMBRA_ENGINE_SOFT_BLOCK_H
 #define UMBRA_ENGINE_SOFT_BLOCK_H
@@ -47,7 +49,7 @@ void block_cache_destroy(struct cpu *cpu);
 
 /*
  * The block at CS:RIP, decoded now if need be. STEP_NEXT with *block set, or STEP_FAULT (#PF or #GP
- * of the fetch; an undecodable instruction is an op that raises #UD).
+ * of the fetch; an undecodable instruction is an op that raises #UD). STEP_STOP at a breakpoint.
  */
 enum step block_find(struct cpu *cpu, struct block **block);
 

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "engine/soft/block.h"
+#include "engine/soft/debug.h"
 #include "mmu/ept.h"
 #include "mmu/guest_walk.h"
 #include "mmu/mmu.h"
@@ -94,6 +95,7 @@ static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
     entry->read = page;
     entry->write = walk->writable && writable && !out->watched ? page : TLB_NO_TAG;
     entry->exec = walk->executable ? page : TLB_NO_TAG;
+    debug_hide_watched(cpu, entry, page);
     cpu->tlb_pages[kind][tlb_index(cpu, linear)] = out->gpa & PAGE_MASK;
     if (walk->page_bytes > PAGE_SIZE)
         cpu->large_pages_cached = true;
@@ -153,8 +155,13 @@ bool paging_peek(struct cpu *cpu, gva_t linear, gpa_t *gpa)
     struct guest_walk_context context;
     struct guest_walk_result walk;
 
+    /* A debugger sees the whole address space from 32-bit code of long mode, too. */
+    if (!(cpu->x.msr.efer & X86_EFER_LMA))
+        linear &= UINT32_MAX;
+    else if (!x86_canonical(linear))
+        return false;
     walk_context(cpu, &context);
-    if (!guest_walk_peek(&context, linear & cpu->linear_mask, &walk))
+    if (!guest_walk_peek(&context, linear, &walk))
         return false;
     *gpa = walk.gpa & context.a20_mask;
     return true;
