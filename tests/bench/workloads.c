@@ -1,23 +1,17 @@
 /*
- * The user programs of `make bench`: each does a fixed amount of work and prints its name and the
- * microseconds that it took by the clock of the system it runs on. The same binary runs on the
+ * The user programs of `make bench`: each does a fixed amount of work. The same binary runs on the
  * host, under Umbra and under QEMU.
- *
- * It runs as process 1 of the guest, too: then it powers the guest off at the end.
  */
 #define _GNU_SOURCE
-#include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/reboot.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench.h"
 
 #define PAGE 4096
 
@@ -177,12 +171,6 @@ static void system_calls(void)
         sink = (uint64_t)syscall(SYS_getppid);
 }
 
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 static void pipe_ping_pong(void)
 {
     enum { ROUNDS = 5000 };
@@ -191,13 +179,13 @@ static void pipe_ping_pong(void)
     pid_t child;
 
     if (pipe(there) != 0 || pipe(back) != 0 || (child = fork()) < 0)
-        die("pipe");
+        bench_die("pipe");
     for (unsigned i = 0; i < ROUNDS; i++) {
         if (child == 0) {
             if (read(there[0], &byte, 1) != 1 || write(back[1], &byte, 1) != 1)
                 _exit(1);
         } else if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1) {
-            die("ping-pong");
+            bench_die("ping-pong");
         }
     }
     if (child == 0)
@@ -217,11 +205,9 @@ static void forks(void)
         if (child == 0)
             _exit(0);
         if (child < 0 || waitpid(child, NULL, 0) < 0)
-            die("fork");
+            bench_die("fork");
     }
 }
-
-static const char *own_path;
 
 static void execs(void)
 {
@@ -229,11 +215,11 @@ static void execs(void)
         pid_t child = fork();
 
         if (child == 0) {
-            execl(own_path, own_path, "nothing", (char *)NULL);
+            execl(bench_path, bench_path, "nothing", (char *)NULL);
             _exit(1);
         }
         if (child < 0 || waitpid(child, NULL, 0) < 0)
-            die("exec");
+            bench_die("exec");
     }
 }
 
@@ -246,56 +232,30 @@ static void page_faults(void)
             mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         if (p == MAP_FAILED)
-            die("mmap");
+            bench_die("mmap");
         for (unsigned i = 0; i < PAGES; i++)
             p[i * PAGE] = 1;
         munmap(p, PAGES * PAGE);
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} workloads[] = {
-    {"integer_division", integer_division},
-    {"sieve", sieve},
-    {"qsort", sort},
-    {"calls", calls},
-    {"scalar_double", scalar_double},
-    {"float_matrix", float_matrix},
-    {"pointer_chase", pointer_chase},
-    {"stream", stream},
-    {"system_calls", system_calls},
-    {"pipe_ping_pong", pipe_ping_pong},
-    {"fork", forks},
-    {"exec", execs},
-    {"page_faults", page_faults},
+static const struct bench_workload workloads[] = {
+    {"integer_division", integer_division, 0, NULL},
+    {"sieve", sieve, 0, NULL},
+    {"qsort", sort, 0, NULL},
+    {"calls", calls, 0, NULL},
+    {"scalar_double", scalar_double, 0, NULL},
+    {"float_matrix", float_matrix, 0, NULL},
+    {"pointer_chase", pointer_chase, 0, NULL},
+    {"stream", stream, 0, NULL},
+    {"system_calls", system_calls, 0, NULL},
+    {"pipe_ping_pong", pipe_ping_pong, 0, NULL},
+    {"fork", forks, 0, NULL},
+    {"exec", execs, 0, NULL},
+    {"page_faults", page_faults, 0, NULL},
 };
-
-static uint64_t now_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 int main(int argc, char **argv)
 {
-    own_path = argv[0];
-    if (argc > 1 && strcmp(argv[1], "nothing") == 0)
-        return 0;
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    for (unsigned i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
-        uint64_t start = now_us();
-
-        workloads[i].run();
-        printf("bench %s %llu\n", workloads[i].name, (unsigned long long)(now_us() - start));
-    }
-    printf("bench end 0\n");
-    if (getpid() == 1) {
-        sync();
-        reboot(RB_POWER_OFF);
-    }
-    return 0;
+    return bench_main(argc, argv, workloads, sizeof(workloads) / sizeof(workloads[0]));
 }
