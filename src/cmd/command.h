@@ -13,6 +13,9 @@ enum command_status {
 /* `umbra run`: starts a VM; see vm/vm.h for its exit status. */
 int command_run(int argc, char **argv);
 
+/* `umbra engines`: what can run guests here. */
+int command_engines(int argc, char **argv);
+
 /* `umbra help [run|trace]`. */
 int command_help(int argc, char **argv);
 

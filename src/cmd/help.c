@@ -22,6 +22,7 @@ void help_print_main(void)
     printf("Umbra runs PC guests on x86-64 Linux, with its own processor in software.\n"
            "\n"
            "  umbra run [FILE] [OPTION...]   start a guest; without FILE a small one inside Umbra\n"
+           "  umbra engines                  who can run guests on this host, and how fast\n"
            "  umbra help run                 the options of run\n"
            "  umbra help trace               the names that --trace takes\n"
            "  umbra version                  the version\n"

@@ -48,6 +48,8 @@ static const struct option_row rows[] = {
      FIELD(prealloc)},
     {"ksm", NULL, "let the host merge equal pages (KSM)", OPTION_FLAG, FIELD(ksm)},
     {"thp", NULL, "ask the host for transparent huge pages", OPTION_FLAG, FIELD(thp)},
+    {"engine", "auto|kvm|soft", "who runs the guest (auto); umbra engines tells more",
+     OPTION_CHOICE, FIELD(engine)},
     {"mmu", "ept|shadow", "how memory is virtualized (ept)", OPTION_CHOICE, FIELD(mmu)},
     {"shadow-pages", "N", "most shadow pages there may be (16384)", OPTION_NUMBER,
      FIELD(shadow_pages)},

@@ -8,6 +8,7 @@
 #include "base/types.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
+#include "vm/engines.h"
 
 #define VM_CONFIG_DEFAULT_MEMORY (512 * MIB)
 #define VM_CONFIG_DEFAULT_CPU    "max"
@@ -28,6 +29,7 @@ struct vm_config {
     bool prealloc; /* touch all guest memory before the guest starts */
     bool ksm;      /* let the host merge equal pages */
     bool thp;      /* ask the host for huge pages */
+    enum vm_engine engine;
     enum mmu_mode mmu;
     uint64_t shadow_pages;     /* at most so many; 0: the default */
     uint64_t tlb_entries;      /* a power of two; 0: the engine's choice */

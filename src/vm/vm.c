@@ -336,7 +336,6 @@ static int make_machine(struct vm *vm)
     if (!vm->mmu)
         return -ENOMEM;
     guest_time_init(vm);
-    vm->engine = &engine_soft;
     vm_host_init(vm);
     /* The vCPU comes first: a board in reset already drives its INTR input. */
     err = vm->engine->vcpu_create(&vm->vcpu, &(struct engine_vcpu_config){
@@ -433,6 +432,21 @@ static void take_apart(struct vm *vm)
     free(vm);
 }
 
+static int choose_engine(struct vm *vm)
+{
+    struct vm_engine_choice choice;
+
+    vm_choose_engine(vm->config->engine, &choice);
+    if (!choice.engine) {
+        log_error("--engine kvm cannot be used: %s; --engine soft runs everywhere", choice.why);
+        return -ENOTSUP;
+    }
+    vm->engine = choice.engine;
+    vm->model.tsc_hz = choice.tsc_hz ? choice.tsc_hz : VM_TSC_HZ;
+    snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", choice.why);
+    return 0;
+}
+
 /* Everything that can be wrong with what the user asked for; each says so itself. */
 static int check(struct vm *vm)
 {
@@ -444,7 +458,8 @@ static int check(struct vm *vm)
         err = vm_memory_check(config, &vm->layout);
     if (!err)
         err = cpu_model_init(&vm->model, config->cpu_model, &missing);
-    vm->model.tsc_hz = VM_TSC_HZ;
+    if (!err)
+        err = choose_engine(vm);
     if (guest_time_counts(vm)) {
         /* The host's random numbers would make each run another one. */
         vm->model.has[X86_FEATURE_RDRAND] = false;
@@ -507,8 +522,7 @@ int vm_run(const struct vm_config *config)
     if (!err)
         err = make_outside(vm);
     if (!err) {
-        log_info("engine soft (our own processor in software: hardware virtualization is not used "
-                 "yet), %s, %" PRIu64 " MiB",
+        log_info("engine %s (%s), %s, %" PRIu64 " MiB", vm->engine->name, vm->engine_why,
                  start_kind_name(&vm->start), vm->layout.memory_bytes / MIB);
         err = run(vm);
     }

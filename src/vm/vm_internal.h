@@ -40,6 +40,7 @@ struct vm {
     struct clock *time;             /* virtual time: one of these two (guest_time.h) */
     struct board *board;
     const struct engine *engine;
+    char engine_why[224]; /* why this one, for people */
     struct engine_vcpu *vcpu;
     struct engine_host host;
     struct terminal *terminal;

@@ -17,6 +17,7 @@ struct kvm_probe {
     bool works[KVM_MODES];          /* the loop ended with the right result */
     uint64_t per_second[KVM_MODES]; /* guest instructions a second, where it works */
     bool hardware_speed;            /* in both modes; only then it is worth choosing */
+    uint64_t tsc_hz; /* of the guest's time-stamp counter; 0: the host does not tell */
     uint64_t took_ns;
     char paging[16];  /* "EPT", "NPT", "shadow", or "unknown" */
     char reason[160]; /* why not, or how fast, for people */

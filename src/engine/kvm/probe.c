@@ -156,8 +156,8 @@ static int run_loop(struct probe_vm *vm, uint64_t *took_ns)
 }
 
 /* One loop in a VM of its own. */
-static int time_loop(struct probe_vm *shared, enum kvm_mode mode, uint64_t rounds,
-                     uint64_t *took_ns)
+static int time_loop(struct kvm_probe *probe, const struct probe_vm *shared, enum kvm_mode mode,
+                     uint64_t rounds, uint64_t *took_ns)
 {
     struct probe_vm vm = *shared;
     int err;
@@ -166,8 +166,12 @@ static int time_loop(struct probe_vm *shared, enum kvm_mode mode, uint64_t round
     vm.run = NULL;
     vm.memory = NULL;
     err = make_vm(&vm);
-    if (!err)
+    if (!err) {
+        int khz = kvm_ioctl_value(vm.vcpu_fd, KVM_GET_TSC_KHZ, 0);
+
+        probe->tsc_hz = khz > 0 ? (uint64_t)khz * 1000 : 0;
         err = start_loop(&vm, mode, rounds);
+    }
     if (err >= 0)
         err = run_loop(&vm, took_ns);
     end_vm(&vm);
@@ -177,11 +181,11 @@ static int time_loop(struct probe_vm *shared, enum kvm_mode mode, uint64_t round
 static void time_mode(struct kvm_probe *probe, struct probe_vm *vm, enum kvm_mode mode)
 {
     uint64_t rounds = SHORT_ROUNDS, took;
-    int err = time_loop(vm, mode, rounds, &took);
+    int err = time_loop(probe, vm, mode, rounds, &took);
 
     if (!err && took < QUICK_NS) {
         rounds = LONG_ROUNDS;
-        err = time_loop(vm, mode, rounds, &took);
+        err = time_loop(probe, vm, mode, rounds, &took);
     }
     probe->works[mode] = err == 0;
     if (!err)

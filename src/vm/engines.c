@@ -1,0 +1,168 @@
+/* The choice between the engines, and the table of `umbra engines`. */
+#include "vm/engines.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "engine/kvm/kvm.h"
+#include "mem/mem.h"
+#include "mmu/mmu.h"
+#include "vm/clock_host.h"
+#include "x86/cpuid.h"
+
+#define PROBE_LIMIT_NS (NS_PER_SEC / 10)
+
+void vm_choose_engine(enum vm_engine want, struct vm_engine_choice *choice)
+{
+    struct kvm_probe probe;
+
+    *choice = (struct vm_engine_choice){.engine = &engine_soft};
+    if (want == VM_ENGINE_SOFT) {
+        snprintf(choice->why, sizeof(choice->why), "as asked for");
+        return;
+    }
+    kvm_probe(&probe, PROBE_LIMIT_NS, clock_host_ns);
+    choice->tsc_hz = probe.tsc_hz;
+    snprintf(choice->why, sizeof(choice->why), "%s", probe.reason);
+    if (want == VM_ENGINE_KVM) {
+        choice->engine = probe.usable ? &engine_kvm : NULL;
+    } else if (probe.hardware_speed) {
+        choice->engine = &engine_kvm;
+    } else {
+        choice->tsc_hz = 0;
+        snprintf(choice->why, sizeof(choice->why), "KVM is no help here: %s", probe.reason);
+    }
+}
+
+/* --- the soft engine's own speed, by the loop that the probe of KVM runs --- */
+
+#define TRIAL_BYTES  (16 * PAGE_SIZE)
+#define TRIAL_CODE   0x1000
+#define TRIAL_TABLES 0x2000
+#define TRIAL_ROUNDS 2000000u
+
+static uint64_t no_a20(void *opaque)
+{
+    return UINT64_MAX;
+}
+
+static uint64_t no_tsc(void *opaque)
+{
+    return 0;
+}
+
+/* A vCPU with a little memory, and the loop in it. */
+struct trial {
+    struct cpu_model model;
+    struct mem *mem;
+    struct mmu *mmu;
+    struct engine_vcpu *vcpu;
+};
+
+static void trial_fini(struct trial *trial)
+{
+    engine_soft.vcpu_destroy(trial->vcpu);
+    mmu_destroy(trial->mmu);
+    mem_destroy(trial->mem);
+}
+
+static bool trial_init(struct trial *trial)
+{
+    static const struct engine_host host = {.a20_mask = no_a20, .tsc_now = no_tsc};
+    const char *missing;
+
+    *trial = (struct trial){0};
+    if (cpu_model_init(&trial->model, "x86-64-v1", &missing) != 0)
+        return false;
+    trial->mem = mem_create(&(struct mem_config){.backend = MEM_BACKEND_ANON});
+    if (!trial->mem || mem_add_slot(trial->mem, "trial", 0, TRIAL_BYTES, MEM_SLOT_RAM) != 0)
+        return false;
+    trial->mmu = mmu_create(trial->mem, &(struct mmu_config){.mode = MMU_EPT});
+    return trial->mmu && engine_soft.vcpu_create(&trial->vcpu, &(struct engine_vcpu_config){
+                                                                   .mmu = trial->mmu,
+                                                                   .host = &host,
+                                                                   .model = &trial->model,
+                                                               }) == 0;
+}
+
+static void enter_long_mode(struct trial *trial, struct x86_state *state)
+{
+    const uint64_t tables[][2] = {
+        {TRIAL_TABLES, (TRIAL_TABLES + PAGE_SIZE) | 3},
+        {TRIAL_TABLES + PAGE_SIZE, (TRIAL_TABLES + 2 * PAGE_SIZE) | 3},
+        {TRIAL_TABLES + 2 * PAGE_SIZE, 0x83},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
+        mem_write(trial->mem, tables[i][0], &tables[i][1], sizeof(uint64_t));
+    state->cr3 = TRIAL_TABLES;
+    state->cr4 = X86_CR4_PAE;
+    state->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_PG;
+    state->msr.efer = X86_EFER_LME | X86_EFER_LMA;
+    state->seg[X86_CS].attr = X86_SEG_P | X86_SEG_S | X86_SEG_CODE | X86_SEG_READ | X86_SEG_L;
+}
+
+/* dec ecx; jnz; hlt. Instructions a second, or 0 when it went wrong. */
+static uint64_t trial_speed(struct trial *trial, enum kvm_mode mode)
+{
+    static const uint8_t real[] = {0x66, 0x49, 0x75, 0xfc, 0xf4};
+    static const uint8_t wide[] = {0xff, 0xc9, 0x75, 0xfc, 0xf4};
+    struct x86_state state;
+    uint64_t start, took;
+
+    engine_soft.vcpu_reset(trial->vcpu, false);
+    engine_soft.vcpu_get_state(trial->vcpu, &state);
+    mem_write(trial->mem, TRIAL_CODE, mode == KVM_MODE_REAL ? real : wide, sizeof(real));
+    state.seg[X86_CS].base = 0;
+    state.seg[X86_CS].selector = 0;
+    state.gpr[X86_RIP] = TRIAL_CODE;
+    state.gpr[X86_RCX] = TRIAL_ROUNDS;
+    if (mode == KVM_MODE_LONG)
+        enter_long_mode(trial, &state);
+    engine_soft.vcpu_set_state(trial->vcpu, &state);
+    start = clock_host_ns();
+    if (engine_soft.vcpu_run(trial->vcpu) != ENGINE_STOP_HALT)
+        return 0;
+    took = MAX(clock_host_ns() - start, (uint64_t)1);
+    return clock_muldiv(2 * TRIAL_ROUNDS, NS_PER_SEC, took);
+}
+
+/* --- the table --- */
+
+static void print_row(FILE *out, const char *name, const uint64_t per_second[KVM_MODES],
+                      const char *paging, const char *reason)
+{
+    char speed[KVM_MODES][16];
+
+    for (unsigned mode = 0; mode < KVM_MODES; mode++) {
+        if (per_second[mode])
+            snprintf(speed[mode], sizeof(speed[mode]), "%.1f", (double)per_second[mode] / 1e6);
+        else
+            snprintf(speed[mode], sizeof(speed[mode]), "no");
+    }
+    fprintf(out, "%-7s %9s %9s  %-12s %s\n", name, speed[KVM_MODE_REAL], speed[KVM_MODE_LONG],
+            paging, reason);
+}
+
+void vm_print_engines(FILE *out)
+{
+    uint64_t soft[KVM_MODES] = {0};
+    struct kvm_probe probe;
+    struct trial trial;
+
+    kvm_probe(&probe, PROBE_LIMIT_NS, clock_host_ns);
+    if (trial_init(&trial)) {
+        for (unsigned mode = 0; mode < KVM_MODES; mode++)
+            soft[mode] = trial_speed(&trial, mode);
+    }
+    trial_fini(&trial);
+    fprintf(out, "engine     16-bit    64-bit  paging       remarks\n");
+    print_row(out, "kvm", probe.per_second, probe.usable ? probe.paging : "-", probe.reason);
+    print_row(out, "soft", soft, "ept, shadow", "our own processor in software; always there");
+    fprintf(
+        out,
+        "Speeds are millions of instructions a second in a short loop. --engine auto takes %s.\n",
+        probe.hardware_speed ? "kvm" : "soft");
+}

@@ -1,0 +1,34 @@
+/*
+ * Which engine runs a VM on this host, and what can be said about each. It refuses to trust that
+ * /dev/kvm opens: it is timed first (engine/kvm/kvm.h).
+ */
+#ifndef UMBRA_VM_ENGINES_H
+#define UMBRA_VM_ENGINES_H
+
+#include <stdio.h>
+
+#include "base/types.h"
+
+struct engine;
+
+/* What the user asked for, in the order of --engine's choices. */
+enum vm_engine {
+    VM_ENGINE_AUTO, /* kvm where it runs guests at the hardware's speed, else soft */
+    VM_ENGINE_KVM,
+    VM_ENGINE_SOFT,
+};
+
+/* An engine, and why it. */
+struct vm_engine_choice {
+    const struct engine *engine; /* NULL: what was asked for cannot be had */
+    uint64_t tsc_hz;             /* what the guest's TSC runs at; 0: the VM decides */
+    char why[224];
+};
+
+/* Chooses; costs at most 100 ms (kvm's probe), and nothing for VM_ENGINE_SOFT. */
+void vm_choose_engine(enum vm_engine want, struct vm_engine_choice *choice);
+
+/* `umbra engines`: a table of the engines with modes, measured speed, paging and reason. */
+void vm_print_engines(FILE *out);
+
+#endif
