@@ -4,6 +4,7 @@
  */
 #include "dev/lapic.h"
 #include "vm/guest_time.h"
+#include "vm/stats_recorder.h"
 #include "vm/vm_internal.h"
 
 #define APIC_TPR_SHIFT 4
@@ -14,6 +15,8 @@ static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
     uint32_t value;
 
     lock_acquire(&vm->lock);
+    if (vm->stats)
+        stats_recorder_port(vm->stats, port);
     value = (uint32_t)bus_read(vm->board->bus, BUS_PORT, port, width);
     lock_release(&vm->lock);
     return value;
@@ -24,6 +27,8 @@ static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t val
     struct vm *vm = opaque;
 
     lock_acquire(&vm->lock);
+    if (vm->stats)
+        stats_recorder_port(vm->stats, port);
     bus_write(vm->board->bus, BUS_PORT, port, width, value);
     lock_release(&vm->lock);
 }
@@ -121,6 +126,11 @@ static uint64_t tsc_now(void *opaque)
     return clock_muldiv(clock_now_ns(vm->time), vm->model.tsc_hz, NS_PER_SEC);
 }
 
+static uint64_t host_ns(void *opaque)
+{
+    return clock_host_ns();
+}
+
 static uint64_t a20_mask(void *opaque)
 {
     const struct vm *vm = opaque;
@@ -144,6 +154,7 @@ void vm_host_init(struct vm *vm)
         .tsc_now = tsc_now,
         .tsc_hz = vm->model.tsc_hz,
         .a20_mask = a20_mask,
+        .host_ns = vm_stats_wanted(vm) ? host_ns : NULL,
         .count_reached = guest_time_counts(vm) ? guest_time_reached : NULL,
     };
 }

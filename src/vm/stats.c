@@ -1,21 +1,36 @@
-/* What `--stats` prints at the end: exits by reason, and the engine's own counters. */
+/* Snapshots of the counters, and the table that people read. */
 #include "vm/stats.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "mmu/ept.h"
+#include "mmu/shadow.h"
+#include "vm/stats_file.h"
+#include "vm/stats_recorder.h"
 #include "vm/vm_internal.h"
 
-static uint64_t total_exits(const struct engine_counters *counters)
-{
-    uint64_t total = 0;
+/* What the expressions of stat.def read. */
+struct stats_sources {
+    const struct engine_counters *engine;
+    const struct ept_stats *ept;
+    const struct shadow_stats *shadow;
+    uint64_t exits, exit_ns;
+    uint64_t virtual_ns, idle_ns;
+    uint64_t tlb_hits;
+    uint64_t flush_mode;
+    uint64_t process_bytes;
+};
 
-    for (unsigned i = 0; i < EXIT_REASONS; i++)
-        total += counters->exits[i];
-    return total;
-}
+const struct stat stats_table[STATS] = {
+#define STAT(name, group, kind, unit, words, value)                                                \
+    {#name, words, STAT_GROUP_##group, STAT_##kind, STAT_##unit},
+#include "vm/stat.def"
+#undef STAT
+};
 
 /* The process's resident set, from the host's own accounting; 0 when it cannot be read. */
 static uint64_t process_resident_bytes(void)
@@ -31,43 +46,147 @@ static uint64_t process_resident_bytes(void)
     return pages * PAGE_SIZE;
 }
 
-static void print_memory(const struct vm *vm, FILE *out)
+static void collect(const struct vm *vm, struct stats_sources *s)
 {
-    uint64_t guest = mem_resident_bytes(vm->mem);
-    uint64_t process = process_resident_bytes();
+    static const struct ept_stats no_ept;
+    static const struct shadow_stats no_shadow;
+    const struct engine_counters *engine = vm->engine->vcpu_counters(vm->vcpu);
+    const struct ept *ept = mmu_ept(vm->mmu);
+    uint64_t data_misses = engine->tlb_misses - MIN(engine->tlb_misses, engine->tlb_fetch_misses);
+    uint64_t known = 0;
 
-    fprintf(out, "%10.1f MiB of guest memory touched, %.1f MiB resident beyond it\n",
-            (double)guest / (double)MIB, (double)(process - MIN(process, guest)) / (double)MIB);
+    *s = (struct stats_sources){
+        .engine = engine,
+        .ept = ept ? ept_stats(ept) : &no_ept,
+        .shadow = &no_shadow,
+        .virtual_ns = clock_now_ns(vm->time),
+        .idle_ns = vm->idle_ns,
+        .process_bytes = process_resident_bytes(),
+        .tlb_hits = engine->tlb_lookups - MIN(engine->tlb_lookups, data_misses),
+    };
+    for (unsigned i = 0; i < EXIT_REASONS; i++) {
+        s->exits += engine->exits[i];
+        s->exit_ns += engine->exit_ns[i];
+    }
+    for (unsigned i = 0; i < ENGINE_FLUSHES; i++)
+        known += engine->flushes[i];
+    s->flush_mode = engine->tlb_flushes - MIN(engine->tlb_flushes, known);
+}
+
+void vm_stats_snapshot(const struct vm *vm, struct stats_snapshot *snapshot)
+{
+    struct stats_sources sources, *s = &sources;
+    const uint64_t *exits, *exit_ns;
+
+    collect(vm, s);
+    exits = s->engine->exits;
+    exit_ns = s->engine->exit_ns;
+    *snapshot = (struct stats_snapshot){
+        .time_ns = clock_host_ns() - vm->started_ns,
+        .value =
+            {
+#define STAT(name, group, kind, unit, words, value) [STAT_##name] = (value),
+#include "vm/stat.def"
+#undef STAT
+            },
+    };
+    memcpy(snapshot->exits, exits, sizeof(snapshot->exits));
+    memcpy(snapshot->exit_ns, exit_ns, sizeof(snapshot->exit_ns));
+}
+
+bool vm_stats_group_applies(const struct vm *vm, enum stat_group group)
+{
+    switch (group) {
+    case STAT_GROUP_EPT: return mmu_mode(vm->mmu) == MMU_EPT;
+    case STAT_GROUP_SHADOW: return mmu_mode(vm->mmu) == MMU_SHADOW;
+    default: return true;
+    }
+}
+
+static double share(uint64_t part, uint64_t whole)
+{
+    return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static void print_exits(const struct stats_snapshot *s, FILE *out)
+{
+    uint64_t total = s->value[STAT_exits], total_ns = s->value[STAT_exit_ns];
+    bool timed = total_ns > 0;
+
+    fprintf(out, "%14s %6s", "exits", "share");
+    if (timed)
+        fprintf(out, " %10s %6s %8s", "time ms", "share", "ns each");
+    fprintf(out, "  reason\n");
+    for (unsigned i = 0; i < EXIT_REASONS; i++) {
+        uint64_t n = s->exits[i], ns = s->exit_ns[i];
+
+        if (n == 0)
+            continue;
+        fprintf(out, "%14" PRIu64 " %5.1f%%", n, share(n, total));
+        if (timed)
+            fprintf(out, " %10.2f %5.1f%% %8.0f", (double)ns / 1e6, share(ns, total_ns),
+                    (double)ns / (double)n);
+        fprintf(out, "  %s\n", exit_reason_words(i) ? exit_reason_words(i) : "unknown");
+    }
+    fprintf(out, "%14" PRIu64 "       ", total);
+    if (timed)
+        fprintf(out, " %10.2f                ", (double)total_ns / 1e6);
+    fprintf(out, "  in all\n");
+}
+
+static void print_row(const struct stat *row, uint64_t value, FILE *out)
+{
+    switch (row->unit) {
+    case STAT_NUMBER: fprintf(out, "%14" PRIu64 "  %s\n", value, row->words); break;
+    case STAT_NS: fprintf(out, "%11.3f s   %s\n", (double)value / 1e9, row->words); break;
+    case STAT_BYTES: fprintf(out, "%10.1f KiB  %s\n", (double)value / 1024, row->words); break;
+    }
+}
+
+/* Zeroes of exits and time say "not measured" or "did not happen": they are left out. */
+static void print_group(const struct vm *vm, const struct stats_snapshot *s, enum stat_group group,
+                        FILE *out)
+{
+    static const char *const titles[STAT_GROUPS] = {
+        [STAT_GROUP_RUN] = "run",
+        [STAT_GROUP_TLB] = "TLB",
+        [STAT_GROUP_EPT] = "extended page table",
+        [STAT_GROUP_SHADOW] = "shadow page tables",
+        [STAT_GROUP_TABLES] = "memory of the monitor's tables",
+    };
+
+    if (!vm_stats_group_applies(vm, group))
+        return;
+    fprintf(out, "%14s  %s\n", "", titles[group]);
+    for (unsigned i = 0; i < STATS; i++) {
+        if (stats_table[i].group == group && s->value[i] > 0)
+            print_row(&stats_table[i], s->value[i], out);
+    }
 }
 
 void vm_stats_print(const struct vm *vm, FILE *out)
 {
-    const struct engine_counters *counters = vm->engine->vcpu_counters(vm->vcpu);
-    uint64_t total = total_exits(counters);
-    uint64_t ns = clock_now_ns(&vm->clock.clock);
-    double seconds = (double)ns / (double)NS_PER_SEC;
+    struct stats_snapshot s;
+    uint64_t guest = mem_resident_bytes(vm->mem), process;
+    double seconds;
 
-    fprintf(out, "ran %.3f s, %" PRIu64 " instructions (%.1f million a second)\n", seconds,
-            counters->instructions, (double)counters->instructions / seconds / 1e6);
-    fprintf(out, "%14s %6s  %s\n", "exits", "share", "reason");
-    for (unsigned i = 0; i < EXIT_REASONS; i++) {
-        uint64_t n = counters->exits[i];
-
-        if (n > 0)
-            fprintf(out, "%14" PRIu64 " %5.1f%%  %s\n", n, 100.0 * (double)n / (double)total,
-                    exit_reason_words(i));
-    }
-    fprintf(out, "%14" PRIu64 " exits in all\n", total);
-    fprintf(out, "%14" PRIu64 " exceptions and %" PRIu64 " interrupts delivered\n",
-            counters->faults_injected, counters->interrupts_injected);
-    fprintf(out, "%14" PRIu64 " TLB misses, %" PRIu64 " TLB flushes\n", counters->tlb_misses,
-            counters->tlb_flushes);
-    fprintf(out, "%14" PRIu64 " blocks decoded, %" PRIu64 " dropped\n", counters->blocks_made,
-            counters->blocks_dropped);
-    print_memory(vm, out);
+    vm_stats_snapshot(vm, &s);
+    seconds = (double)MAX(s.time_ns, (uint64_t)1) / 1e9;
+    fprintf(out, "ran %.3f s, %" PRIu64 " instructions (%.1f million a second), --mmu=%s\n",
+            seconds, s.value[STAT_instructions], (double)s.value[STAT_instructions] / seconds / 1e6,
+            mmu_mode_name(mmu_mode(vm->mmu)));
+    print_exits(&s, out);
+    for (unsigned group = 0; group < STAT_GROUPS; group++)
+        print_group(vm, &s, group, out);
+    process = s.value[STAT_process_bytes];
+    fprintf(out, "%10.1f MiB  of guest memory touched, of %.0f MiB\n", (double)guest / (double)MIB,
+            (double)vm->layout.memory_bytes / (double)MIB);
+    fprintf(out, "%10.1f MiB  resident beyond it\n",
+            (double)(process - MIN(process, guest)) / (double)MIB);
 }
 
-void vm_print_stats(const struct vm *vm)
+/* The table on standard error, which may be a raw terminal. */
+static void print_to_log(const struct vm *vm)
 {
     char *text = NULL, *rest, *line;
     size_t size;
@@ -84,4 +203,40 @@ void vm_print_stats(const struct vm *vm)
     while ((line = strsep(&rest, "\n")) != NULL && (*line || rest))
         log_raw("%s\n", line);
     free(text);
+}
+
+bool vm_stats_wanted(const struct vm *vm)
+{
+    return vm->config->stats || vm->config->stats_interval_s;
+}
+
+int vm_stats_start(struct vm *vm)
+{
+    vm->started_ns = clock_host_ns();
+    if (!vm_stats_wanted(vm))
+        return 0;
+    vm->stats = stats_recorder_create(vm, vm->config->stats_interval_s);
+    if (!vm->stats)
+        return -errno;
+    return events_add(vm->events, stats_recorder_fd(vm->stats), stats_recorder_ready, vm->stats);
+}
+
+int vm_stats_end(struct vm *vm, int status)
+{
+    const char *path = vm->config->stats_file;
+    int err;
+
+    if (!vm->stats)
+        return status;
+    stats_recorder_end(vm->stats);
+    if (vm->config->stats && !path)
+        print_to_log(vm);
+    if (!path)
+        return status;
+    err = stats_file_write(path, vm, vm->stats, status);
+    if (!err)
+        return status;
+    log_error("the counters cannot be written to %s: %s; the guest itself ended with status %d",
+              path, strerror(-err), status);
+    return VM_EXIT_ERROR;
 }

@@ -31,6 +31,8 @@ static void carry_out_reset(struct vm *vm)
 /* Waits until a halted vCPU has something to do or the VM ends. */
 static void wait_while_halted(struct vm *vm)
 {
+    uint64_t since_ns = vm->stats ? clock_host_ns() : 0;
+
     lock_acquire(&vm->lock);
     while (!vm->ended && !vm->reset_requested && !vm->pauses &&
            !vm->engine->vcpu_pending(vm->vcpu)) {
@@ -42,6 +44,8 @@ static void wait_while_halted(struct vm *vm)
         lock_acquire(&vm->lock);
     }
     lock_release(&vm->lock);
+    if (vm->stats)
+        vm->idle_ns += clock_host_ns() - since_ns;
 }
 
 static void report_triple_fault(struct vm *vm)

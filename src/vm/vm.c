@@ -20,6 +20,8 @@
 #include "dev/vga.h"
 #include "fw/rom_image.h"
 #include "vm/guest_time.h"
+#include "vm/stats.h"
+#include "vm/stats_recorder.h"
 #include "vm/memory.h"
 #include "vm/vm_internal.h"
 
@@ -423,6 +425,7 @@ static void take_apart(struct vm *vm)
     start_fini(&vm->start);
     free(vm->bios);
     events_destroy(vm->events);
+    stats_recorder_destroy(vm->stats);
     close_fd(vm->timer_fd);
     close_fd(vm->timeout_fd);
     close_fd(vm->signal_fd);
@@ -521,6 +524,8 @@ int vm_run(const struct vm_config *config)
     err = make_machine(vm);
     if (!err)
         err = make_outside(vm);
+    if (!err)
+        err = vm_stats_start(vm);
     if (!err) {
         log_info("engine %s (%s), %s, %" PRIu64 " MiB", vm->engine->name, vm->engine_why,
                  start_kind_name(&vm->start), vm->layout.memory_bytes / MIB);
@@ -531,8 +536,8 @@ int vm_run(const struct vm_config *config)
         log_error("the VM could not be made: %s%s", strerror(-err), way_out(err));
     if (!err && config->screen)
         print_screen(vm);
-    if (!err && config->stats)
-        vm_print_stats(vm);
+    if (!err)
+        status = vm_stats_end(vm, status);
     take_apart(vm);
     return status;
 }

@@ -43,6 +43,9 @@ struct vm {
     char engine_why[224]; /* why this one, for people */
     struct engine_vcpu *vcpu;
     struct engine_host host;
+    struct stats_recorder *stats; /* NULL: nobody asked for statistics */
+    uint64_t started_ns;          /* host time when the guest started */
+    uint64_t idle_ns;             /* with stats: how long the vCPU waited in HLT */
     struct terminal *terminal;
     struct events *events;
     int timer_fd;   /* the virtual clock's next deadline */
@@ -79,8 +82,5 @@ int vm_firmware_place(struct vm *vm) must_check;
 
 /* The tables that describe the machine (firmware_tables.c). 0 or -errno. */
 int vm_firmware_place_tables(struct vm *vm) must_check;
-
-/* --stats at the end (stats.c). */
-void vm_print_stats(const struct vm *vm);
 
 #endif
