@@ -25,7 +25,7 @@ struct stats_sources {
     uint64_t process_bytes;
 };
 
-const struct stat stats_table[STATS] = {
+const struct stats_row stats_table[STATS] = {
 #define STAT(name, group, kind, unit, words, value)                                                \
     {#name, words, STAT_GROUP_##group, STAT_##kind, STAT_##unit},
 #include "vm/stat.def"
@@ -134,7 +134,7 @@ static void print_exits(const struct stats_snapshot *s, FILE *out)
     fprintf(out, "  in all\n");
 }
 
-static void print_row(const struct stat *row, uint64_t value, FILE *out)
+static void print_row(const struct stats_row *row, uint64_t value, FILE *out)
 {
     switch (row->unit) {
     case STAT_NUMBER: fprintf(out, "%14" PRIu64 "  %s\n", value, row->words); break;

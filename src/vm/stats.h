@@ -43,7 +43,7 @@ enum stat_unit {
 };
 
 /* A row of stat.def. */
-struct stat {
+struct stats_row {
     const char *name;
     const char *words;
     enum stat_group group;
@@ -51,7 +51,7 @@ struct stat {
     enum stat_unit unit;
 };
 
-extern const struct stat stats_table[STATS];
+extern const struct stats_row stats_table[STATS];
 
 /* Everything at one moment. */
 struct stats_snapshot {

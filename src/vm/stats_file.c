@@ -159,7 +159,7 @@ static void put_counters(struct document *doc, const struct vm *vm,
     json_t *counters = json_object();
 
     for (unsigned i = 0; i < STATS; i++) {
-        const struct stat *stat = &stats_table[i];
+        const struct stats_row *stat = &stats_table[i];
         json_t *row;
 
         if (!vm_stats_group_applies(vm, stat->group))
