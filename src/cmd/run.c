@@ -18,6 +18,8 @@
 #include "mem/layout.h"
 #include "vm/clock_guest.h"
 #include "vm/config.h"
+#include "vm/stats_file.h"
+#include "vm/stats_live.h"
 #include "vm/vm.h"
 #include "x86/cpuid.h"
 
@@ -63,9 +65,9 @@ static const struct option_row rows[] = {
      FIELD(timeout_s)},
     {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
     {"screen", NULL, "print the guest's text screen at the end", OPTION_FLAG, FIELD(screen)},
-    {"stats", "FILE.json", "print the counters at the end, or write them to a file",
+    {"stats", "FILE.json", "time exits; print the counters at the end, or write a file",
      OPTION_OPTIONAL, offsetof(struct run_options, stats)},
-    {"stats-interval", "SECONDS", "print a line of counters so often", OPTION_NUMBER,
+    {"stats-interval", "SECONDS", "print a line of rates so often", OPTION_NUMBER,
      FIELD(stats_interval_s)},
     {"monitor", "unix:PATH", "a monitor console on a socket (also Ctrl-a c)", OPTION_STRING,
      FIELD(monitor)},
@@ -171,6 +173,24 @@ static bool parse_clock(const char *text, uint64_t *ns)
     return false;
 }
 
+static bool check_stats(const struct vm_config *config)
+{
+    int err;
+
+    if (config->stats_interval_s > STATS_LIVE_MAX_S) {
+        log_error("--stats-interval takes at most %d seconds (a day); leave it out for no table",
+                  STATS_LIVE_MAX_S);
+        return false;
+    }
+    if (!config->stats_file)
+        return true;
+    err = stats_file_check(config->stats_file);
+    if (err)
+        log_error("--stats cannot write to %s: %s; name a file in a folder that can be written to",
+                  config->stats_file, strerror(-err));
+    return !err;
+}
+
 static bool check_cpu(const char *name)
 {
     const char *missing = NULL;
@@ -205,6 +225,7 @@ static bool check(const struct run_options *options)
            check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
            check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
            check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
+           check_stats(config) &&
            enable_traces(&options->traces);
 }
 
