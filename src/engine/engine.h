@@ -14,6 +14,7 @@
 
 struct mmu;
 struct cpu_model;
+struct shadow_root;
 
 enum exit_reason {
 #define EXIT_REASON(number, name, words) EXIT_##name = number,
@@ -196,6 +197,8 @@ struct engine {
     void (*vcpu_tlb_for_each)(struct engine_vcpu *vcpu,
                               void (*fn)(void *opaque, const struct engine_tlb_entry *entry),
                               void *opaque);
+    /* What the vCPU's CR3 stands for under shadow paging (mmu/shadow.h); NULL: it does not tell. */
+    const struct shadow_root *(*vcpu_shadow_root)(struct engine_vcpu *vcpu);
 };
 
 /* Our own processor in software. */
