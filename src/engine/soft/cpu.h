@@ -54,8 +54,14 @@ enum tlb_kind {
 };
 
 #define TLB_MAX_ENTRIES ENGINE_MAX_TLB_ENTRIES /* a table; a power of two */
-#define TLB_NO_TAG      UINT64_MAX
-#define TLB_FOLD_SHIFT  22 /* PAGE_SHIFT and the bits of an index into a full table */
+/*
+ * A table has at least so many slots, for then neighbouring pages never stand in the same one
+ * (tlb_index). Where fewer entries are asked for, slots share one: whichever was filled last has
+ * it.
+ */
+#define TLB_MIN_SLOTS  4
+#define TLB_NO_TAG     UINT64_MAX
+#define TLB_FOLD_SHIFT 22 /* PAGE_SHIFT and the bits of an index into a full table */
 
 /* A tag is the page's linear address, or TLB_NO_TAG; host = addend + linear address. */
 struct tlb_entry {
@@ -100,7 +106,8 @@ struct cpu {
     uint64_t ip_mask;      /* how much of RIP counts: 32 or 64 bits */
     struct tlb_entry *tlb; /* the table in force for data */
     uint8_t tlb_kind;      /* enum tlb_kind by privilege, whatever tlb points to */
-    uint64_t tlb_mask;     /* entries - 1 */
+    uint64_t tlb_mask;     /* slots of a table - 1 */
+    uint64_t tlb_entries;  /* how many slots of a table are in use at once (TLB_MIN_SLOTS) */
 
     /*
      * What must be the same for a linear address to lead to the same block again: the generation of
@@ -180,7 +187,7 @@ enum step cpu_raise_page_fault(struct cpu *cpu, gva_t address, uint32_t error);
  * Where a linear address stands in its TLB table. Higher bits are folded in, because programs like
  * to work on two areas a power of two apart, which would evict each other's entries all the time.
  * They are added, not XORed: so neighbouring pages never share an entry (the sum grows by 1 or 2
- * from one to the next), on which place_find relies.
+ * from one to the next, and there are TLB_MIN_SLOTS), on which place_find relies.
  */
 static inline uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
 {

@@ -84,6 +84,17 @@ static struct tlb_entry *tlb_slot(struct cpu *cpu, enum tlb_kind kind, gva_t lin
     return &cpu->tlb_tables[kind][tlb_index(cpu, linear)];
 }
 
+/* Empties the slots that share the entry of one that is being filled; there are none but in a tiny
+ * TLB. */
+static void tlb_evict_sharers(struct cpu *cpu, enum tlb_kind kind, uint64_t index)
+{
+    for (uint64_t i = cpu->tlb_entries; i <= cpu->tlb_mask; i += cpu->tlb_entries) {
+        struct tlb_entry *entry = &cpu->tlb_tables[kind][(index + i) & cpu->tlb_mask];
+
+        entry->read = entry->write = entry->exec = TLB_NO_TAG;
+    }
+}
+
 static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
                      const struct guest_walk_result *walk, const struct translation *out,
                      bool writable)
@@ -91,6 +102,7 @@ static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
     struct tlb_entry *entry = tlb_slot(cpu, kind, linear);
     gva_t page = linear & PAGE_MASK;
 
+    tlb_evict_sharers(cpu, kind, tlb_index(cpu, linear));
     entry->addend = (uint64_t)(uintptr_t)out->host - linear;
     entry->read = page;
     entry->write = walk->writable && writable && !out->watched ? page : TLB_NO_TAG;

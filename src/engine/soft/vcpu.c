@@ -111,7 +111,8 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     cpu->host = *config->host;
     cpu->count_until = UINT64_MAX;
     cpu->model = config->model;
-    cpu->tlb_mask = (config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES) - 1;
+    cpu->tlb_entries = config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES;
+    cpu->tlb_mask = MAX(cpu->tlb_entries, (uint64_t)TLB_MIN_SLOTS) - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
     cpu->counters.tlb_bytes = sizeof(cpu->tlb_tables) + sizeof(cpu->tlb_pages);
     cpu->tlb_link = (struct mmu_tlb){
