@@ -55,6 +55,7 @@ struct engine_vcpu {
     struct engine_counters counters;
     _Atomic uint32_t requests; /* KVM_REQUEST_*; release on set, acquire on look */
     uint8_t sipi_vector;
+    uint64_t apic_base; /* IA32_APIC_BASE as KVM has it */
     bool halted;
     bool wait_for_sipi;
     bool exit_pending; /* the last exit's access is to be completed by another entry */

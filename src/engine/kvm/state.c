@@ -10,8 +10,7 @@
 
 #include "engine/kvm/internal.h"
 
-#define MSR_APIC_BASE 0x1b
-#define MSR_TSC       0x10
+#define MSR_TSC 0x10
 
 /* The standard form of an XSAVE area. */
 #define XSAVE_HEADER      512
@@ -146,9 +145,7 @@ static int get_sregs(struct engine_vcpu *vcpu, struct x86_state *state)
 
 static int set_sregs(struct engine_vcpu *vcpu, const struct x86_state *state)
 {
-    struct engine_host *host = &vcpu->host;
     struct kvm_sregs sregs;
-    uint64_t apic_base;
     int err = kvm_ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
 
     if (err < 0)
@@ -163,8 +160,7 @@ static int set_sregs(struct engine_vcpu *vcpu, const struct x86_state *state)
     sregs.cr4 = state->cr4;
     sregs.cr8 = 0;
     sregs.efer = state->msr.efer;
-    if (host->msr_read && host->msr_read(host->opaque, vcpu->index, MSR_APIC_BASE, &apic_base))
-        sregs.apic_base = apic_base;
+    sregs.apic_base = vcpu->apic_base;
     memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
     return kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
 }

@@ -24,6 +24,12 @@
 #include "engine/kvm/internal.h"
 #include "mmu/mmu.h"
 
+#define MSR_APIC_BASE 0x1b
+
+/* IA32_APIC_BASE after reset: enabled, at its usual place; bit 8 tells the bootstrap processor. */
+#define APIC_BASE_RESET 0xfee00800u
+#define APIC_BASE_BSP   0x100u
+
 #define KICK_SIGNAL (SIGRTMIN + 1)
 
 /* Below the BIOS, where no guest memory is: three pages for Intel's TSS, one for its page table. */
@@ -126,6 +132,8 @@ static int reset(struct engine_vcpu *vcpu, bool init)
     if (err)
         return fail(vcpu, "the vCPU's state cannot be read", err);
     x86_state_reset(&state, init);
+    if (!init)
+        vcpu->apic_base = APIC_BASE_RESET | (vcpu->index == 0 ? APIC_BASE_BSP : 0);
     vcpu->halted = false;
     vcpu->wait_for_sipi = vcpu->index != 0;
     err = kvm_set_state(vcpu, &state);
@@ -246,18 +254,26 @@ static void inject_interrupt(struct engine_vcpu *vcpu)
     }
 }
 
-/* The task priority lives in our APIC, and the guest may move CR8 without an exit. */
-static void put_tpr(struct engine_vcpu *vcpu)
+/*
+ * Two registers of our APIC are KVM's, too: CR8 and IA32_APIC_BASE. The guest moves both without an
+ * exit; they come back with the next one.
+ */
+static void put_apic(struct engine_vcpu *vcpu)
 {
     vcpu->run->cr8 = vcpu->host.tpr_read(vcpu->host.opaque, vcpu->index);
 }
 
-static void get_tpr(struct engine_vcpu *vcpu)
+static void get_apic(struct engine_vcpu *vcpu)
 {
     uint64_t before = vcpu->host.tpr_read(vcpu->host.opaque, vcpu->index);
 
     if (before != vcpu->run->cr8)
         vcpu->host.tpr_write(vcpu->host.opaque, vcpu->index, vcpu->run->cr8);
+    if (vcpu->run->apic_base != vcpu->apic_base) {
+        vcpu->apic_base = vcpu->run->apic_base;
+        /* KVM has checked it; a refusal by our APIC would leave the two apart, no worse. */
+        (void)vcpu->host.msr_write(vcpu->host.opaque, vcpu->index, MSR_APIC_BASE, vcpu->apic_base);
+    }
 }
 
 /* One VM entry with its exit. */
@@ -265,7 +281,7 @@ static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
 {
     int result;
 
-    put_tpr(vcpu);
+    put_apic(vcpu);
     result = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
     if (result == -EINTR || result == -EAGAIN) {
         vcpu->run->immediate_exit = 0;
@@ -276,7 +292,7 @@ static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
         fail(vcpu, "KVM_RUN failed", result);
         return stop(why, ENGINE_STOP_ERROR);
     }
-    get_tpr(vcpu);
+    get_apic(vcpu);
     return kvm_serve_exit(vcpu, why);
 }
 
