@@ -61,6 +61,8 @@ int stats_file_check(const char *path)
     char *name;
     int fd;
 
+    if (!*path)
+        return -ENOENT;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return -EISDIR;
     if (takes_bytes(path))
