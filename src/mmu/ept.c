@@ -364,6 +364,23 @@ bool ept_follow_slots(struct ept *ept)
     return true;
 }
 
+unsigned ept_peek(const struct ept *ept, gpa_t gpa, const uint64_t *path[4])
+{
+    uint64_t *table = ept->root;
+    unsigned count = 0;
+
+    if (gpa >> ADDRESS_BITS)
+        return 0;
+    for (unsigned level = LEVELS;; level--) {
+        uint64_t *entry = entry_at(table, gpa, level);
+
+        path[count++] = entry;
+        if (!is_present(*entry) || is_mmio(*entry) || is_leaf(*entry, level))
+            return count;
+        table = child_of(*entry);
+    }
+}
+
 const struct ept_stats *ept_stats(const struct ept *ept)
 {
     return &ept->stats;
