@@ -21,7 +21,7 @@
 enum operations {
     TOUCHES = 16384,
     REMAPS = 200 * FEW,
-    PROTECTS = 10000,
+    PROTECTS = 3000,
     PROTECTION_FAULTS = 10000,
     FILE_FAULTS = 4096,
     READS = 500000,
