@@ -175,6 +175,7 @@ static void test_slots_change(void **state)
     char why[200];
 
     assert_false(ept_follow_slots(f->ept));
+    check_fill(f, 4 * GIB, GIB);
     assert_int_equal(ept_fill(f->ept, 2 * MIB, EPT_READ), EPT_FILLED);
     assert_int_equal(mem_remove_slot(f->mem, MIB), 0);
     assert_false(ept_audit(f->ept, why, sizeof(why))); /* the leaf points to nothing now */
@@ -185,6 +186,35 @@ static void test_slots_change(void **state)
     assert_int_equal(mem_add_slot(f->mem, "main", MIB, 63 * MIB, MEM_SLOT_RAM), 0);
     assert_true(ept_follow_slots(f->ept));
     check_fill(f, 2 * MIB, 2 * MIB);
+    /* What lies elsewhere has stayed. */
+    assert_int_equal(ept_walk(f->ept, 4 * GIB, EPT_READ, &m), EPT_WALK_MAPPED);
+}
+
+/* A logged slot is mapped by large leaves without W; a write gives it to one page, now in the log.
+ */
+static void test_dirty_log(void **state)
+{
+    struct fixture *f = *state;
+    struct ept_mapping m;
+    gpa_t page = 4 * MIB + 3 * PAGE_SIZE;
+    uint64_t bits[63 * MIB / PAGE_SIZE / 64] = {0};
+
+    assert_int_equal(mem_dirty_log(f->mem, MIB, true), 0);
+    check_fill(f, 4 * MIB, 2 * MIB);
+    assert_int_equal(ept_walk(f->ept, page, EPT_WRITE, &m), EPT_WALK_VIOLATION);
+    assert_int_equal(ept_fill(f->ept, page, EPT_WRITE), EPT_FILLED);
+    assert_int_equal(ept_walk(f->ept, page, EPT_WRITE, &m), EPT_WALK_MAPPED);
+    assert_int_equal(ept_walk(f->ept, page + PAGE_SIZE, EPT_WRITE, &m), EPT_WALK_VIOLATION);
+    assert_int_equal(ept_walk(f->ept, page - 1, EPT_READ, &m), EPT_WALK_MAPPED);
+    check_audit(f);
+    /* A write is the first thing that happens to the next two MiB. */
+    assert_int_equal(ept_fill(f->ept, 6 * MIB, EPT_READ | EPT_WRITE), EPT_FILLED);
+    assert_int_equal(ept_walk(f->ept, 6 * MIB, EPT_READ | EPT_WRITE, &m), EPT_WALK_MAPPED);
+    check_audit(f);
+    assert_int_equal(mem_dirty_fetch(f->mem, MIB, bits, ARRAY_SIZE(bits)), 0);
+    assert_true(bits[12] == BIT(3)); /* 3 MiB on */
+    assert_true(bits[20] == BIT(0));
+    assert_true((bits[0] | bits[11] | bits[13] | bits[19] | bits[21]) == 0);
 }
 
 struct dirty {
@@ -225,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_write_protect, make, unmake),
         cmocka_unit_test_setup_teardown(test_zap, make, unmake),
         cmocka_unit_test_setup_teardown(test_slots_change, make, unmake),
+        cmocka_unit_test_setup_teardown(test_dirty_log, make, unmake),
         cmocka_unit_test_setup_teardown(test_accessed_dirty, make, unmake),
     };
 
