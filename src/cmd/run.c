@@ -52,6 +52,8 @@ static const struct option_row rows[] = {
     {"thp", NULL, "ask the host for transparent huge pages", OPTION_FLAG, FIELD(thp)},
     {"engine", "auto|kvm|soft", "who runs the guest (auto); umbra engines tells more",
      OPTION_CHOICE, FIELD(engine)},
+    {"irqchip", "host|user", "with kvm: whose interrupt controllers (host)", OPTION_CHOICE,
+     FIELD(user_irqchip)},
     {"mmu", "ept|shadow", "how memory is virtualized (ept)", OPTION_CHOICE, FIELD(mmu)},
     {"shadow-pages", "N", "most shadow pages there may be (16384)", OPTION_NUMBER,
      FIELD(shadow_pages)},
@@ -61,6 +63,15 @@ static const struct option_row rows[] = {
      FIELD(cpu_model)},
     {"clock", "host|instructions[=NS]", "what virtual time counts (host; 10 ns an instruction)",
      OPTION_STRING, offsetof(struct run_options, clock)},
+    {"digest", "FILE", "for tools/lockstep: write registers and a hash of memory to FILE",
+     OPTION_STRING, FIELD(digest)},
+    {"digest-every", "N", "instructions between two digests (1000000)", OPTION_NUMBER,
+     FIELD(digest_every)},
+    {"digest-from", "N", "instructions before the first digest", OPTION_NUMBER, FIELD(digest_from)},
+    {"digest-to", "N", "end the run after the last digest up to here", OPTION_NUMBER,
+     FIELD(digest_to)},
+    {"digest-memory", "FILE", "with --digest-to: write guest memory to FILE at the end",
+     OPTION_STRING, FIELD(digest_memory)},
     {"timeout", "SECONDS", "end with status 36 after so much time", OPTION_NUMBER,
      FIELD(timeout_s)},
     {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
@@ -191,6 +202,31 @@ static bool check_stats(const struct vm_config *config)
     return !err;
 }
 
+/* Digests compare runs, which host time makes all different. */
+static bool check_digest(struct vm_config *config)
+{
+    if (!config->digest) {
+        if (!config->digest_memory && !config->digest_every && !config->digest_from &&
+            !config->digest_to)
+            return true;
+        log_error("--digest-every, -from, -to and -memory need --digest FILE");
+        return false;
+    }
+    if (!config->clock_ns) {
+        log_error("--digest needs --clock instructions");
+        return false;
+    }
+    if (config->digest_memory && !config->digest_to) {
+        log_error("--digest-memory needs --digest-to N: memory is written at that end");
+        return false;
+    }
+    if (!config->digest_every)
+        config->digest_every = VM_CONFIG_DEFAULT_DIGEST;
+    if (!config->digest_from)
+        config->digest_from = config->digest_every;
+    return true;
+}
+
 static bool check_cpu(const char *name)
 {
     const char *missing = NULL;
@@ -225,8 +261,7 @@ static bool check(const struct run_options *options)
            check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
            check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
            check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
-           check_stats(config) &&
-           enable_traces(&options->traces);
+           check_stats(config) && enable_traces(&options->traces);
 }
 
 int command_run(int argc, char **argv)
@@ -247,7 +282,8 @@ int command_run(int argc, char **argv)
     }
     options.config.stats = options.stats.given;
     options.config.stats_file = options.stats.value;
-    if (!parse_clock(options.clock, &options.config.clock_ns) || !check(&options))
+    if (!parse_clock(options.clock, &options.config.clock_ns) || !check_digest(&options.config) ||
+        !check(&options))
         return COMMAND_USAGE;
     return vm_run(&options.config);
 }

@@ -116,6 +116,11 @@ struct engine_vcpu_config {
     struct mmu *mmu; /* guest memory, and how it is virtualized */
     const struct engine_host *host;
     const struct cpu_model *model;
+    /*
+     * The engine's own interrupt controllers and PIT serve the guest (set_irq drives them), where
+     * it has some; else the monitor's do.
+     */
+    bool host_irqchip;
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
 };
 
@@ -166,6 +171,8 @@ struct engine {
     void (*vcpu_reset)(struct engine_vcpu *vcpu, bool init);
     void (*vcpu_get_state)(struct engine_vcpu *vcpu, struct x86_state *state);
     void (*vcpu_set_state)(struct engine_vcpu *vcpu, const struct x86_state *state);
+    /* The level of a GSI of the engine's own interrupt controllers; NULL: it has none. */
+    void (*set_irq)(struct engine_vcpu *vcpu, unsigned gsi, bool level);
     /* The level of the INTR input. */
     void (*vcpu_set_intr)(struct engine_vcpu *vcpu, bool level);
     void (*vcpu_nmi)(struct engine_vcpu *vcpu);

@@ -47,9 +47,26 @@
 static void isa_irq_set(void *opaque, unsigned irq, bool level)
 {
     struct board *board = opaque;
+    const struct irq_line *sink = &board->config.irq_sink;
 
+    if (sink->set) {
+        sink->set(sink->opaque, irq, level);
+        return;
+    }
     pic_set_irq(board->pic, irq, level);
     ioapic_set_irq(board->ioapic, irq == IRQ_PIT ? IOAPIC_PIN_PIT : irq, level);
+}
+
+/* A pin of the I/O APIC that is no ISA interrupt's. */
+static void gsi_set(void *opaque, unsigned gsi, bool level)
+{
+    struct board *board = opaque;
+    const struct irq_line *sink = &board->config.irq_sink;
+
+    if (sink->set)
+        sink->set(sink->opaque, gsi, level);
+    else
+        ioapic_set_irq(board->ioapic, gsi, level);
 }
 
 static struct irq_line isa_irq(struct board *board, unsigned irq)
@@ -184,7 +201,7 @@ static int make_timers(struct board *board)
     struct irq_line pit, rtc;
 
     for (unsigned pin = 0; pin < HPET_PINS; pin++)
-        hpet.pins[pin] = (struct irq_line){ioapic_set_irq, board->ioapic, pin};
+        hpet.pins[pin] = (struct irq_line){gsi_set, board, pin};
     board->hpet = hpet_create(&hpet);
     if (!board->hpet)
         return -ENOMEM;

@@ -43,6 +43,11 @@ struct board_config {
     int64_t start_utc;
     uint64_t tsc_hz;
     unsigned physical_bits;
+    /*
+     * Where the interrupt lines go, by GSI, instead of the board's own controllers: the engine's.
+     * The own ones are there, but nothing reaches them.
+     */
+    struct irq_line irq_sink;
     struct block *disk; /* NULL: no drive; owned by the caller, outlives the board */
     struct block *cdrom;
     struct board_events events;

@@ -12,6 +12,7 @@
 
 #define VM_CONFIG_DEFAULT_MEMORY (512 * MIB)
 #define VM_CONFIG_DEFAULT_CPU    "max"
+#define VM_CONFIG_DEFAULT_DIGEST 1000000 /* instructions */
 
 /* The serial console that a Linux kernel is given when its command line names no console. */
 #define VM_CONFIG_LINUX_CONSOLE "console=ttyS0"
@@ -30,6 +31,7 @@ struct vm_config {
     bool ksm;      /* let the host merge equal pages */
     bool thp;      /* ask the host for huge pages */
     enum vm_engine engine;
+    unsigned user_irqchip; /* kvm: 1, our own interrupt controllers; 0, the kernel's */
     enum mmu_mode mmu;
     uint64_t shadow_pages;     /* at most so many; 0: the default */
     uint64_t tlb_entries;      /* a power of two; 0: the engine's choice */
@@ -38,6 +40,11 @@ struct vm_config {
     bool no_reboot;            /* a reset ends the VM */
     bool screen;               /* print the text screen at the end */
     uint64_t clock_ns;         /* virtual time of an instruction; 0: virtual time is host time */
+    const char *digest;        /* NULL, or the file for digests (digest.h); needs clock_ns */
+    uint64_t digest_every;     /* instructions between two digests */
+    uint64_t digest_from;      /* the first */
+    uint64_t digest_to;        /* the VM ends after the last one that is not beyond; 0: never */
+    const char *digest_memory; /* NULL, or the file for guest memory at that end */
     bool stats;                /* print the counters at the end */
     const char *stats_file;    /* NULL, or where they are written as JSON */
     uint64_t stats_interval_s; /* seconds between two lines of a live table; 0: none */

@@ -19,10 +19,14 @@
 #include "dev/uart.h"
 #include "dev/vga.h"
 #include "fw/rom_image.h"
+#include "vm/gdb_vm.h"
+#include "vm/digest.h"
 #include "vm/guest_time.h"
 #include "vm/stats.h"
 #include "vm/stats_recorder.h"
 #include "vm/memory.h"
+#include "vm/monitor.h"
+#include "vm/monitor_console.h"
 #include "vm/vm_internal.h"
 
 void vm_end_locked(struct vm *vm, int status)
@@ -160,6 +164,16 @@ static void on_terminal_screen(void *opaque)
     print_screen(opaque);
 }
 
+static void on_terminal_monitor(void *opaque, bool on)
+{
+    monitor_console_open(((struct vm *)opaque)->console, on);
+}
+
+static void on_terminal_monitor_key(void *opaque, uint8_t key)
+{
+    monitor_console_key(((struct vm *)opaque)->console, key);
+}
+
 /* --- the event loop's sources --- */
 
 static void arm_timer(struct vm *vm)
@@ -218,6 +232,7 @@ static void on_terminal(void *opaque)
     if (!terminal_congested(vm->terminal))
         pthread_cond_broadcast(&vm->wake);
     lock_release(&vm->lock);
+    monitor_console_serve(vm->console); /* it may wait for room on the terminal */
 }
 
 /* The first SIGTERM presses the power button, the next ends the VM. */
@@ -281,6 +296,14 @@ static int open_image(struct block **out, const char *path, bool read_only)
     return err;
 }
 
+/* A line of the engine's own interrupt controllers. */
+static void on_irq(void *opaque, unsigned gsi, bool level)
+{
+    struct vm *vm = opaque;
+
+    vm->engine->set_irq(vm->vcpu, gsi, level);
+}
+
 static int make_board(struct vm *vm)
 {
     struct board_config config = {
@@ -311,6 +334,8 @@ static int make_board(struct vm *vm)
             },
     };
 
+    if (vm->engine->set_irq && !vm->config->user_irqchip)
+        config.irq_sink = (struct irq_line){on_irq, vm, 0};
     return board_create(&vm->board, &config);
 }
 
@@ -344,6 +369,7 @@ static int make_machine(struct vm *vm)
                                                  .mmu = vm->mmu,
                                                  .host = &vm->host,
                                                  .model = &vm->model,
+                                                 .host_irqchip = !vm->config->user_irqchip,
                                                  .tlb_entries = (unsigned)vm->config->tlb_entries,
                                              });
     if (!err) {
@@ -379,10 +405,33 @@ static int add_sources(struct vm *vm)
     return err;
 }
 
+static int make_console(struct vm *vm)
+{
+    const char *where = vm->config->monitor;
+    int err;
+
+    vm->monitor = monitor_create(vm);
+    if (!vm->monitor)
+        return -ENOMEM;
+    err = monitor_console_create(&vm->console, vm, where);
+    if (err && where)
+        log_error("the monitor console cannot listen at %s: %s%s", where, strerror(-err),
+                  err == -EADDRINUSE ? "; another VM uses it"
+                  : err == -EEXIST   ? "; that is no socket, choose another name"
+                                     : "");
+    return err;
+}
+
 static int make_outside(struct vm *vm)
 {
     static const struct terminal_ops ops = {
-        .input = on_terminal_input, .quit = on_terminal_quit, .screen = on_terminal_screen};
+        .input = on_terminal_input,
+        .quit = on_terminal_quit,
+        .screen = on_terminal_screen,
+        .monitor = on_terminal_monitor,
+        .monitor_key = on_terminal_monitor_key,
+    };
+    int err;
 
     vm->events = events_create();
     vm->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -400,6 +449,9 @@ static int make_outside(struct vm *vm)
     vm->terminal = terminal_create(STDIN_FILENO, STDOUT_FILENO, &ops, vm);
     if (!vm->terminal)
         return -errno;
+    err = make_console(vm);
+    if (err)
+        return err;
     vm->time->changed = on_deadline_changed;
     vm->time->changed_opaque = vm;
     on_deadline_changed(vm); /* devices have armed timers when they were made */
@@ -414,7 +466,10 @@ static void close_fd(int fd)
 
 static void take_apart(struct vm *vm)
 {
+    gdb_vm_destroy(vm->gdb);
     terminal_destroy(vm->terminal);
+    monitor_console_destroy(vm->console);
+    monitor_destroy(vm->monitor);
     board_destroy(vm->board);
     if (vm->vcpu)
         vm->engine->vcpu_destroy(vm->vcpu);
@@ -422,6 +477,7 @@ static void take_apart(struct vm *vm)
     mem_destroy(vm->mem);
     block_close(vm->cdrom);
     block_close(vm->disk);
+    digest_destroy(vm->digest);
     start_fini(&vm->start);
     free(vm->bios);
     events_destroy(vm->events);
@@ -476,6 +532,8 @@ static int check(struct vm *vm)
         err = open_image(&vm->disk, vm->start.disk, false);
     if (!err)
         err = open_image(&vm->cdrom, vm->start.cdrom, true);
+    if (!err)
+        err = digest_create(&vm->digest, vm);
     return err;
 }
 
@@ -524,6 +582,8 @@ int vm_run(const struct vm_config *config)
     err = make_machine(vm);
     if (!err)
         err = make_outside(vm);
+    if (!err)
+        err = gdb_vm_create(&vm->gdb, vm);
     if (!err)
         err = vm_stats_start(vm);
     if (!err) {

@@ -26,8 +26,8 @@ static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *table, uint3
 }
 
 /* Feature bits are ANDed; all other leaves are the model's own. */
-static void cut_down(const struct kvm_cpuid2 *supported, uint32_t leaf, uint32_t sub,
-                     struct x86_cpuid_result *r)
+static void cut_down(struct engine_vcpu *vcpu, const struct kvm_cpuid2 *supported, uint32_t leaf,
+                     uint32_t sub, struct x86_cpuid_result *r)
 {
     /* What KVM does not list, yet serves or leaves to us. */
     const uint32_t own_ecx = BIT(31) | BIT(27);
@@ -36,7 +36,8 @@ static void cut_down(const struct kvm_cpuid2 *supported, uint32_t leaf, uint32_t
     switch (leaf) {
     case 1:
         r->ecx &= (entry ? entry->ecx : 0) | own_ecx;
-        r->ecx &= ~(uint32_t)(BIT(21) | BIT(24)); /* x2APIC, TSC deadline: not with our own APIC */
+        if (!vcpu->vm.irqchips)
+            r->ecx &= ~(uint32_t)(BIT(21) | BIT(24)); /* x2APIC, TSC deadline: not with our APIC */
         r->edx &= (entry ? entry->edx : 0) | BIT(9);
         break;
     case 7:
@@ -71,7 +72,7 @@ static void add_leaf(struct engine_vcpu *vcpu, const struct kvm_cpuid2 *supporte
     for (uint32_t sub = 0; sub < subleaves && table->nent < MAX_ENTRIES; sub++) {
         struct x86_cpuid_result r = cpu_model_cpuid(vcpu->model, &context, leaf, sub);
 
-        cut_down(supported, leaf, sub, &r);
+        cut_down(vcpu, supported, leaf, sub, &r);
         table->entries[table->nent++] = (struct kvm_cpuid_entry2){
             .function = leaf,
             .index = sub,

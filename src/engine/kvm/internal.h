@@ -33,6 +33,7 @@ struct kvm_vm {
     struct mem *mem;
     uint64_t generation; /* of the slots, when they were mirrored */
     struct kvm_region regions[KVM_MAX_REGIONS];
+    struct kvm_irqchips *irqchips; /* NULL: the monitor's own controllers serve */
 };
 
 /* Requests to the vCPU, in one word, looked at before each entry. */
@@ -73,6 +74,14 @@ int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
 
 /* --- memory.c: mirrors the slots. 0 or -errno. --- */
 int kvm_mirror_slots(struct kvm_vm *vm) must_check;
+
+/* --- irqchip.c: the kernel's 8259 pair, I/O APIC and PIT. 0 or -errno. --- */
+struct kvm_irqchips;
+int kvm_irqchip_create(struct kvm_vm *vm) must_check;         /* before the vCPUs */
+int kvm_irqchip_capture(struct engine_vcpu *vcpu) must_check; /* what a reset goes back to */
+int kvm_irqchip_reset(struct engine_vcpu *vcpu) must_check;
+void kvm_irqchip_destroy(struct kvm_vm *vm);
+void kvm_irqchip_set(struct kvm_vm *vm, unsigned gsi, bool level);
 
 /* --- state.c: 0 or -errno. --- */
 int kvm_get_state(struct engine_vcpu *vcpu, struct x86_state *state) must_check;

@@ -1,6 +1,6 @@
 /*
- * The kvm engine's vCPU as engine.h asks for it. The interrupt controllers are the board's own
- * (the host's KVM gets vectors one at a time), so that the machine is the same under both engines.
+ * The kvm engine's vCPU as engine.h asks for it. The interrupt controllers are the kernel's, or,
+ * when asked for, the board's own: then KVM gets vectors one at a time.
  *
  *        +--> requests? --> kick (returns) | slots | INIT | SIPI | NMI
  *        |    INTR and the guest ready for it: acknowledge, KVM_INTERRUPT
@@ -69,7 +69,7 @@ static int fail(struct engine_vcpu *vcpu, const char *what, int err)
     return err;
 }
 
-static int open_vm(struct engine_vcpu *vcpu)
+static int open_vm(struct engine_vcpu *vcpu, bool host_irqchip)
 {
     struct kvm_vm *vm = &vcpu->vm;
     uint64_t identity = IDENTITY_ADDRESS;
@@ -91,6 +91,8 @@ static int open_vm(struct engine_vcpu *vcpu)
     result = kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
     if (result >= 0)
         result = kvm_ioctl_value(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS);
+    if (result >= 0 && host_irqchip)
+        result = kvm_irqchip_create(vm);
     return result < 0 ? result : kvm_mirror_slots(vm);
 }
 
@@ -117,6 +119,7 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
         munmap(vcpu->run, vcpu->vm.run_bytes);
     if (vcpu->fd >= 0)
         close(vcpu->fd);
+    kvm_irqchip_destroy(&vcpu->vm);
     if (vcpu->vm.fd >= 0)
         close(vcpu->vm.fd);
     if (vcpu->vm.device_fd >= 0)
@@ -137,6 +140,8 @@ static int reset(struct engine_vcpu *vcpu, bool init)
     vcpu->halted = false;
     vcpu->wait_for_sipi = vcpu->index != 0;
     err = kvm_set_state(vcpu, &state);
+    if (!err && !init && vcpu->vm.irqchips)
+        err = kvm_irqchip_reset(vcpu);
     return err ? fail(vcpu, "the vCPU cannot be reset", err) : 0;
 }
 
@@ -153,9 +158,11 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     vcpu->host = *config->host;
     vcpu->model = config->model;
     install_kick();
-    err = open_vm(vcpu);
+    err = open_vm(vcpu, config->host_irqchip);
     if (!err)
         err = open_vcpu(vcpu);
+    if (!err && vcpu->vm.irqchips)
+        err = kvm_irqchip_capture(vcpu);
     if (!err)
         err = reset(vcpu, false);
     if (err) {
@@ -260,12 +267,18 @@ static void inject_interrupt(struct engine_vcpu *vcpu)
  */
 static void put_apic(struct engine_vcpu *vcpu)
 {
+    if (vcpu->vm.irqchips)
+        return;
     vcpu->run->cr8 = vcpu->host.tpr_read(vcpu->host.opaque, vcpu->index);
 }
 
 static void get_apic(struct engine_vcpu *vcpu)
 {
-    uint64_t before = vcpu->host.tpr_read(vcpu->host.opaque, vcpu->index);
+    uint64_t before;
+
+    if (vcpu->vm.irqchips)
+        return;
+    before = vcpu->host.tpr_read(vcpu->host.opaque, vcpu->index);
 
     if (before != vcpu->run->cr8)
         vcpu->host.tpr_write(vcpu->host.opaque, vcpu->index, vcpu->run->cr8);
@@ -327,7 +340,7 @@ static enum engine_stop run_loop(struct engine_vcpu *vcpu)
             return why;
         if (vcpu->halted && !pending(vcpu))
             return ENGINE_STOP_HALT;
-        if (!vcpu->exit_pending)
+        if (!vcpu->exit_pending && !vcpu->vm.irqchips)
             inject_interrupt(vcpu);
         if (enter(vcpu, &why) == KVM_NEXT_STOP)
             return why;
@@ -371,6 +384,11 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
         fail(vcpu, "the vCPU's state cannot be set", err);
     vcpu->halted = false;
     vcpu->wait_for_sipi = false;
+}
+
+static void vcpu_set_irq(struct engine_vcpu *vcpu, unsigned gsi, bool level)
+{
+    kvm_irqchip_set(&vcpu->vm, gsi, level);
 }
 
 static void vcpu_set_intr(struct engine_vcpu *vcpu, bool level)
@@ -448,6 +466,7 @@ const struct engine engine_kvm = {
     .vcpu_reset = vcpu_reset,
     .vcpu_get_state = vcpu_get_state,
     .vcpu_set_state = vcpu_set_state,
+    .set_irq = vcpu_set_irq,
     .vcpu_set_intr = vcpu_set_intr,
     .vcpu_nmi = vcpu_nmi,
     .vcpu_init = vcpu_init,

@@ -1,0 +1,117 @@
+/*
+ * The kernel's interrupt controllers and PIT: made with the VM, driven by GSI, put back at a reset
+ * to what they were when they were made.
+ * Lines are set by ioctl, not by irqfd: the devices that drive them are in this process and have
+ * levels, and a write to an eventfd would cost as much.
+ * Source: KVM API, "KVM_CREATE_IRQCHIP", "KVM_CREATE_PIT2", "KVM_SET_GSI_ROUTING", "KVM_IRQ_LINE".
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/kvm/internal.h"
+
+#define PIC_PINS    16
+#define IOAPIC_PINS 24
+#define PIT_GSI     0
+#define PIT_PIN     2 /* of the I/O APIC, as ACPI's interrupt source override says */
+#define CHIPS       3 /* the two 8259, the I/O APIC */
+
+/* What a reset goes back to. */
+struct kvm_irqchips {
+    struct kvm_irqchip chips[CHIPS];
+    struct kvm_pit_state2 pit;
+    struct kvm_lapic_state lapic;
+};
+
+static void route(struct kvm_irq_routing *table, unsigned gsi, unsigned chip, unsigned pin)
+{
+    table->entries[table->nr++] = (struct kvm_irq_routing_entry){
+        .gsi = gsi,
+        .type = KVM_IRQ_ROUTING_IRQCHIP,
+        .u.irqchip = {.irqchip = chip, .pin = pin},
+    };
+}
+
+/* Each ISA interrupt reaches both controllers, the PIT's another pin of the I/O APIC. */
+static int set_routes(struct kvm_vm *vm)
+{
+    struct kvm_irq_routing *table =
+        calloc(1, sizeof(*table) + (PIC_PINS + IOAPIC_PINS) * sizeof(table->entries[0]));
+    int err;
+
+    if (!table)
+        return -ENOMEM;
+    for (unsigned pin = 0; pin < PIC_PINS; pin++) {
+        if (pin != 2) /* the cascade */
+            route(table, pin, pin < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, pin % 8);
+    }
+    for (unsigned gsi = 0; gsi < IOAPIC_PINS; gsi++) {
+        if (gsi != PIT_PIN)
+            route(table, gsi, KVM_IRQCHIP_IOAPIC, gsi == PIT_GSI ? PIT_PIN : gsi);
+    }
+    err = kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, table);
+    free(table);
+    return err;
+}
+
+int kvm_irqchip_create(struct kvm_vm *vm)
+{
+    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
+    int err = kvm_ioctl_value(vm->fd, KVM_CREATE_IRQCHIP, 0);
+
+    if (err >= 0)
+        err = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
+    if (err >= 0)
+        err = set_routes(vm);
+    if (err < 0)
+        return err;
+    vm->irqchips = calloc(1, sizeof(*vm->irqchips));
+    return vm->irqchips ? 0 : -ENOMEM;
+}
+
+void kvm_irqchip_destroy(struct kvm_vm *vm)
+{
+    free(vm->irqchips);
+    vm->irqchips = NULL;
+}
+
+int kvm_irqchip_capture(struct engine_vcpu *vcpu)
+{
+    struct kvm_irqchips *irqchips = vcpu->vm.irqchips;
+    int err = 0;
+
+    for (unsigned i = 0; i < CHIPS && err >= 0; i++) {
+        irqchips->chips[i].chip_id = i;
+        err = kvm_ioctl(vcpu->vm.fd, KVM_GET_IRQCHIP, &irqchips->chips[i]);
+    }
+    if (err >= 0)
+        err = kvm_ioctl(vcpu->vm.fd, KVM_GET_PIT2, &irqchips->pit);
+    if (err >= 0)
+        err = kvm_ioctl(vcpu->fd, KVM_GET_LAPIC, &irqchips->lapic);
+    return err < 0 ? err : 0;
+}
+
+int kvm_irqchip_reset(struct engine_vcpu *vcpu)
+{
+    struct kvm_irqchips *irqchips = vcpu->vm.irqchips;
+    struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
+    int err = 0;
+
+    for (unsigned i = 0; i < CHIPS && err >= 0; i++)
+        err = kvm_ioctl(vcpu->vm.fd, KVM_SET_IRQCHIP, &irqchips->chips[i]);
+    if (err >= 0)
+        err = kvm_ioctl(vcpu->vm.fd, KVM_SET_PIT2, &irqchips->pit);
+    if (err >= 0)
+        err = kvm_ioctl(vcpu->fd, KVM_SET_LAPIC, &irqchips->lapic);
+    if (err >= 0)
+        err = kvm_ioctl(vcpu->fd, KVM_SET_MP_STATE, &runnable);
+    return err < 0 ? err : 0;
+}
+
+void kvm_irqchip_set(struct kvm_vm *vm, unsigned gsi, bool level)
+{
+    struct kvm_irq_level line = {.irq = gsi, .level = level};
+
+    kvm_ioctl(vm->fd, KVM_IRQ_LINE, &line);
+}
