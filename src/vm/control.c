@@ -24,6 +24,12 @@ bool vm_pause(struct vm *vm)
     return stopped;
 }
 
+void vm_pause_here_locked(struct vm *vm)
+{
+    vm->pauses++;
+    clock_host_stop(&vm->clock);
+}
+
 void vm_resume(struct vm *vm)
 {
     lock_acquire(&vm->lock);

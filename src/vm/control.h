@@ -16,6 +16,12 @@ struct vm;
 /* True: the vCPU has stopped. False: the VM is ending, and there is nothing to give back. */
 bool vm_pause(struct vm *vm) must_check;
 
+/*
+ * A pause by the vCPU's own thread, outside the engine and with the machine lock held: it parks when
+ * it looks next. Somebody else gives the pause back.
+ */
+void vm_pause_here_locked(struct vm *vm);
+
 /* Gives one pause back. */
 void vm_resume(struct vm *vm);
 

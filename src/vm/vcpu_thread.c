@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "vm/gdb_vm.h"
 #include "vm/guest_time.h"
 #include "vm/vm_internal.h"
 
@@ -48,6 +49,21 @@ static void wait_while_halted(struct vm *vm)
         vm->idle_ns += clock_host_ns() - since_ns;
 }
 
+/* Waits outside the engine while somebody looks into the VM. */
+static void park_locked(struct vm *vm)
+{
+    /*
+     * A guest whose output nobody reads rests here, where signals and timers still work. It counts
+     * as parked, or who pauses it would wait for the reader.
+     */
+    while (!vm->ended && (vm->pauses || terminal_congested(vm->terminal))) {
+        vm->vcpu_parked = true;
+        pthread_cond_broadcast(&vm->parked);
+        lock_wait(&vm->lock, &vm->wake);
+    }
+    vm->vcpu_parked = false;
+}
+
 static void report_triple_fault(struct vm *vm)
 {
     struct x86_state state;
@@ -67,7 +83,17 @@ static void on_shutdown(struct vm *vm)
 {
     report_triple_fault(vm);
     lock_acquire(&vm->lock);
-    vm_end_locked(vm, VM_EXIT_TRIPLE_FAULT);
+    if (gdb_vm_stopped_locked(vm->gdb, true))
+        park_locked(vm);
+    if (!vm->reset_requested)
+        vm_end_locked(vm, VM_EXIT_TRIPLE_FAULT);
+    lock_release(&vm->lock);
+}
+
+static void on_debug(struct vm *vm)
+{
+    lock_acquire(&vm->lock);
+    gdb_vm_stopped_locked(vm->gdb, false);
     lock_release(&vm->lock);
 }
 
@@ -87,15 +113,7 @@ static bool serve_requests(struct vm *vm)
     lock_acquire(&vm->lock);
     if (vm->reset_requested && !vm->ended)
         carry_out_reset(vm);
-    /* A guest whose output nobody reads rests here, where signals and timers still work. */
-    while (!vm->ended && terminal_congested(vm->terminal))
-        lock_wait(&vm->lock, &vm->wake);
-    while (!vm->ended && vm->pauses) {
-        vm->vcpu_parked = true;
-        pthread_cond_broadcast(&vm->parked);
-        lock_wait(&vm->lock, &vm->wake);
-    }
-    vm->vcpu_parked = false;
+    park_locked(vm);
     on = !vm->ended;
     lock_release(&vm->lock);
     return on;
@@ -107,8 +125,8 @@ void *vm_vcpu_main(void *opaque)
 
     while (serve_requests(vm)) {
         switch (vm->engine->vcpu_run(vm->vcpu)) {
-        case ENGINE_STOP_KICK:
-        case ENGINE_STOP_DEBUG: break;
+        case ENGINE_STOP_KICK: break;
+        case ENGINE_STOP_DEBUG: on_debug(vm); break;
         case ENGINE_STOP_HALT:
         case ENGINE_STOP_WAIT: wait_while_halted(vm); break;
         case ENGINE_STOP_SHUTDOWN: on_shutdown(vm); break;
