@@ -1,6 +1,7 @@
 /* The choice between two sources of virtual time, and the vCPU thread's timers under the second. */
 #include "vm/guest_time.h"
 
+#include "vm/digest.h"
 #include "vm/vm_internal.h"
 
 bool guest_time_counts(const struct vm *vm)
@@ -31,13 +32,15 @@ int64_t guest_time_start_utc(const struct vm *vm)
 
 void guest_time_limit_locked(struct vm *vm)
 {
-    vm->engine->vcpu_count_until(vm->vcpu, clock_guest_deadline(&vm->clock_guest));
+    vm->engine->vcpu_count_until(
+        vm->vcpu, MIN(clock_guest_deadline(&vm->clock_guest), digest_next(vm->digest)));
 }
 
 void guest_time_reached(void *opaque)
 {
     struct vm *vm = opaque;
 
+    digest_look(vm->digest);
     lock_acquire(&vm->lock);
     clock_run_timers(vm->time);
     guest_time_limit_locked(vm);
