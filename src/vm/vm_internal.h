@@ -38,6 +38,7 @@ struct vm {
     struct clock_host clock;        /* host time */
     struct clock_guest clock_guest; /* under --clock instructions */
     struct clock *time;             /* virtual time: one of these two (guest_time.h) */
+    struct digest *digest;          /* --digest, or NULL */
     struct board *board;
     const struct engine *engine;
     char engine_why[224]; /* why this one, for people */
@@ -47,6 +48,9 @@ struct vm {
     uint64_t started_ns;          /* host time when the guest started */
     uint64_t idle_ns;             /* with stats: how long the vCPU waited in HLT */
     struct terminal *terminal;
+    struct monitor *monitor;         /* the console's commands */
+    struct monitor_console *console; /* where it is typed */
+    struct gdb_vm *gdb;              /* NULL: no --gdb */
     struct events *events;
     int timer_fd;   /* the virtual clock's next deadline */
     int timeout_fd; /* --timeout, or -1 */
