@@ -41,6 +41,7 @@ struct terminal {
     bool out_watched;
     bool out_closed; /* nobody reads: output is dropped */
     bool escape;     /* the last key was Ctrl-a */
+    bool monitor;    /* keys go to the monitor console */
     atomic_bool abandoned;
     size_t in_count; /* bytes held back in in_queue */
     uint8_t in_queue[IN_QUEUE_BYTES];
@@ -252,12 +253,13 @@ static void take_byte(struct terminal *terminal, uint8_t byte)
 
 static void print_help(void)
 {
-    log_raw("\n"
-            "Ctrl-a x       quit Umbra\n"
-            "Ctrl-a h       this help\n"
-            "Ctrl-a s       show the guest's text screen\n"
-            "Ctrl-a c       monitor console (there is none yet)\n"
-            "Ctrl-a a       send Ctrl-a to the guest (Ctrl-a Ctrl-a does too)\n");
+    log_raw(
+        "\n"
+        "Ctrl-a x       quit Umbra\n"
+        "Ctrl-a h       this help\n"
+        "Ctrl-a s       show the guest's text screen\n"
+        "Ctrl-a c       monitor console (help there lists its commands), and back to the guest\n"
+        "Ctrl-a a       send Ctrl-a to the guest (Ctrl-a Ctrl-a does too)\n");
 }
 
 /* The key behind Ctrl-a. One that means nothing is dropped. */
@@ -273,10 +275,10 @@ static void take_escape(struct terminal *terminal, uint8_t key)
     case 'a':
     case KEY_ESCAPE: take_byte(terminal, KEY_ESCAPE); break;
     case 'c':
-        if (terminal->ops->monitor)
-            terminal->ops->monitor(terminal->opaque);
-        else
-            log_info("there is no monitor console yet");
+        if (terminal->ops->monitor) {
+            terminal->monitor = !terminal->monitor;
+            terminal->ops->monitor(terminal->opaque, terminal->monitor);
+        }
         break;
     case 's':
         if (terminal->ops->screen)
@@ -294,6 +296,8 @@ static void take_input(struct terminal *terminal, const uint8_t *bytes, size_t c
             take_escape(terminal, bytes[i]);
         } else if (terminal->raw && bytes[i] == KEY_ESCAPE) {
             terminal->escape = true;
+        } else if (terminal->monitor) {
+            terminal->ops->monitor_key(terminal->opaque, bytes[i]);
         } else {
             take_byte(terminal, bytes[i]);
         }

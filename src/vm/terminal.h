@@ -19,10 +19,12 @@ struct terminal_ops {
     size_t (*input)(void *opaque, const uint8_t *bytes, size_t count);
     /* Ctrl-a x; terminal_abandon has been called. It may come from inside terminal_write. */
     void (*quit)(void *opaque);
-    /* Ctrl-a c: the monitor console; may be NULL. */
-    void (*monitor)(void *opaque);
+    /* Ctrl-a c: the monitor console gets the keys from now on, or the guest; may be NULL. */
+    void (*monitor)(void *opaque, bool on);
     /* Ctrl-a s: shows the guest's screen; may be NULL. */
     void (*screen)(void *opaque);
+    /* A key for the monitor console; with monitor. */
+    void (*monitor_key)(void *opaque, uint8_t key);
 };
 
 struct terminal;

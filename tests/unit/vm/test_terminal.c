@@ -39,7 +39,7 @@ static void guest_quit(void *opaque)
     ((struct guest *)opaque)->quits++;
 }
 
-static void guest_monitor(void *opaque)
+static void guest_monitor(void *opaque, bool on)
 {
     ((struct guest *)opaque)->monitors++;
 }

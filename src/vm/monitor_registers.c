@@ -1,0 +1,171 @@
+/* The vCPU's registers: `info registers`, and the names that `$` knows in addresses. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "vm/monitor_internal.h"
+
+struct name {
+    const char *name;
+    size_t offset; /* of the uint64_t in struct x86_state */
+};
+
+#define GPR(name, number)                                                                          \
+    {                                                                                              \
+        name, offsetof(struct x86_state, gpr) + sizeof(uint64_t) * (number)                        \
+    }
+#define FIELD(name, path)                                                                          \
+    {                                                                                              \
+        name, offsetof(struct x86_state, path)                                                     \
+    }
+
+static const struct name names[] = {
+    GPR("rax", X86_RAX),
+    GPR("rbx", X86_RBX),
+    GPR("rcx", X86_RCX),
+    GPR("rdx", X86_RDX),
+    GPR("rsi", X86_RSI),
+    GPR("rdi", X86_RDI),
+    GPR("rbp", X86_RBP),
+    GPR("rsp", X86_RSP),
+    GPR("r8", X86_R8),
+    GPR("r9", X86_R9),
+    GPR("r10", X86_R10),
+    GPR("r11", X86_R11),
+    GPR("r12", X86_R12),
+    GPR("r13", X86_R13),
+    GPR("r14", X86_R14),
+    GPR("r15", X86_R15),
+    GPR("rip", X86_RIP),
+    FIELD("rflags", rflags),
+    FIELD("cr0", cr0),
+    FIELD("cr2", cr2),
+    FIELD("cr3", cr3),
+    FIELD("cr4", cr4),
+    FIELD("efer", msr.efer),
+    FIELD("fs_base", seg[X86_FS].base),
+    FIELD("gs_base", seg[X86_GS].base),
+    FIELD("kernel_gs_base", msr.kernel_gs_base),
+    FIELD("gdt", gdtr.base),
+    FIELD("idt", idtr.base),
+    FIELD("ldt", seg[X86_LDTR].base),
+    FIELD("tss", seg[X86_TR].base),
+};
+
+/* In 64-bit mode the bases of CS and SS count as 0, whatever was loaded with them. */
+static uint64_t linear(const struct x86_state *state, enum x86_seg seg, uint64_t offset)
+{
+    if (monitor_code_mode(state) == X86_MODE_LONG64)
+        return offset;
+    return (uint32_t)(state->seg[seg].base + offset);
+}
+
+bool monitor_register(void *opaque, const char *name, uint64_t *value)
+{
+    const struct monitor_call *call = opaque;
+    const struct x86_state *state = &call->state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (strcmp(names[i].name, name) == 0) {
+            memcpy(value, (const char *)state + names[i].offset, sizeof(*value));
+            return true;
+        }
+    }
+    if (strcmp(name, "pc") == 0)
+        *value = linear(state, X86_CS, state->gpr[X86_RIP]);
+    else if (strcmp(name, "sp") == 0)
+        *value = linear(state, X86_SS, state->gpr[X86_RSP]);
+    else
+        return false;
+    return true;
+}
+
+void monitor_register_names(FILE *out)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        fprintf(out, "$%s ", names[i].name);
+    fputs("\nand $pc and $sp, the linear addresses of the code and the stack.\n", out);
+}
+
+enum x86_mode monitor_code_mode(const struct x86_state *state)
+{
+    const struct x86_segment *cs = &state->seg[X86_CS];
+    bool wide = cs->attr & X86_SEG_DB;
+
+    if (!(state->cr0 & X86_CR0_PE))
+        return wide ? X86_MODE_REAL32 : X86_MODE_REAL16;
+    if (state->rflags & X86_FLAG_VM)
+        return X86_MODE_REAL16;
+    if (state->msr.efer & X86_EFER_LMA) {
+        if (cs->attr & X86_SEG_L)
+            return X86_MODE_LONG64;
+        return wide ? X86_MODE_COMPAT32 : X86_MODE_COMPAT16;
+    }
+    return wide ? X86_MODE_PROT32 : X86_MODE_PROT16;
+}
+
+uint64_t monitor_linear_mask(const struct x86_state *state)
+{
+    return state->msr.efer & X86_EFER_LMA ? UINT64_MAX : UINT32_MAX;
+}
+
+static void print_segments(FILE *out, const struct x86_state *state)
+{
+    static const char *const seg_names[X86_ALL_SEGS] = {
+        [X86_ES] = "es", [X86_CS] = "cs", [X86_SS] = "ss",     [X86_DS] = "ds",
+        [X86_FS] = "fs", [X86_GS] = "gs", [X86_LDTR] = "ldtr", [X86_TR] = "tr",
+    };
+
+    for (unsigned i = 0; i < X86_ALL_SEGS; i++) {
+        const struct x86_segment *seg = &state->seg[i];
+
+        fprintf(out, "%-4s %04x  base %016" PRIx64 "  limit %08x  attr %04x  dpl %u%s\n",
+                seg_names[i], seg->selector, seg->base, seg->limit, seg->attr, x86_seg_dpl(seg),
+                seg->attr & X86_SEG_UNUSABLE ? "  unusable" : "");
+    }
+    fprintf(out, "gdt        base %016" PRIx64 "  limit %08x\n", state->gdtr.base,
+            state->gdtr.limit);
+    fprintf(out, "idt        base %016" PRIx64 "  limit %08x\n", state->idtr.base,
+            state->idtr.limit);
+}
+
+static void print_flags(FILE *out, uint64_t rflags)
+{
+    static const struct {
+        uint64_t bit;
+        const char *name;
+    } flags[] = {
+        {X86_FLAG_CF, "CF"}, {X86_FLAG_PF, "PF"}, {X86_FLAG_AF, "AF"}, {X86_FLAG_ZF, "ZF"},
+        {X86_FLAG_SF, "SF"}, {X86_FLAG_TF, "TF"}, {X86_FLAG_IF, "IF"}, {X86_FLAG_DF, "DF"},
+        {X86_FLAG_OF, "OF"}, {X86_FLAG_NT, "NT"}, {X86_FLAG_RF, "RF"}, {X86_FLAG_VM, "VM"},
+        {X86_FLAG_AC, "AC"}, {X86_FLAG_ID, "ID"},
+    };
+
+    fprintf(out, "rflags %016" PRIx64 " ", rflags);
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (rflags & flags[i].bit)
+            fprintf(out, " %s", flags[i].name);
+    }
+    fprintf(out, "  iopl %u\n", (unsigned)((rflags & X86_FLAG_IOPL) >> X86_FLAG_IOPL_SHIFT));
+}
+
+void monitor_registers(struct monitor_call *call)
+{
+    const struct x86_state *state = &call->state;
+    FILE *out = call->out;
+
+    for (unsigned i = 0; i < 16; i++)
+        fprintf(out, "%-4s %016" PRIx64 "%s", names[i].name,
+                *(const uint64_t *)((const char *)state + names[i].offset),
+                i % 4 == 3 ? "\n" : "  ");
+    fprintf(out, "rip  %016" PRIx64 "\n", state->gpr[X86_RIP]);
+    print_flags(out, state->rflags);
+    print_segments(out, state);
+    fprintf(out,
+            "cr0  %016" PRIx64 "  cr2  %016" PRIx64 "  cr3  %016" PRIx64 "  cr4  %016" PRIx64 "\n",
+            state->cr0, state->cr2, state->cr3, state->cr4);
+    fprintf(out, "efer %016" PRIx64 "  xcr0 %016" PRIx64 "  kernel_gs_base %016" PRIx64 "\n",
+            state->msr.efer, state->xcr0, state->msr.kernel_gs_base);
+    for (unsigned i = 0; i < 4; i++)
+        fprintf(out, "dr%u  %016" PRIx64 "%s", i, state->dr[i], i == 3 ? "\n" : "  ");
+    fprintf(out, "dr6  %016" PRIx64 "  dr7  %016" PRIx64 "\n", state->dr[6], state->dr[7]);
+}
