@@ -54,7 +54,7 @@ static const struct option_row rows[] = {
      OPTION_CHOICE, FIELD(engine)},
     {"irqchip", "host|user", "with kvm: whose interrupt controllers (host)", OPTION_CHOICE,
      FIELD(user_irqchip)},
-    {"mmu", "ept|shadow", "how memory is virtualized (ept)", OPTION_CHOICE, FIELD(mmu)},
+    {"mmu", "auto|ept|shadow", "how memory is virtualized (ept)", OPTION_CHOICE, FIELD(mmu)},
     {"shadow-pages", "N", "most shadow pages there may be (16384)", OPTION_NUMBER,
      FIELD(shadow_pages)},
     {"tlb-entries", "N", "size of a TLB table, a power of two (1024)", OPTION_NUMBER,

@@ -32,7 +32,7 @@ struct vm_config {
     bool thp;      /* ask the host for huge pages */
     enum vm_engine engine;
     unsigned user_irqchip; /* kvm: 1, our own interrupt controllers; 0, the kernel's */
-    enum mmu_mode mmu;
+    enum vm_mmu mmu;
     uint64_t shadow_pages;     /* at most so many; 0: the default */
     uint64_t tlb_entries;      /* a power of two; 0: the engine's choice */
     const char *cpu_model;     /* a name that cpu_model_init knows */

@@ -14,26 +14,58 @@
 
 #define PROBE_LIMIT_NS (NS_PER_SEC / 10)
 
-void vm_choose_engine(enum vm_engine want, struct vm_engine_choice *choice)
+static void refuse(struct vm_engine_choice *choice, const char *why)
+{
+    choice->engine = NULL;
+    snprintf(choice->why, sizeof(choice->why), "%s", why);
+}
+
+/* What an explicit --engine kvm comes to. */
+static void choose_kvm(enum vm_mmu mmu, bool own_clock, const struct kvm_probe *probe,
+                       struct vm_engine_choice *choice)
+{
+    choice->engine = &engine_kvm;
+    snprintf(choice->why, sizeof(choice->why), "as asked for; %s", probe->reason);
+    if (!probe->usable)
+        refuse(choice, probe->reason);
+    else if (own_clock)
+        refuse(choice,
+               "--clock instructions needs the soft engine, for hardware does not count so");
+    else if (mmu != VM_MMU_AUTO)
+        snprintf(
+            choice->why, sizeof(choice->why),
+            "the host's KVM uses %s, chosen by its module's parameter (ept of kvm_intel, npt of "
+            "kvm_amd) and not by --mmu; leave --mmu out",
+            probe->paging);
+    if (mmu != VM_MMU_AUTO)
+        choice->engine = NULL;
+}
+
+void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, bool own_clock,
+                      struct vm_engine_choice *choice)
 {
     struct kvm_probe probe;
 
     *choice = (struct vm_engine_choice){.engine = &engine_soft};
-    if (want == VM_ENGINE_SOFT) {
-        snprintf(choice->why, sizeof(choice->why), "as asked for");
+    if (want == VM_ENGINE_SOFT || (want == VM_ENGINE_AUTO && (mmu != VM_MMU_AUTO || own_clock))) {
+        snprintf(choice->why, sizeof(choice->why), "%s",
+                 want == VM_ENGINE_SOFT ? "as asked for"
+                 : own_clock            ? "--clock instructions asks for it"
+                                        : "--mmu asks for it");
         return;
     }
     kvm_probe(&probe, PROBE_LIMIT_NS, clock_host_ns);
-    choice->tsc_hz = probe.tsc_hz;
-    snprintf(choice->why, sizeof(choice->why), "%s", probe.reason);
+    snprintf(choice->paging, sizeof(choice->paging), "%s", probe.paging);
     if (want == VM_ENGINE_KVM) {
-        choice->engine = probe.usable ? &engine_kvm : NULL;
+        choose_kvm(mmu, own_clock, &probe, choice);
     } else if (probe.hardware_speed) {
         choice->engine = &engine_kvm;
+        snprintf(choice->why, sizeof(choice->why), "%s", probe.reason);
     } else {
-        choice->tsc_hz = 0;
         snprintf(choice->why, sizeof(choice->why), "KVM is no help here: %s", probe.reason);
     }
+    if (choice->engine == &engine_kvm)
+        choice->tsc_hz = probe.tsc_hz;
 }
 
 /* --- the soft engine's own speed, by the loop that the probe of KVM runs --- */

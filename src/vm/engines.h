@@ -18,15 +18,27 @@ enum vm_engine {
     VM_ENGINE_SOFT,
 };
 
+/* How memory is to be virtualized, in the order of --mmu's choices. */
+enum vm_mmu {
+    VM_MMU_AUTO, /* ept with the soft engine; what the host's KVM has with kvm */
+    VM_MMU_EPT,
+    VM_MMU_SHADOW,
+};
+
 /* An engine, and why it. */
 struct vm_engine_choice {
     const struct engine *engine; /* NULL: what was asked for cannot be had */
     uint64_t tsc_hz;             /* what the guest's TSC runs at; 0: the VM decides */
-    char why[224];
+    char paging[16];             /* of the host's KVM: "EPT", "NPT", "shadow", "unknown" */
+    char why[320];
 };
 
-/* Chooses; costs at most 100 ms (kvm's probe), and nothing for VM_ENGINE_SOFT. */
-void vm_choose_engine(enum vm_engine want, struct vm_engine_choice *choice);
+/*
+ * Chooses; costs at most 100 ms (kvm's probe), and nothing where only the soft engine will do: it
+ * alone has a choice of MMU, and a clock that counts instructions.
+ */
+void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, bool own_clock,
+                      struct vm_engine_choice *choice);
 
 /* `umbra engines`: a table of the engines with modes, measured speed, paging and reason. */
 void vm_print_engines(FILE *out);

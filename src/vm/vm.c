@@ -356,10 +356,11 @@ static int make_machine(struct vm *vm)
         err = vm_firmware_add_slots(vm);
     if (err)
         return err;
-    vm->mmu = mmu_create(vm->mem, &(struct mmu_config){
-                                      .mode = vm->config->mmu,
-                                      .shadow_pages = (unsigned)vm->config->shadow_pages,
-                                  });
+    vm->mmu =
+        mmu_create(vm->mem, &(struct mmu_config){
+                                .mode = vm->config->mmu == VM_MMU_SHADOW ? MMU_SHADOW : MMU_EPT,
+                                .shadow_pages = (unsigned)vm->config->shadow_pages,
+                            });
     if (!vm->mmu)
         return -ENOMEM;
     guest_time_init(vm);
@@ -495,13 +496,14 @@ static int choose_engine(struct vm *vm)
 {
     struct vm_engine_choice choice;
 
-    vm_choose_engine(vm->config->engine, &choice);
+    vm_choose_engine(vm->config->engine, vm->config->mmu, vm->config->clock_ns > 0, &choice);
     if (!choice.engine) {
         log_error("--engine kvm cannot be used: %s; --engine soft runs everywhere", choice.why);
         return -ENOTSUP;
     }
     vm->engine = choice.engine;
     vm->model.tsc_hz = choice.tsc_hz ? choice.tsc_hz : VM_TSC_HZ;
+    snprintf(vm->host_paging, sizeof(vm->host_paging), "%s", choice.paging);
     snprintf(vm->engine_why, sizeof(vm->engine_why), "%s", choice.why);
     return 0;
 }

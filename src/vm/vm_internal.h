@@ -41,7 +41,8 @@ struct vm {
     struct digest *digest;          /* --digest, or NULL */
     struct board *board;
     const struct engine *engine;
-    char engine_why[224]; /* why this one, for people */
+    char host_paging[16]; /* of the host's KVM, where that runs the guest */
+    char engine_why[320]; /* why this one, for people */
     struct engine_vcpu *vcpu;
     struct engine_host host;
     struct stats_recorder *stats; /* NULL: nobody asked for statistics */
