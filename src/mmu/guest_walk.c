@@ -196,7 +196,8 @@ static uint32_t fault_code(const struct guest_walk_context *context,
         error |= X86_PF_WRITE;
     if (access->user)
         error |= X86_PF_USER;
-    if (access->fetch && (context->nxe || context->smep))
+    /* 32-bit paging knows no NX, even with EFER.NXE set. */
+    if (access->fetch && (context->smep || (context->nxe && context->format != GUEST_PAGING_32BIT)))
         error |= X86_PF_FETCH;
     return error;
 }

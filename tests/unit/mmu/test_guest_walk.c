@@ -245,6 +245,26 @@ static void test_32bit(void **state)
     assert_true(result.gpa == 0x6678);
 }
 
+/* I/D says "fetch" only where fetches can be forbidden: not in 32-bit paging without SMEP. */
+static void test_fetch_bit(void **state)
+{
+    struct fixture *f = *state;
+    struct guest_walk_access fetch = {.fetch = true};
+    struct guest_walk_result result;
+
+    f->context.nxe = true;
+    f->context.format = GUEST_PAGING_32BIT;
+    assert_false(guest_walk(&f->context, 0x5000, &fetch, &result));
+    assert_int_equal(result.error, 0);
+    f->context.smep = true;
+    assert_false(guest_walk(&f->context, 0x5000, &fetch, &result));
+    assert_int_equal(result.error, X86_PF_FETCH);
+    f->context.smep = false;
+    f->context.format = GUEST_PAGING_4LEVEL;
+    assert_false(guest_walk(&f->context, 0x5000, &fetch, &result));
+    assert_int_equal(result.error, X86_PF_FETCH);
+}
+
 static void test_pae(void **state)
 {
     struct fixture *f = *state;
@@ -275,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_reserved, make, unmake),
         cmocka_unit_test_setup_teardown(test_large, make, unmake),
         cmocka_unit_test_setup_teardown(test_32bit, make, unmake),
+        cmocka_unit_test_setup_teardown(test_fetch_bit, make, unmake),
         cmocka_unit_test_setup_teardown(test_pae, make, unmake),
     };
 
