@@ -206,7 +206,7 @@ static void run_help(struct monitor_call *call)
     }
     if (!command || command->run == monitor_registers || command->run == monitor_walk) {
         fputs("Addresses are numbers (0x1000, 4096), registers, or sums: $rsp + 0x10.\n"
-              "Registers: ",
+              "Registers:\n",
               call->out);
         monitor_register_names(call->out);
     }

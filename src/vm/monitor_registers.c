@@ -82,7 +82,7 @@ bool monitor_register(void *opaque, const char *name, uint64_t *value)
 void monitor_register_names(FILE *out)
 {
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        fprintf(out, "$%s ", names[i].name);
+        fprintf(out, "$%s%s", names[i].name, i % 16 == 15 ? "\n" : " ");
     fputs("\nand $pc and $sp, the linear addresses of the code and the stack.\n", out);
 }
 

@@ -106,7 +106,7 @@ static void print_rights(const struct walk *walk)
     const struct x86_state *state = &walk->call->state;
     bool smap = (state->cr4 & X86_CR4_SMAP) && !(state->rflags & X86_FLAG_AC);
 
-    fputs("rights        supervisor         user\n", walk->out);
+    fputs("rights      supervisor       user\n", walk->out);
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
         fprintf(walk->out, "  %-8s", names[i]);
         for (unsigned user = 0; user < 2; user++) {
@@ -117,7 +117,7 @@ static void print_rights(const struct walk *walk)
 
             if (!try_access(walk, &access, &result))
                 snprintf(text, sizeof(text), "#PF, error %#x", result.error);
-            fprintf(walk->out, "    %-15s", text);
+            fprintf(walk->out, user ? "  %s" : "  %-15s", text);
         }
         fputc('\n', walk->out);
     }
@@ -263,6 +263,8 @@ void monitor_walk(struct monitor_call *call)
             dump_format_name(walk.context.format));
     if (walk.context.format != GUEST_PAGING_NONE)
         fprintf(call->out, ", CR3 0x%" PRIx64, walk.context.cr3);
+    if (call->state.cr4 & X86_CR4_PCIDE)
+        fprintf(call->out, " (PCID %u)", (unsigned)bits_get(walk.context.cr3, 11, 0));
     fputc('\n', call->out);
     mapped = print_guest_walk(&walk, &result);
     if (mapped)
