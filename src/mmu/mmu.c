@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "mem/mem.h"
 #include "mmu/ept.h"
+#include "mmu/shadow.h"
 
 struct mmu {
     enum mmu_mode mode;
@@ -24,8 +25,13 @@ struct mmu *mmu_create(struct mem *mem, const struct mmu_config *config)
         return NULL;
     mmu->mode = config->mode;
     mmu->mem = mem;
-    mmu->ept = ept_create(mem);
-    if (!mmu->ept) {
+    if (config->mode == MMU_SHADOW)
+        mmu->shadow = shadow_create(
+            mmu, config->shadow_pages ? config->shadow_pages : MMU_SHADOW_PAGES_DEFAULT,
+            config->unsync_off);
+    else
+        mmu->ept = ept_create(mem);
+    if (!mmu->ept && !mmu->shadow) {
         mmu_destroy(mmu);
         return NULL;
     }
@@ -37,6 +43,7 @@ void mmu_destroy(struct mmu *mmu)
     if (!mmu)
         return;
     ASSERT(!mmu->tlbs, "the vCPUs are gone before the tables that they walk");
+    shadow_destroy(mmu->shadow);
     ept_destroy(mmu->ept);
     free(mmu);
 }
@@ -94,9 +101,15 @@ void mmu_write_protect_tlbs(struct mmu *mmu, gpa_t page)
         tlb->write_protect(tlb->opaque, page);
 }
 
+void mmu_claim(struct mmu *mmu)
+{
+    if (mmu->shadow)
+        shadow_claim(mmu->shadow);
+}
+
 bool mmu_follow_slots(struct mmu *mmu)
 {
-    if (!ept_follow_slots(mmu->ept))
+    if (mmu->shadow ? !shadow_follow_slots(mmu->shadow) : !ept_follow_slots(mmu->ept))
         return false;
     mmu_flush_tlbs(mmu);
     for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
@@ -108,13 +121,18 @@ bool mmu_follow_slots(struct mmu *mmu)
 
 void mmu_a20_changed(struct mmu *mmu)
 {
+    if (mmu->shadow)
+        shadow_zap_all(mmu->shadow);
     mmu_flush_tlbs(mmu); /* the EPT maps what A20 has been applied to */
 }
 
 /* Pages lose their permission to be written behind a dirty log's back. The caller flushes TLBs. */
 static void protect_pages(struct mmu *mmu, gpa_t gpa, uint64_t pages)
 {
-    ept_write_protect(mmu->ept, gpa, pages << PAGE_SHIFT);
+    if (mmu->shadow)
+        shadow_write_protect(mmu->shadow, gpa, pages << PAGE_SHIFT);
+    else
+        ept_write_protect(mmu->ept, gpa, pages << PAGE_SHIFT);
 }
 
 int mmu_dirty_log(struct mmu *mmu, gpa_t base, bool on)
@@ -126,8 +144,10 @@ int mmu_dirty_log(struct mmu *mmu, gpa_t base, bool on)
         return err;
     if (on)
         protect_pages(mmu, base, slot->size_bytes >> PAGE_SHIFT);
+    else if (mmu->shadow)
+        shadow_zap_all(mmu->shadow); /* large leaves come back */
     else
-        ept_zap(mmu->ept, base, slot->size_bytes); /* large leaves come back */
+        ept_zap(mmu->ept, base, slot->size_bytes);
     mmu_flush_tlbs(mmu);
     return 0;
 }
@@ -163,5 +183,5 @@ int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
 
 bool mmu_audit(const struct mmu *mmu, char *why, size_t size)
 {
-    return ept_audit(mmu->ept, why, size);
+    return mmu->shadow ? shadow_audit(mmu->shadow, why, size) : ept_audit(mmu->ept, why, size);
 }

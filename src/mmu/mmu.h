@@ -25,12 +25,13 @@ enum mmu_mode {
 };
 
 #define MMU_SHADOW_PAGES_DEFAULT 16384 /* 64 MiB of shadow pages */
-#define MMU_SHADOW_PAGES_MAX     (1 << 24)
+#define MMU_SHADOW_PAGES_MAX     (1 << 22)
 #define MMU_SHADOW_PAGES_MIN     16 /* two walks of five levels, and room */
 
 struct mmu_config {
     enum mmu_mode mode;
     unsigned shadow_pages; /* how many there may be at most; 0 for the default */
+    bool unsync_off;       /* each write to a shadowed guest table is told (shadow_sync.c) */
 };
 
 /*
@@ -63,6 +64,9 @@ struct shadow *mmu_shadow(const struct mmu *mmu); /* NULL under ept */
 /* Adds and removes a processor's TLB; tlb stays the caller's. */
 void mmu_attach(struct mmu *mmu, struct mmu_tlb *tlb);
 void mmu_detach(struct mmu *mmu, struct mmu_tlb *tlb);
+
+/* The calling thread is the vCPU's from now on. */
+void mmu_claim(struct mmu *mmu);
 
 /* All attached TLBs at once. */
 void mmu_flush_tlbs(struct mmu *mmu);

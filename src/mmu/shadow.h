@@ -36,8 +36,9 @@ struct shadow_root {
 struct shadow_mapping {
     uint8_t *hva; /* of the address walked */
     uint64_t page_bytes;
-    bool writable;   /* by the access's privilege */
-    bool executable; /* by the access's privilege */
+    bool writable;    /* by the access's privilege */
+    bool executable;  /* by the access's privilege */
+    bool guest_large; /* the guest's page is larger than 4 KiB, which INVLPG has to know */
 };
 
 /*
@@ -51,16 +52,17 @@ bool shadow_walk(const uint64_t *table, gva_t gva, const struct guest_walk_acces
 
 /* What became of a page fault in non-root. */
 enum shadow_fault {
-    SHADOW_INJECT,    /* the guest's own: deliver #PF with result->error */
-    SHADOW_RETRY,     /* an entry was filled (or was there by now): walk again */
-    SHADOW_MMIO,      /* no slot: the access goes to the bus */
-    SHADOW_ROM,       /* a write to ROM: it is dropped */
-    SHADOW_GPT_WRITE, /* to a page that stays write-protected: emulate it, tell mem_mark_written */
+    SHADOW_INJECT, /* the guest's own: deliver #PF with result->error */
+    SHADOW_RETRY,  /* an entry was filled (or was there by now): walk again */
+    SHADOW_MMIO,   /* no slot: the access goes to the bus */
+    SHADOW_ROM,    /* a write to ROM: it is dropped */
+    /* A write that no entry may allow: it is done to hva, once, and told to mem_mark_written. */
+    SHADOW_EMULATE_WRITE,
 };
 
 struct shadow_fault_result {
     gpa_t gpa;      /* of the address, A20 applied; but for SHADOW_INJECT */
-    uint8_t *hva;   /* for SHADOW_GPT_WRITE */
+    uint8_t *hva;   /* for SHADOW_EMULATE_WRITE */
     uint32_t error; /* for SHADOW_INJECT */
 };
 
@@ -82,7 +84,8 @@ struct shadow_stats {
     uint64_t rmap_entries;                 /* now */
 };
 
-struct shadow *shadow_create(struct mmu *mmu, unsigned max_pages);
+/* At most max_pages (MMU_SHADOW_PAGES_MIN to _MAX); unsync_off: no guest table goes unsync. */
+struct shadow *shadow_create(struct mmu *mmu, unsigned max_pages, bool unsync_off);
 void shadow_destroy(struct shadow *shadow);
 
 /*
@@ -94,6 +97,9 @@ void shadow_switch(struct shadow *shadow, struct shadow_root *root,
 
 /* Gives the root up (its vCPU goes away). */
 void shadow_release(struct shadow *shadow, struct shadow_root *root);
+
+/* The calling thread is the vCPU's from now on: its writes to tables take effect at once. */
+void shadow_claim(struct shadow *shadow);
 
 /* The guest flushes its TLB (all of it): gPT pages that are out of step are brought in step. */
 void shadow_flush(struct shadow *shadow);
@@ -110,13 +116,19 @@ enum shadow_fault shadow_handle_fault(struct shadow *shadow, struct shadow_root 
 /* Bytes of a watched gPT page have changed: [gpa, gpa + len) within one page. */
 void shadow_gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len);
 
-/* Takes permission to write away from every entry that maps the page. TLBs are the caller's. */
-void shadow_write_protect(struct shadow *shadow, gpa_t page);
+/* Takes permission to write away from every entry that maps the range. TLBs are the caller's. */
+void shadow_write_protect(struct shadow *shadow, gpa_t gpa, uint64_t len);
+
+/* Drops everything if slots have changed since the last look; true then: flush the TLBs. */
+bool shadow_follow_slots(struct shadow *shadow);
 
 /* Drops every page and entry: slots or A20 changed. Roots in use become empty, not void. */
 void shadow_zap_all(struct shadow *shadow);
 
 const struct shadow_stats *shadow_stats(const struct shadow *shadow);
+
+/* Host memory of the tables in use and of the reverse map's links for them. */
+uint64_t shadow_bytes(const struct shadow *shadow);
 
 /* What `info shadow` shows of each page. */
 struct shadow_page_info {

@@ -130,8 +130,8 @@ enum step op_invlpg(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_INVLPG);
-    tlb_flush_page(cpu, (cpu->seg_base[op->seg] + op_offset(cpu, op)) & cpu->linear_mask);
+    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, EXIT_INVLPG);
+    paging_invalidate(cpu, (cpu->seg_base[op->seg] + op_offset(cpu, op)) & cpu->linear_mask);
     return STEP_JUMP;
 }
 
@@ -171,13 +171,14 @@ enum step op_invpcid(struct cpu *cpu, const struct op *op)
         type = (uint32_t)type;
     if (!invpcid_valid(cpu, type, descriptor))
         return cpu_raise_error(cpu, X86_GP, 0);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_INVPCID);
+    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, EXIT_INVPCID);
     switch ((enum invpcid_type)type) {
-    case INVPCID_ADDRESS: tlb_flush_page(cpu, descriptor[1] & cpu->linear_mask); break;
-    default:
-        cpu->counters.flushes[ENGINE_FLUSH_INVALIDATE]++;
-        tlb_flush_all(cpu); /* global pages too: more than asked for is allowed */
+    case INVPCID_ADDRESS:
+        paging_invalidate(cpu, descriptor[1] & cpu->linear_mask);
+        if (descriptor[0] != (cpu->x.cr3 & INVPCID_PCID_MAX) && cpu->shadow)
+            shadow_flush(cpu->shadow); /* another PCID's address may be in any table */
         break;
+    default: paging_flush(cpu); break;
     }
     return STEP_JUMP;
 }

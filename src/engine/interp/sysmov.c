@@ -59,6 +59,14 @@ static enum step write_cr8(struct cpu *cpu, uint64_t value)
     return STEP_JUMP;
 }
 
+/* The processor's own business, but that a shadow table hangs on it. */
+static enum step load_cr3(struct cpu *cpu, uint64_t value)
+{
+    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, EXIT_CR_ACCESS);
+
+    return cpu_write_cr3(cpu, value);
+}
+
 enum step op_mov_to_cr(struct cpu *cpu, const struct op *op)
 {
     enum step step = system_require_cpl0(cpu);
@@ -66,11 +74,12 @@ enum step op_mov_to_cr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
+    if (op->dst == 3)
+        return load_cr3(cpu, value);
     exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     switch (op->dst) {
     case 0: return cpu_write_cr0(cpu, value);
     case 2: cpu->x.cr2 = value; return STEP_JUMP;
-    case 3: return cpu_write_cr3(cpu, value);
     case 4: return cpu_write_cr4(cpu, value);
     case 8: return write_cr8(cpu, value);
     default: return cpu_raise(cpu, X86_UD);

@@ -186,7 +186,7 @@ static bool write_efer(struct cpu *cpu, uint64_t value)
     value = (value & ~X86_EFER_LMA) | (old & X86_EFER_LMA);
     cpu->x.msr.efer = value;
     if ((old ^ value) & X86_EFER_NXE)
-        tlb_flush_all(cpu);
+        paging_changed(cpu);
     cpu_update_mode(cpu);
     return true;
 }

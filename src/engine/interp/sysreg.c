@@ -61,8 +61,8 @@ enum step cpu_write_cr0(struct cpu *cpu, uint64_t value)
         x->msr.efer |= X86_EFER_LMA;
     else
         x->msr.efer &= ~X86_EFER_LMA;
-    if (changed & (X86_CR0_PG | X86_CR0_PE | X86_CR0_WP))
-        tlb_flush_all(cpu);
+    if (changed & (X86_CR0_PG | X86_CR0_PE | X86_CR0_WP | X86_CR0_CD | X86_CR0_NW))
+        paging_changed(cpu); /* CD and NW: the PDPTEs were loaded anew */
     cpu_update_mode(cpu);
     return STEP_JUMP;
 }
@@ -78,7 +78,8 @@ enum step cpu_write_cr3(struct cpu *cpu, uint64_t value)
     if (pae_paging(x->cr0, x->cr4, x->msr.efer) && !paging_load_pdptes(cpu, value))
         return fault(cpu);
     x->cr3 = value;
-    tlb_flush_nonglobal(cpu);
+    cpu->counters.flushes[ENGINE_FLUSH_CR3]++;
+    paging_changed(cpu); /* global pages too: dropping more than asked for is always allowed */
     return STEP_JUMP;
 }
 
@@ -133,7 +134,7 @@ enum step cpu_write_cr4(struct cpu *cpu, uint64_t value)
         return fault(cpu);
     x->cr4 = value;
     if (changed & (paging | X86_CR4_PCIDE | X86_CR4_SMAP))
-        tlb_flush_all(cpu);
+        paging_changed(cpu);
     cpu_update_mode(cpu);
     return STEP_JUMP;
 }

@@ -100,6 +100,19 @@ static enum step check_access(struct cpu *cpu, gva_t linear, unsigned size, bool
     return STEP_NEXT;
 }
 
+/*
+ * Begins the exit that an access to MMIO is. Under shadow paging that was a page fault, which has
+ * been counted; here its time goes on.
+ */
+static struct cpu *mmio_exit_begin(struct cpu *cpu)
+{
+    if (!cpu->shadow)
+        return cpu_exit_begin(cpu, EXIT_EPT_MISCONFIG);
+    if (unlikely(cpu->host.host_ns))
+        exit_time_begin(cpu, EXIT_EXCEPTION_NMI);
+    return cpu;
+}
+
 /* Reads or writes MMIO in pieces that the bus takes. */
 static void mmio_read(struct cpu *cpu, gpa_t gpa, uint8_t *value, unsigned size)
 {
@@ -107,7 +120,7 @@ static void mmio_read(struct cpu *cpu, gpa_t gpa, uint8_t *value, unsigned size)
         unsigned width = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v;
 
-        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EPT_MISCONFIG);
+        exit_scope struct cpu *timed = mmio_exit_begin(cpu);
         v = cpu->host.mmio_read(cpu->host.opaque, gpa, width);
         memcpy(value, &v, width);
         value += width;
@@ -122,7 +135,7 @@ static void mmio_write(struct cpu *cpu, gpa_t gpa, const uint8_t *value, unsigne
         unsigned width = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
         uint64_t v = 0;
 
-        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EPT_MISCONFIG);
+        exit_scope struct cpu *timed = mmio_exit_begin(cpu);
         memcpy(&v, value, width);
         cpu->host.mmio_write(cpu->host.opaque, gpa, width, v);
         value += width;
@@ -187,7 +200,8 @@ static void write_piece(struct cpu *cpu, const struct translation *part, const u
         return;
     }
     memcpy(part->host, from, bytes);
-    if (part->watched)
+    /* The translation of the other page may have made a guest's table of this one. */
+    if (part->watched || mem_write_is_told(cpu->mem, part->gpa))
         mem_mark_written(cpu->mem, part->gpa, bytes);
 }
 

@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
+#include "mmu/shadow.h"
 #include "x86/insn.h"
 #include "x86/state.h"
 
@@ -133,8 +134,10 @@ struct cpu {
     struct mem *mem;
     struct engine_host host;
     const struct cpu_model *model;
-    struct mmu *mmu;         /* the VM's memory virtualization */
-    struct mmu_tlb tlb_link; /* how the monitor reaches this TLB */
+    struct mmu *mmu;                /* the VM's memory virtualization */
+    struct shadow *shadow;          /* its shadow paging; NULL under ept */
+    struct shadow_root shadow_root; /* what CR3 holds in non-root, under shadow */
+    struct mmu_tlb tlb_link;        /* how the monitor reaches this TLB */
     struct block_cache *blocks;
     struct native *native;
     struct engine_counters counters;
@@ -221,9 +224,15 @@ static inline struct cpu *cpu_exit_begin(struct cpu *cpu, enum exit_reason reaso
     return cpu;
 }
 
+/* As cpu_exit_begin for what exits under shadow paging only; else the processor does it alone. */
+static inline struct cpu *cpu_exit_begin_shadow(struct cpu *cpu, enum exit_reason reason)
+{
+    return cpu->shadow ? cpu_exit_begin(cpu, reason) : NULL;
+}
+
 static inline void cpu_exit_end(struct cpu **cpu)
 {
-    if (unlikely((*cpu)->host.host_ns))
+    if (unlikely(*cpu && (*cpu)->host.host_ns))
         exit_time_end(*cpu);
 }
 
@@ -265,9 +274,14 @@ enum step cpu_write_cr3(struct cpu *cpu, uint64_t value);
 enum step cpu_write_cr4(struct cpu *cpu, uint64_t value);
 
 /* Paging and TLB (paging.c). */
-void tlb_flush_all(struct cpu *cpu);              /* global pages too */
-void tlb_flush_nonglobal(struct cpu *cpu);        /* what a load of CR3 does */
-void tlb_flush_page(struct cpu *cpu, gva_t page); /* INVLPG; large pages whole */
+/*
+ * The registers that paging depends on have changed: CR0, CR3, CR4, EFER, PDPTEs, or all; A20 and
+ * slots as well. Every translation is forgotten, and under shadow paging the root follows.
+ */
+void paging_changed(struct cpu *cpu);
+void paging_flush(struct cpu *cpu);                  /* INVPCID but of one address */
+void paging_invalidate(struct cpu *cpu, gva_t page); /* INVLPG; large pages whole */
+void tlb_flush_all(struct cpu *cpu);                 /* the TLB alone; global pages too */
 /* Loads the PDPTE registers for PAE paging; false: a reserved bit is set (#GP). */
 bool paging_load_pdptes(struct cpu *cpu, uint64_t cr3);
 /* The gpa of a linear address as a debugger sees it: no rights, no A/D bits. */

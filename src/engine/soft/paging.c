@@ -1,17 +1,18 @@
 /*
- * The paging unit and its TLB. A miss walks the guest's tables (mmu/guest_walk.c), finds the slot,
- * and fills an entry; pages that need the monitor on a write (ROM, watched pages) get no write tag,
- * addresses without a slot get no entry at all.
+ * The paging unit's TLB. A miss walks one of two structures, which the VM has chosen: the guest's
+ * tables through the EPT (paging_ept.c), or a shadow table (paging_shadow.c). Pages that need the
+ * monitor on a write (ROM, watched pages) get no write tag, addresses without a slot no entry.
  * Specification: SDM 3 "Paging", "Caching Translation Information".
  */
 #include "engine/soft/paging.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "engine/soft/block.h"
 #include "engine/soft/debug.h"
-#include "mmu/ept.h"
 #include "mmu/guest_walk.h"
 #include "mmu/mmu.h"
 #include "x86/cpuid.h"
@@ -30,42 +31,10 @@ static enum guest_paging paging_format(const struct cpu *cpu)
     return cpu->x.msr.efer & X86_EFER_LMA ? GUEST_PAGING_4LEVEL : GUEST_PAGING_PAE;
 }
 
-/*
- * The second dimension: where a guest-physical address is in host memory. A violation is an exit,
- * served at once from the slots. EPT_WALK_VIOLATION remains for a write to ROM only.
- */
-static enum ept_walk nested_walk(struct cpu *cpu, gpa_t gpa, unsigned access,
-                                 struct ept_mapping *mapping)
-{
-    struct ept *ept = mmu_ept(cpu->mmu);
-    enum ept_walk end;
-
-    while ((end = ept_walk(ept, gpa, access, mapping)) == EPT_WALK_VIOLATION) {
-        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EPT_VIOLATION);
-        switch (ept_fill(ept, gpa, access)) {
-        case EPT_FILLED: break;
-        case EPT_FILL_MMIO: return EPT_WALK_MISCONFIG;
-        case EPT_FILL_READ_ONLY: return EPT_WALK_VIOLATION;
-        }
-    }
-    return end;
-}
-
-/* The processor's accesses to the guest's own tables go through the second dimension, too. */
-static void *table_host(void *opaque, gpa_t gpa, unsigned bytes, bool write)
-{
-    struct ept_mapping mapping;
-    enum ept_walk end = nested_walk(opaque, gpa, write ? EPT_READ | EPT_WRITE : EPT_READ, &mapping);
-
-    return end == EPT_WALK_MAPPED ? mapping.hva : NULL;
-}
-
-static void walk_context(struct cpu *cpu, struct guest_walk_context *context)
+void paging_context(const struct cpu *cpu, struct guest_walk_context *context)
 {
     *context = (struct guest_walk_context){
         .mem = cpu->mem,
-        .table_host = table_host,
-        .opaque = cpu,
         .format = paging_format(cpu),
         .cr3 = cpu->x.cr3,
         .pdpte = cpu->x.pdpte,
@@ -75,6 +44,7 @@ static void walk_context(struct cpu *cpu, struct guest_walk_context *context)
         .wp = cpu->x.cr0 & X86_CR0_WP,
         .nxe = cpu->x.msr.efer & X86_EFER_NXE,
         .smep = cpu->x.cr4 & X86_CR4_SMEP,
+        .smap = cpu->x.cr4 & X86_CR4_SMAP,
         .gib_pages = cpu->model->has[X86_FEATURE_PDPE1GB],
     };
 }
@@ -95,9 +65,8 @@ static void tlb_evict_sharers(struct cpu *cpu, enum tlb_kind kind, uint64_t inde
     }
 }
 
-static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
-                     const struct guest_walk_result *walk, const struct translation *out,
-                     bool writable)
+void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear, const struct translation *out,
+              struct tlb_rights rights)
 {
     struct tlb_entry *entry = tlb_slot(cpu, kind, linear);
     gva_t page = linear & PAGE_MASK;
@@ -105,46 +74,28 @@ static void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
     tlb_evict_sharers(cpu, kind, tlb_index(cpu, linear));
     entry->addend = (uint64_t)(uintptr_t)out->host - linear;
     entry->read = page;
-    entry->write = walk->writable && writable && !out->watched ? page : TLB_NO_TAG;
-    entry->exec = walk->executable ? page : TLB_NO_TAG;
+    entry->write = rights.write && !out->watched ? page : TLB_NO_TAG;
+    entry->exec = rights.execute ? page : TLB_NO_TAG;
     debug_hide_watched(cpu, entry, page);
     cpu->tlb_pages[kind][tlb_index(cpu, linear)] = out->gpa & PAGE_MASK;
-    if (walk->page_bytes > PAGE_SIZE)
-        cpu->large_pages_cached = true;
+    cpu->large_pages_cached |= rights.large;
 }
 
 enum step paging_translate(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
                            enum access_kind access, struct translation *out)
 {
-    struct guest_walk_context context;
-    struct guest_walk_result walk;
     struct guest_walk_access how = {
         .write = access == ACCESS_WRITE,
         .fetch = access == ACCESS_EXEC,
         .user = kind == TLB_USER,
         .smap = kind == TLB_SUPER_SMAP,
     };
-    unsigned rights = access == ACCESS_WRITE  ? EPT_READ | EPT_WRITE
-                      : access == ACCESS_EXEC ? EPT_READ | EPT_EXEC
-                                              : EPT_READ;
-    struct ept_mapping mapping;
 
     cpu->counters.tlb_misses++;
     cpu->counters.tlb_fetch_misses += access == ACCESS_EXEC;
-    walk_context(cpu, &context);
-    if (!guest_walk(&context, linear, &how, &walk))
-        return cpu_raise_page_fault(cpu, linear, walk.error);
-
-    *out = (struct translation){.gpa = walk.gpa & context.a20_mask};
-    switch (nested_walk(cpu, out->gpa, rights, &mapping)) {
-    case EPT_WALK_MISCONFIG: return STEP_NEXT; /* MMIO: no host memory, no entry */
-    case EPT_WALK_VIOLATION: out->rom = true; return STEP_NEXT;
-    case EPT_WALK_MAPPED: break;
-    }
-    out->host = mapping.hva;
-    out->watched = mem_write_is_told(cpu->mem, out->gpa);
-    tlb_fill(cpu, kind, linear, &walk, out, mapping.writable && mapping.dirty);
-    return STEP_NEXT;
+    if (cpu->shadow)
+        return paging_translate_shadow(cpu, kind, linear, &how, out);
+    return paging_translate_ept(cpu, kind, linear, &how, out);
 }
 
 enum step paging_fetch(struct cpu *cpu, gva_t linear, gpa_t *gpa)
@@ -172,7 +123,7 @@ bool paging_peek(struct cpu *cpu, gva_t linear, gpa_t *gpa)
         linear &= UINT32_MAX;
     else if (!x86_canonical(linear))
         return false;
-    walk_context(cpu, &context);
+    paging_context(cpu, &context);
     if (!guest_walk_peek(&context, linear, &walk))
         return false;
     *gpa = walk.gpa & context.a20_mask;
@@ -203,26 +154,64 @@ void tlb_flush_all(struct cpu *cpu)
     block_forget_addresses(cpu);
 }
 
-void tlb_flush_nonglobal(struct cpu *cpu)
+/* Empties the entries of one page in every table. */
+static void tlb_drop_page(struct cpu *cpu, gva_t page)
 {
-    cpu->counters.flushes[ENGINE_FLUSH_CR3]++;
-    /* Entries do not remember G or PCID: dropping more than asked for is always allowed. */
-    tlb_flush_all(cpu);
+    bool fetched = false;
+
+    for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+        struct tlb_entry *entry = tlb_slot(cpu, kind, page);
+
+        fetched |= entry->exec != TLB_NO_TAG;
+        entry->read = entry->write = entry->exec = TLB_NO_TAG;
+    }
+    if (fetched)
+        block_forget_addresses(cpu);
 }
 
-void tlb_flush_page(struct cpu *cpu, gva_t page)
+static void tlb_flush_page(struct cpu *cpu, gva_t page)
 {
     if (cpu->large_pages_cached) {
         cpu->counters.flushes[ENGINE_FLUSH_INVALIDATE]++;
         tlb_flush_all(cpu);
         return;
     }
-    for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
-        struct tlb_entry *entry = tlb_slot(cpu, kind, page);
-
-        entry->read = entry->write = entry->exec = TLB_NO_TAG;
-    }
+    tlb_drop_page(cpu, page);
     block_forget_addresses(cpu);
+}
+
+/*
+ * A page fault invalidates what is cached of its page (SDM 3 "Operations that Invalidate TLBs and
+ * Paging-Structure Caches"), so that nothing stale is met again once the handler has returned.
+ */
+enum step paging_fault(struct cpu *cpu, gva_t linear, uint32_t error)
+{
+    tlb_drop_page(cpu, linear & PAGE_MASK);
+    if (cpu->shadow)
+        shadow_invlpg(cpu->shadow, &cpu->shadow_root, linear);
+    return cpu_raise_page_fault(cpu, linear, error);
+}
+
+void paging_changed(struct cpu *cpu)
+{
+    tlb_flush_all(cpu);
+    if (cpu->shadow_root.page)
+        paging_switch_root(cpu);
+}
+
+void paging_flush(struct cpu *cpu)
+{
+    cpu->counters.flushes[ENGINE_FLUSH_INVALIDATE]++;
+    tlb_flush_all(cpu); /* global pages too, and those of every PCID: more than asked for */
+    if (cpu->shadow)
+        shadow_flush(cpu->shadow);
+}
+
+void paging_invalidate(struct cpu *cpu, gva_t page)
+{
+    tlb_flush_page(cpu, page);
+    if (cpu->shadow)
+        shadow_invlpg(cpu->shadow, &cpu->shadow_root, page);
 }
 
 void tlb_protect_page(struct cpu *cpu, gpa_t page)
@@ -237,4 +226,33 @@ void tlb_protect_page(struct cpu *cpu, gpa_t page)
                 entry->write = TLB_NO_TAG;
         }
     }
+}
+
+bool paging_audit(const struct cpu *cpu, char *why, size_t size)
+{
+    for (unsigned i = 0; i < TLB_KINDS * (cpu->tlb_mask + 1); i++) {
+        unsigned kind = i / (cpu->tlb_mask + 1);
+        uint64_t index = i & cpu->tlb_mask;
+        const struct tlb_entry *entry = &cpu->tlb_tables[kind][index];
+        uint64_t tag = MIN(entry->read, MIN(entry->write, entry->exec));
+        gpa_t gpa = cpu->tlb_pages[kind][index];
+        bool write = entry->write != TLB_NO_TAG;
+
+        if (tag == TLB_NO_TAG)
+            continue;
+        if (tlb_index(cpu, tag) != index ||
+            MAX(entry->addend + tag, 1) != (uintptr_t)mem_host(cpu->mem, gpa, PAGE_SIZE, write)) {
+            snprintf(why, size,
+                     "TLB entry %" PRIu64 " of kind %u leads from %#" PRIx64
+                     " elsewhere than its page %#" PRIx64,
+                     index, kind, tag, gpa);
+            return false;
+        }
+        if (write && mem_write_is_told(cpu->mem, gpa)) {
+            snprintf(why, size, "the TLB lets %#" PRIx64 " be written, page %#" PRIx64 " is told",
+                     tag, gpa);
+            return false;
+        }
+    }
+    return true;
 }

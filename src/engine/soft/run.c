@@ -159,7 +159,7 @@ void run_reset(struct cpu *cpu, bool init)
     cpu->halted = cpu->nmi_blocked = false;
     cpu->dr6_pending = 0;
     cpu->debug_pass = 0;
-    tlb_flush_all(cpu);
+    paging_changed(cpu);
     cpu_update_mode(cpu);
 }
 
@@ -219,7 +219,7 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
         run_take_request(cpu, CPU_REQUEST_FLUSH);
         mmu_follow_slots(cpu->mmu);
         cpu->counters.flushes[ENGINE_FLUSH_MONITOR]++;
-        tlb_flush_all(cpu);
+        paging_changed(cpu);
     }
     if ((requests & CPU_REQUEST_DEBUG) && debug_look(cpu) == STEP_STOP)
         return STEP_STOP;

@@ -14,6 +14,7 @@
 #include "engine/soft/debug.h"
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
+#include "engine/soft/paging.h"
 #include "engine/soft/run.h"
 
 struct engine_vcpu {
@@ -41,6 +42,7 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
 
     vcpu->thread = pthread_self();
     atomic_store_explicit(&vcpu->running, true, memory_order_release);
+    mmu_claim(cpu->mmu);
     assert_set_last_words(last_words_say, cpu);
     debug_begin_run(cpu);
     why = run_loop(cpu);
@@ -67,6 +69,8 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
     if (!vcpu)
         return;
     mem_set_watcher(vcpu->cpu.mem, MEM_WATCH_CODE, NULL, NULL);
+    if (vcpu->cpu.shadow)
+        shadow_release(vcpu->cpu.shadow, &vcpu->cpu.shadow_root);
     mmu_detach(vcpu->cpu.mmu, &vcpu->cpu.tlb_link);
     block_cache_destroy(&vcpu->cpu);
     native_destroy(&vcpu->cpu);
@@ -107,6 +111,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     cpu = &vcpu->cpu;
     cpu->index = config->index;
     cpu->mmu = config->mmu;
+    cpu->shadow = mmu_shadow(config->mmu);
     cpu->mem = mmu_mem(config->mmu);
     cpu->host = *config->host;
     cpu->count_until = UINT64_MAX;
@@ -165,7 +170,7 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
     cpu->cpl = (uint8_t)x86_seg_dpl(&cpu->x.seg[X86_SS]);
     cpu->halted = false;
     cpu->wait_for_sipi = false;
-    tlb_flush_all(cpu);
+    paging_changed(cpu);
     cpu_update_mode(cpu);
 }
 
@@ -291,6 +296,16 @@ static void vcpu_debug_stop(struct engine_vcpu *vcpu, struct engine_debug_stop *
     *stop = vcpu->cpu.debug_stop;
 }
 
+static bool vcpu_audit(struct engine_vcpu *vcpu, char *why, size_t size)
+{
+    return paging_audit(&vcpu->cpu, why, size);
+}
+
+static const struct shadow_root *vcpu_shadow_root(struct engine_vcpu *vcpu)
+{
+    return vcpu->cpu.shadow_root.page ? &vcpu->cpu.shadow_root : NULL;
+}
+
 const struct engine engine_soft = {
     .name = "soft",
     .vcpu_create = vcpu_create,
@@ -314,4 +329,6 @@ const struct engine engine_soft = {
     .vcpu_debug = vcpu_debug,
     .vcpu_debug_stop = vcpu_debug_stop,
     .vcpu_tlb_for_each = vcpu_tlb_for_each,
+    .vcpu_audit = vcpu_audit,
+    .vcpu_shadow_root = vcpu_shadow_root,
 };

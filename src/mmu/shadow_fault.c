@@ -1,0 +1,243 @@
+/*
+ * The decision about a page fault in non-root:
+ *
+ *   the entry is a mark of MMIO that allows the access? ---------------> MMIO
+ *   walk the guest's tables, setting A and D as the processor does
+ *     they do not allow the access ------------------------------------> inject
+ *   for each level: link the shadow page, made if need be
+ *   at the leaf:
+ *     no slot: mark the entry -----------------------------------------> MMIO
+ *     the write would have to hide a user page from SMAP --------------> emulate the write
+ *     fill the entry
+ *       a write to ROM ------------------------------------------------> ROM
+ *       a write to a guest table that stays told ----------------------> emulate the write
+ *       else ----------------------------------------------------------> retry
+ */
+#include "base/assert.h"
+#include "mem/mem.h"
+#include "mmu/shadow_internal.h"
+
+struct fault {
+    struct shadow *shadow;
+    const struct guest_walk_context *context;
+    gva_t gva;
+    const struct guest_walk_access *access;
+    gpa_t gpa; /* A20 applied */
+};
+
+/* Whether an entry with these rights serves the access, as shadow_walk looks at them. */
+static bool rights_serve(uint64_t entry, const struct guest_walk_context *context,
+                         const struct guest_walk_access *access)
+{
+    bool user_page = entry & SPTE_U;
+
+    if (access->user && !user_page)
+        return false;
+    if (access->fetch)
+        return !(entry & SPTE_NX) && (access->user || !user_page || !context->smep);
+    if (access->smap && user_page)
+        return false;
+    return !access->write || (entry & SPTE_W);
+}
+
+/* Whether the address is known to be MMIO, and the guest's tables allow the access. */
+static bool find_mark(const struct fault *fault, const struct shadow_root *root, gpa_t *gpa)
+{
+    const uint64_t *entry_at[SHADOW_LEVELS];
+    unsigned level = shadow_walk_entries(root, fault->gva, entry_at);
+    uint64_t entry = *entry_at[level - 1];
+
+    if (level != 1 || (entry & SPTE_P) || !(entry & SPTE_MMIO) ||
+        !rights_serve(entry, fault->context, fault->access))
+        return false;
+    *gpa = (entry & SPTE_FRAME) | (fault->gva & ~PAGE_MASK);
+    return true;
+}
+
+/*
+ * Whether one leaf of this level may map the frame: one slot backs it, aligned as the frame is,
+ * no page of it must be told of writes, and A20 leaves it in one piece.
+ */
+static bool leaf_fits(const struct fault *fault, gpa_t base, unsigned level)
+{
+    const struct mem_slot *slot = mem_find_slot(fault->shadow->mem, fault->gpa);
+    uint64_t span = shadow_span(level);
+
+    if (level == 1)
+        return true;
+    if (level == SHADOW_LEVELS || !slot || slot->dirty || fault->context->a20_mask != UINT64_MAX)
+        return false;
+    return ((uintptr_t)slot->hva - slot->base) % span == 0 && base >= slot->base &&
+           base - slot->base < slot->size_bytes && slot->size_bytes - (base - slot->base) >= span &&
+           rmap_tables(fault->shadow->rmap, base, level) == 0;
+}
+
+/* The bits of a leaf beside its rights. */
+static uint64_t leaf_bits(const struct shadow_page *page, uint64_t rights)
+{
+    bool large = page->role.direct ? page->role.split : page->role.level > 1;
+
+    return SPTE_P | SPTE_A | rights | (rights & SPTE_W ? SPTE_D : 0) |
+           (page->role.level > 1 ? SPTE_PS : 0) | (large ? SPTE_LARGE : 0);
+}
+
+/*
+ * Fills a page that splits a larger one, or maps GPAs, all at once: nothing has to be asked of the
+ * guest's tables, and its neighbours will be wanted.
+ */
+static void fill_direct(struct fault *fault, struct shadow_page *page)
+{
+    struct shadow *shadow = fault->shadow;
+
+    for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
+        struct shadow_grant grant = shadow_grant(shadow, page, i, NULL);
+        gpa_t gpa = grant.gpa & fault->context->a20_mask;
+        const struct mem_slot *slot = mem_find_slot(shadow->mem, gpa);
+        uint64_t rights = shadow_leaf_rights(page->role, &grant, false);
+
+        if (page->table[i] || !slot)
+            continue;
+        if (slot->kind == MEM_SLOT_ROM || mem_is_clean(slot, gpa) ||
+            mem_page_watched(shadow->mem, MEM_WATCH_TABLES, gpa))
+            rights &= ~SPTE_W;
+        shadow_set_leaf(shadow, page, i,
+                        (uintptr_t)(slot->hva + (gpa - slot->base)) | leaf_bits(page, rights));
+        shadow->stats.filled++;
+    }
+}
+
+/*
+ * Whether the entry may let the guest write to its page from now on. Asked by a write, both who
+ * stands in the way are asked to step back: the dirty log takes note now, a guest's table may go
+ * unsync.
+ */
+static bool may_write(struct fault *fault, const struct mem_slot *slot)
+{
+    gpa_t gpa = fault->gpa;
+    bool told = mem_page_watched(fault->shadow->mem, MEM_WATCH_TABLES, gpa);
+
+    if (!fault->access->write)
+        return !told && !mem_is_clean(slot, gpa);
+    if (told && !shadow_let_write(fault->shadow, gpa >> PAGE_SHIFT))
+        return false;
+    mem_mark_dirty(fault->shadow->mem, gpa);
+    return true;
+}
+
+static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page,
+                                   const struct shadow_grant *grant,
+                                   struct shadow_fault_result *result)
+{
+    const struct guest_walk_access *access = fault->access;
+    struct shadow *shadow = fault->shadow;
+    const struct mem_slot *slot = mem_find_slot(shadow->mem, fault->gpa);
+    unsigned index = shadow_index(fault->gva, page->role.level);
+    bool trick = access->write && !access->user && grant->user && !grant->write;
+    uint64_t rights = shadow_leaf_rights(page->role, grant, trick && !page->role.smap);
+    gpa_t base = ALIGN_DOWN(fault->gpa, shadow_span(page->role.level));
+
+    if (!slot) {
+        shadow_set_leaf(shadow, page, index, SPTE_MMIO | rights | base);
+        return SHADOW_MMIO;
+    }
+    result->hva = slot->hva + (fault->gpa - slot->base);
+    if (slot->kind == MEM_SLOT_ROM)
+        rights &= ~SPTE_W;
+    else if (page->role.level == 1 && (rights & SPTE_W) && !may_write(fault, slot))
+        rights &= ~SPTE_W;
+    /* A trick without its W would leave nobody the right to read. */
+    if (trick && !(rights & SPTE_W))
+        rights = shadow_leaf_rights(page->role, grant, false) & ~SPTE_W;
+    shadow_set_leaf(shadow, page, index,
+                    (uintptr_t)(slot->hva + (base - slot->base)) | leaf_bits(page, rights));
+    shadow->stats.filled++;
+    shadow->stats.filled_large += page->role.level > 1;
+    if (slot->kind == MEM_SLOT_ROM && access->write)
+        return SHADOW_ROM;
+    return access->write && !(rights & SPTE_W) ? SHADOW_EMULATE_WRITE : SHADOW_RETRY;
+}
+
+/* The page that the entry is to name: the one that it names already, or found or made now. */
+static struct shadow_page *link_child(struct fault *fault, struct shadow_page *page, unsigned index,
+                                      const struct shadow_grant *grant)
+{
+    struct shadow *shadow = fault->shadow;
+    struct shadow_page *child;
+    struct shadow_role role;
+    bool fresh;
+    gfn_t gfn;
+
+    shadow_child_key(shadow, page, grant, index, &gfn, &role);
+    if (shadow_is_link(page->table[index], page->role.level)) {
+        child = shadow_child(shadow, page->table[index]);
+        if (child->gfn == gfn && child->role.word == role.word) {
+            shadow_page_touch(shadow, child);
+            return child;
+        }
+    }
+    child = shadow_page_get(shadow, gfn, role);
+    /* PAE's level 3 is what the PDPTE registers said when it was filled: begin anew. */
+    for (unsigned i = 0; i < 4 && role.format == GUEST_PAGING_PAE && role.direct; i++)
+        shadow_clear(shadow, child, i);
+    fresh = child->present == 0;
+    if (child->unsync)
+        shadow_sync_gfn(shadow, gfn); /* no TLB can know it at this address */
+    shadow_set_link(shadow, page, index, child);
+    if (fresh && role.direct && role.level == 1)
+        fill_direct(fault, child);
+    return child;
+}
+
+/* Brings the shadow tables to where they serve the access. */
+static enum shadow_fault map(struct fault *fault, struct shadow_root *root,
+                             struct shadow_fault_result *result)
+{
+    struct shadow *shadow = fault->shadow;
+    struct shadow_page *page = root->page;
+
+    shadow_page_touch(shadow, page);
+    for (;;) {
+        unsigned index = shadow_index(fault->gva, page->role.level);
+        struct shadow_grant grant = shadow_grant(shadow, page, index, fault->context);
+
+        if (!grant.present)
+            return SHADOW_RETRY; /* another processor was here since the walk */
+        /* Once split a page stays so: what split it tends to come back. */
+        if (!grant.table && !shadow_is_link(page->table[index], page->role.level) &&
+            leaf_fits(fault, grant.gpa, page->role.level))
+            return fill_leaf(fault, page, &grant, result);
+        page = link_child(fault, page, index, &grant);
+    }
+}
+
+enum shadow_fault shadow_handle_fault(struct shadow *shadow, struct shadow_root *root,
+                                      const struct guest_walk_context *context, gva_t gva,
+                                      const struct guest_walk_access *access,
+                                      struct shadow_fault_result *result)
+{
+    struct fault fault = {.shadow = shadow, .context = context, .gva = gva, .access = access};
+    struct guest_walk_result walk;
+    enum shadow_fault end;
+    bool allowed;
+
+    ASSERT(root->page, "the processor's CR3 was set before it faulted");
+    shadow_settle(shadow, context);
+    shadow->stats.faults++;
+    *result = (struct shadow_fault_result){0};
+    if (find_mark(&fault, root, &result->gpa)) {
+        shadow->stats.mmio++;
+        return SHADOW_MMIO;
+    }
+    shadow->walking = true;
+    allowed = guest_walk(context, gva, access, &walk);
+    shadow->walking = false;
+    if (!allowed) {
+        shadow->stats.injected++;
+        result->error = walk.error;
+        return SHADOW_INJECT;
+    }
+    result->gpa = fault.gpa = walk.gpa & context->a20_mask;
+    end = map(&fault, root, result);
+    shadow->stats.mmio += end == SHADOW_MMIO;
+    return end;
+}

@@ -1,0 +1,240 @@
+/*
+ * What the files of shadow paging share: pages, roles, entries.
+ *
+ *   shadow.c        roots, the processor's walk, flushes, life and death
+ *   shadow_page.c   pages: found, made, linked, evicted; entries set and cleared
+ *   shadow_entry.c  what the guest's tables grant an entry, and whether an entry is within that
+ *   shadow_fault.c  the decision about a page fault
+ *   shadow_sync.c   writes to guest tables; tables out of step and brought back
+ *   shadow_audit.c  every invariant
+ */
+#ifndef UMBRA_MMU_SHADOW_INTERNAL_H
+#define UMBRA_MMU_SHADOW_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "mmu/rmap.h"
+#include "mmu/shadow.h"
+
+#define SHADOW_LEVELS     4
+#define SHADOW_INDEX_BITS 9
+#define SHADOW_ENTRIES    512
+
+/* Bits of a shadow entry (SDM 3 "4-Level Paging"); the processor ignores 9 to 11. */
+#define SPTE_P     BIT(0)
+#define SPTE_W     BIT(1)
+#define SPTE_U     BIT(2)
+#define SPTE_A     BIT(5)
+#define SPTE_D     BIT(6)
+#define SPTE_PS    BIT(7)
+#define SPTE_MMIO  BIT(9)  /* not present: no slot is there; rights and frame (a GPA) are told */
+#define SPTE_LARGE BIT(10) /* the guest's page is larger than 4 KiB, whatever the leaf is */
+#define SPTE_FRAME (BIT(52) - PAGE_SIZE)
+#define SPTE_NX    BIT(63)
+
+/*
+ * What a page means beyond its gfn. Two pages of one gfn differ in this. word is all of it, to be
+ * compared; the unused bits are clear.
+ */
+struct shadow_role {
+    union {
+        struct {
+            uint32_t level : 3;
+            uint32_t format : 2;   /* enum guest_paging; NONE: maps GPAs in a row from gfn on */
+            uint32_t quadrant : 2; /* of a 32-bit guest table: which part, as a table has 512 */
+            uint32_t direct : 1;   /* shadows no table in memory */
+            uint32_t split : 1;    /* direct: part of a guest's large page */
+            uint32_t user : 1;     /* what the levels above leave */
+            uint32_t write : 1;
+            uint32_t execute : 1;
+            uint32_t dirty : 1; /* direct: the guest's entry is dirty */
+            uint32_t wp : 1;    /* CR0.WP */
+            uint32_t nxe : 1;   /* EFER.NXE */
+            uint32_t smep : 1;  /* CR4.SMEP with WP clear */
+            uint32_t smap : 1;  /* CR4.SMAP with WP clear */
+            uint32_t pse : 1;   /* CR4.PSE, which only 32-bit paging asks */
+        };
+        uint32_t word;
+    };
+};
+
+struct shadow_page {
+    uint64_t *table;
+    const uint8_t *guest; /* the table that it shadows; NULL: direct, or no memory is there */
+    bool guest_fixed;     /* nobody can set A or D in it: ROM, or no memory */
+    bool live;            /* else on the free list */
+    bool unsync;          /* writes to the guest's table are not told */
+    gfn_t gfn;
+    struct shadow_role role;
+    rmap_list parents; /* entries that name this page */
+    unsigned users;    /* roots that stand on it */
+    unsigned present;  /* entries that are not 0 */
+    unsigned writes;   /* to the guest's table, told since the page last served a fault */
+    uint64_t hits;
+    struct shadow_page *hash_next;     /* or the next free one */
+    struct shadow_page *older, *newer; /* all live pages, by last use */
+    struct shadow_page *unsync_next, *unsync_prev;
+};
+
+#define SHADOW_QUEUE 64
+
+struct shadow_written {
+    gpa_t gpa;
+    uint64_t len;
+};
+
+struct shadow {
+    struct mmu *mmu;
+    struct mem *mem;
+    struct rmap *rmap;
+    bool unsync_off;
+    size_t max_pages;
+    uint64_t *tables;          /* of all pages, one after the other */
+    struct shadow_page *pages; /* page i has table i */
+    size_t used;               /* pages [0, used) have been live once */
+    struct shadow_page *free;
+    struct shadow_page **hash; /* by gfn */
+    size_t hash_mask;
+    struct shadow_page *oldest, *newest;
+    struct shadow_page *unsync;
+    uint64_t generation; /* of the slots, at the last look */
+    /* What entries depend on besides roles: constant but for A20. From the last context seen. */
+    uint64_t a20_mask;
+    unsigned physical_bits;
+    bool gib_pages;
+    bool walking; /* writes to gPT pages are the walker's own */
+    struct shadow_stats stats;
+
+    /* Writes by other threads than the vCPU's wait here until it comes by. */
+    pthread_t owner;
+    pthread_mutex_t queue_lock;
+    struct shadow_written queue[SHADOW_QUEUE];
+    unsigned queued; /* SHADOW_QUEUE + 1: too many, anything may have been written */
+    atomic_bool pending;
+};
+
+static inline unsigned shadow_shift(unsigned level)
+{
+    return PAGE_SHIFT + SHADOW_INDEX_BITS * (level - 1);
+}
+
+static inline uint64_t shadow_span(unsigned level)
+{
+    return BIT(shadow_shift(level));
+}
+
+static inline unsigned shadow_index(gva_t gva, unsigned level)
+{
+    return (gva >> shadow_shift(level)) & (SHADOW_ENTRIES - 1);
+}
+
+static inline uint8_t *shadow_frame(uint64_t entry)
+{
+    return (uint8_t *)(uintptr_t)(entry & SPTE_FRAME);
+}
+
+static inline bool shadow_is_leaf(uint64_t entry, unsigned level)
+{
+    return level == 1 || (entry & SPTE_PS);
+}
+
+/* Whether an entry of a table of this level names another page. */
+static inline bool shadow_is_link(uint64_t entry, unsigned level)
+{
+    return (entry & SPTE_P) && !shadow_is_leaf(entry, level);
+}
+
+/* --- shadow_page.c --- */
+
+/* The page whose table holds this entry, or which a linking entry names. */
+struct shadow_page *shadow_page_of(const struct shadow *shadow, const void *entry);
+static inline struct shadow_page *shadow_child(const struct shadow *shadow, uint64_t entry)
+{
+    return shadow_page_of(shadow, shadow_frame(entry));
+}
+
+/* The page of (gfn, role), made if need be; never NULL. Another page may be evicted. */
+struct shadow_page *shadow_page_get(struct shadow *shadow, gfn_t gfn, struct shadow_role role);
+
+/* The first (after: the next) live page that shadows the guest table at gfn, or NULL. */
+struct shadow_page *shadow_page_find(const struct shadow *shadow, gfn_t gfn,
+                                     const struct shadow_page *after);
+
+/* Takes a page that no root stands on out of the tables. */
+void shadow_page_free(struct shadow *shadow, struct shadow_page *page);
+
+/* Frees all but roots in use, which become empty. */
+void shadow_page_free_all(struct shadow *shadow);
+
+/* Marks a page as just used. */
+void shadow_page_touch(struct shadow *shadow, struct shadow_page *page);
+
+/* Puts a page on the list of those that are out of step, or takes it off. */
+void shadow_page_set_unsync(struct shadow *shadow, struct shadow_page *page, bool unsync);
+
+/* Entries: a leaf or mark of MMIO; a link; nothing. What was there goes. */
+void shadow_set_leaf(struct shadow *shadow, struct shadow_page *page, unsigned index,
+                     uint64_t entry);
+void shadow_set_link(struct shadow *shadow, struct shadow_page *page, unsigned index,
+                     struct shadow_page *child);
+void shadow_clear(struct shadow *shadow, struct shadow_page *page, unsigned index);
+
+/* Whether the page is neither linked nor a root in use: kept only for another time. */
+static inline bool shadow_page_idle(const struct shadow_page *page)
+{
+    return !page->parents && !page->users;
+}
+
+/* --- shadow_entry.c --- */
+
+/* What the guest's tables, as they are now, grant one shadow entry. */
+struct shadow_grant {
+    bool present; /* present, sound, accessed */
+    bool table;   /* a table, shadowed by page (gfn, role) */
+    gpa_t gpa;    /* of the frame that the entry would map, A20 not applied */
+    bool user, write, execute, dirty;
+};
+
+/* context: where an entry depends on registers (PAE's PDPTE), else it may be NULL. */
+struct shadow_grant shadow_grant(const struct shadow *shadow, const struct shadow_page *page,
+                                 unsigned index, const struct guest_walk_context *context);
+
+/* The (gfn, role) of the page that a linking entry names: the guest's table, or a part of its page.
+ */
+void shadow_child_key(const struct shadow *shadow, const struct shadow_page *page,
+                      const struct shadow_grant *grant, unsigned index, gfn_t *gfn,
+                      struct shadow_role *role);
+
+/* Whether the entry is within what the guest grants: frame, rights, child. */
+bool shadow_entry_good(const struct shadow *shadow, const struct shadow_page *page, unsigned index,
+                       uint64_t entry);
+
+/* The rights (W, U, NX) that a leaf may have at once; with_trick: see shadow_entry.c. */
+uint64_t shadow_leaf_rights(struct shadow_role role, const struct shadow_grant *grant,
+                            bool with_trick);
+
+/* The key of the root that context asks for. */
+void shadow_root_key(const struct guest_walk_context *context, gfn_t *gfn,
+                     struct shadow_role *role);
+
+/* --- shadow_sync.c --- */
+
+/* What comes first on the vCPU's thread: slots, A20, writes by others. context may be NULL. */
+void shadow_settle(struct shadow *shadow, const struct guest_walk_context *context);
+
+/* The watcher of MEM_WATCH_TABLES; opaque is the shadow. */
+void shadow_on_written(void *opaque, gpa_t gpa, uint64_t len);
+
+/* Takes permission to write to the page away from every entry; shadow_protect: from TLBs too. */
+void shadow_protect_entries(struct shadow *shadow, gpa_t page);
+void shadow_protect(struct shadow *shadow, gpa_t page);
+
+/* Tries to let the guest write to a page that is shadowed without telling; true if it may now. */
+bool shadow_let_write(struct shadow *shadow, gfn_t gfn);
+
+/* Brings the pages of one table, or of all, back in step. */
+void shadow_sync_gfn(struct shadow *shadow, gfn_t gfn);
+void shadow_sync_all(struct shadow *shadow);
+
+#endif

@@ -1,0 +1,296 @@
+/*
+ * Guest tables that are shadowed, and writes to them.
+ *
+ *            first shadow page          written often, level 1 only
+ *   plain ----------------------> told ------------------------------> unsync
+ *     ^                            |  ^                                  |
+ *     +------ last one freed ------+  +------- the guest flushes --------+
+ *
+ * told: no entry and no TLB lets the guest write to the table, so that each write comes here, and
+ * what depends on the bytes is kept, changed or cleared.
+ * unsync: the guest writes freely. Shadow entries may be out of date as a TLB may be: until the
+ * guest flushes, or until the table is linked at one more place, where no TLB could know it.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "mem/mem.h"
+#include "mmu/mmu.h"
+#include "mmu/shadow_internal.h"
+
+/* So many writes without use in between, and a table goes unsync (level 1) or is let go of. */
+#define MANY_WRITES 3
+
+void shadow_protect_entries(struct shadow *shadow, gpa_t page)
+{
+    rmap_list *list = rmap_frame(shadow->rmap, page, 1);
+
+    if (!list)
+        return;
+    for (rmap_list at = *list; at; at = rmap_next(shadow->rmap, at)) {
+        uint64_t *entry = &shadow->tables[at - 1];
+
+        if (*entry & SPTE_W) {
+            *entry &= ~(SPTE_W | SPTE_D);
+            shadow->stats.protected ++;
+        }
+    }
+    for (unsigned level = 2; level <= RMAP_LEVELS; level++) {
+        list = rmap_frame(shadow->rmap, page, level);
+        while (*list) {
+            uint64_t *entry = &shadow->tables[*list - 1];
+            struct shadow_page *owner = shadow_page_of(shadow, entry);
+
+            shadow_clear(shadow, owner, (unsigned)(entry - owner->table));
+            shadow->stats.protected ++;
+        }
+    }
+}
+
+void shadow_protect(struct shadow *shadow, gpa_t page)
+{
+    shadow_protect_entries(shadow, page);
+    mmu_write_protect_tlbs(shadow->mmu, page);
+}
+
+/* --- writes that are told --- */
+
+/* After the guest's entry changed: keeps the shadow entry if it may stay, else what of it may. */
+static void check_entry(struct shadow *shadow, struct shadow_page *page, unsigned index)
+{
+    uint64_t entry = page->table[index];
+    uint64_t less = entry & ~(SPTE_W | SPTE_D);
+
+    if (!entry)
+        return;
+    if (shadow_entry_good(shadow, page, index, entry)) {
+        shadow->stats.gpt_updated++;
+        return;
+    }
+    /* Less rights to the same frame: what copy-on-write makes of a page, and a cleared D bit. */
+    if (!shadow_is_link(entry, page->role.level)) {
+        if (!shadow_entry_good(shadow, page, index, less))
+            less |= SPTE_NX;
+        if (shadow_entry_good(shadow, page, index, less)) {
+            page->table[index] = less;
+            shadow->stats.gpt_updated++;
+            return;
+        }
+    }
+    shadow_clear(shadow, page, index);
+}
+
+/* The shadow entries of one guest entry of a page's table. */
+static void check_guest_entry(struct shadow *shadow, struct shadow_page *page, unsigned guest_index)
+{
+    unsigned part;
+
+    if (page->role.format != GUEST_PAGING_32BIT) {
+        check_entry(shadow, page, guest_index);
+        return;
+    }
+    part = page->role.level == 1 ? SHADOW_ENTRIES : SHADOW_ENTRIES / 2;
+    if (guest_index / part != page->role.quadrant)
+        return;
+    if (page->role.level == 1) {
+        check_entry(shadow, page, guest_index % part);
+        return;
+    }
+    check_entry(shadow, page, guest_index % part * 2);
+    check_entry(shadow, page, guest_index % part * 2 + 1);
+}
+
+/*
+ * Whether a written page is better given up than kept in step: nobody needs it now, or it looks
+ * like no page table any more. Roots of other address spaces wait idle, and are written seldom.
+ */
+static bool give_up(const struct shadow_page *page)
+{
+    if (page->users)
+        return false;
+    if (shadow_page_idle(page) && page->role.level < SHADOW_LEVELS)
+        return true;
+    return page->role.level > 1 && page->writes >= MANY_WRITES;
+}
+
+static void gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len)
+{
+    uint64_t offset = gpa % PAGE_SIZE;
+    struct shadow_page *page, *next;
+
+    shadow->stats.gpt_writes++;
+    for (page = shadow_page_find(shadow, gpa >> PAGE_SHIFT, NULL); page; page = next) {
+        unsigned bytes = page->role.format == GUEST_PAGING_32BIT ? 4 : 8;
+
+        next = shadow_page_find(shadow, page->gfn, page);
+        if (page->unsync)
+            continue;
+        if (give_up(page)) {
+            shadow_page_free(shadow, page);
+            continue;
+        }
+        page->writes++;
+        for (uint64_t at = offset / bytes; at * bytes < offset + len; at++)
+            check_guest_entry(shadow, page, (unsigned)at);
+    }
+}
+
+/* Keeps a write of another thread for later: the tables belong to the vCPU's thread. */
+static void queue_write(struct shadow *shadow, gpa_t gpa, uint64_t len)
+{
+    pthread_mutex_lock(&shadow->queue_lock);
+    if (shadow->queued < SHADOW_QUEUE)
+        shadow->queue[shadow->queued] = (struct shadow_written){gpa, len};
+    if (shadow->queued <= SHADOW_QUEUE)
+        shadow->queued++;
+    pthread_mutex_unlock(&shadow->queue_lock);
+    /* Release: pairs with shadow_settle; the bytes and the queue were written before. */
+    atomic_store_explicit(&shadow->pending, true, memory_order_release);
+}
+
+static void take_queue(struct shadow *shadow)
+{
+    struct shadow_written queue[SHADOW_QUEUE];
+    unsigned queued;
+
+    atomic_store_explicit(&shadow->pending, false, memory_order_relaxed);
+    pthread_mutex_lock(&shadow->queue_lock);
+    queued = shadow->queued;
+    memcpy(queue, shadow->queue, sizeof(queue));
+    shadow->queued = 0;
+    pthread_mutex_unlock(&shadow->queue_lock);
+    if (queued > SHADOW_QUEUE) {
+        shadow_zap_all(shadow);
+        return;
+    }
+    for (unsigned i = 0; i < queued; i++)
+        gpt_written(shadow, queue[i].gpa, queue[i].len);
+}
+
+bool shadow_follow_slots(struct shadow *shadow)
+{
+    if (shadow->generation == mem_generation(shadow->mem))
+        return false;
+    shadow->generation = mem_generation(shadow->mem);
+    shadow_zap_all(shadow);
+    return true;
+}
+
+void shadow_settle(struct shadow *shadow, const struct guest_walk_context *context)
+{
+    if (unlikely(shadow->generation != mem_generation(shadow->mem)))
+        mmu_follow_slots(shadow->mmu);
+    if (context && unlikely(context->a20_mask != shadow->a20_mask ||
+                            context->physical_bits != shadow->physical_bits ||
+                            context->gib_pages != shadow->gib_pages)) {
+        shadow->a20_mask = context->a20_mask;
+        shadow->physical_bits = context->physical_bits;
+        shadow->gib_pages = context->gib_pages;
+        shadow_zap_all(shadow);
+        mmu_flush_tlbs(shadow->mmu);
+    }
+    /* Acquire: pairs with queue_write. */
+    if (unlikely(atomic_load_explicit(&shadow->pending, memory_order_acquire)))
+        take_queue(shadow);
+}
+
+void shadow_gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len)
+{
+    if (shadow->walking)
+        return; /* A and D bits only: they take nothing away */
+    shadow_settle(shadow, NULL);
+    gpt_written(shadow, gpa, len);
+}
+
+void shadow_on_written(void *opaque, gpa_t gpa, uint64_t len)
+{
+    struct shadow *shadow = opaque;
+
+    if (pthread_equal(shadow->owner, pthread_self()))
+        shadow_gpt_written(shadow, gpa, len);
+    else
+        queue_write(shadow, gpa, len);
+}
+
+/* --- out of step, and back --- */
+
+/* Gives up what need not be kept; false when nothing is left. */
+static bool give_up_idle(struct shadow *shadow, gfn_t gfn)
+{
+    struct shadow_page *page, *next;
+    bool left = false;
+
+    for (page = shadow_page_find(shadow, gfn, NULL); page; page = next) {
+        next = shadow_page_find(shadow, gfn, page);
+        if (give_up(page))
+            shadow_page_free(shadow, page);
+        else
+            left = true;
+    }
+    return left;
+}
+
+bool shadow_let_write(struct shadow *shadow, gfn_t gfn)
+{
+    struct shadow_page *page;
+
+    if (!give_up_idle(shadow, gfn))
+        return true;
+    if (shadow->unsync_off)
+        return false;
+    for (page = shadow_page_find(shadow, gfn, NULL); page;
+         page = shadow_page_find(shadow, gfn, page)) {
+        if (page->role.level > 1 || page->writes < MANY_WRITES)
+            return false;
+    }
+    for (page = shadow_page_find(shadow, gfn, NULL); page;
+         page = shadow_page_find(shadow, gfn, page))
+        shadow_page_set_unsync(shadow, page, true);
+    mem_watch_page(shadow->mem, MEM_WATCH_TABLES, gfn << PAGE_SHIFT, false);
+    shadow->stats.unsynced++;
+    return true;
+}
+
+static void sync_page(struct shadow *shadow, struct shadow_page *page)
+{
+    page->writes = 0;
+    for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
+        uint64_t entry = page->table[i];
+
+        if (entry && !shadow_entry_good(shadow, page, i, entry))
+            shadow_clear(shadow, page, i);
+    }
+}
+
+void shadow_sync_gfn(struct shadow *shadow, gfn_t gfn)
+{
+    gpa_t gpa = gfn << PAGE_SHIFT;
+    struct shadow_page *page;
+    bool was_unsync = false;
+
+    for (page = shadow_page_find(shadow, gfn, NULL); page;
+         page = shadow_page_find(shadow, gfn, page))
+        was_unsync |= page->unsync;
+    if (!was_unsync)
+        return;
+    mem_watch_page(shadow->mem, MEM_WATCH_TABLES, gpa, true);
+    shadow_protect(shadow, gpa);
+    for (page = shadow_page_find(shadow, gfn, NULL); page;
+         page = shadow_page_find(shadow, gfn, page)) {
+        if (!page->unsync)
+            continue;
+        shadow_page_set_unsync(shadow, page, false);
+        sync_page(shadow, page);
+    }
+    shadow->stats.synced++;
+}
+
+void shadow_sync_all(struct shadow *shadow)
+{
+    while (shadow->unsync) {
+        if (shadow_page_idle(shadow->unsync))
+            shadow_page_free(shadow, shadow->unsync);
+        else
+            shadow_sync_gfn(shadow, shadow->unsync->gfn);
+    }
+}
