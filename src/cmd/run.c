@@ -18,6 +18,7 @@
 #include "mem/layout.h"
 #include "vm/clock_guest.h"
 #include "vm/config.h"
+#include "vm/listener.h"
 #include "vm/stats_file.h"
 #include "vm/stats_live.h"
 #include "vm/vm.h"
@@ -80,8 +81,8 @@ static const struct option_row rows[] = {
      OPTION_OPTIONAL, offsetof(struct run_options, stats)},
     {"stats-interval", "SECONDS", "print a line of rates so often", OPTION_NUMBER,
      FIELD(stats_interval_s)},
-    {"monitor", "unix:PATH", "a monitor console on a socket (also Ctrl-a c)", OPTION_STRING,
-     FIELD(monitor)},
+    {"monitor", "ADDRESS", "the monitor console on unix:PATH or a TCP PORT (also Ctrl-a c)",
+     OPTION_STRING, FIELD(monitor)},
     {"gdb", "ADDRESS", "let gdb attach: a TCP PORT on localhost, or unix:PATH", OPTION_STRING,
      FIELD(gdb)},
     {"wait", NULL, "with --gdb: wait for gdb to start the guest", OPTION_FLAG, FIELD(wait)},
@@ -206,8 +207,8 @@ static bool check_stats(const struct vm_config *config)
 static bool check_digest(struct vm_config *config)
 {
     if (!config->digest) {
-        if (!config->digest_memory && !config->digest_every && !config->digest_from &&
-            !config->digest_to)
+        if (!config->digest_memory && !config->digest_every && !config->digest_to &&
+            config->digest_from == VM_CONFIG_DIGEST_UNSAID)
             return true;
         log_error("--digest-every, -from, -to and -memory need --digest FILE");
         return false;
@@ -222,8 +223,12 @@ static bool check_digest(struct vm_config *config)
     }
     if (!config->digest_every)
         config->digest_every = VM_CONFIG_DEFAULT_DIGEST;
-    if (!config->digest_from)
+    if (config->digest_from == VM_CONFIG_DIGEST_UNSAID)
         config->digest_from = config->digest_every;
+    if (config->digest_to && config->digest_to < config->digest_from) {
+        log_error("--digest-to lies before the first digest (--digest-from)");
+        return false;
+    }
     return true;
 }
 
@@ -239,6 +244,16 @@ static bool check_cpu(const char *name)
     else if (result)
         log_error("unknown --cpu %s; there are x86-64-v1, x86-64-v2, x86-64-v3 and max", name);
     return result == 0;
+}
+
+/* An address to listen at; the option's name is for the message. */
+static bool check_address(const char *option, const char *where)
+{
+    const char *wrong = where ? listener_check(where) : NULL;
+
+    if (wrong)
+        log_error("%s %s: %s", option, where, wrong);
+    return !wrong;
 }
 
 static bool enable_traces(const struct option_list *list)
@@ -261,13 +276,16 @@ static bool check(const struct run_options *options)
            check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
            check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
            check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
-           check_stats(config) && enable_traces(&options->traces);
+           check_stats(config) && check_address("--monitor", config->monitor) &&
+           check_address("--gdb", config->gdb) && enable_traces(&options->traces);
 }
 
 int command_run(int argc, char **argv)
 {
     struct run_options options = {
-        .config = {.memory_bytes = VM_CONFIG_DEFAULT_MEMORY, .cpu_model = VM_CONFIG_DEFAULT_CPU},
+        .config = {.memory_bytes = VM_CONFIG_DEFAULT_MEMORY,
+                   .cpu_model = VM_CONFIG_DEFAULT_CPU,
+                   .digest_from = VM_CONFIG_DIGEST_UNSAID},
     };
     struct option_error error;
     bool help;

@@ -1,5 +1,5 @@
 /*
- * The hash runs over four lanes of 64-bit words, each a chain of exclusive-or, rotation and
+ * The hash runs over eight lanes of 64-bit words, each a chain of exclusive-or, rotation and
  * multiplication (every step can be undone, so one changed word always changes its lane); pages are
  * added up with their addresses mixed in, so their order does not matter.
  */
@@ -14,7 +14,7 @@
 #include "mem/mem.h"
 
 #define CHUNK_PAGES 512
-#define LANES       4
+#define LANES       8
 #define WORDS       (PAGE_SIZE / sizeof(uint64_t))
 #define FACTOR      0x9e3779b97f4a7c15u /* odd: 2^64 divided by the golden ratio */
 
@@ -47,7 +47,7 @@ static bool page_is_zero(const uint64_t *words)
 
 static uint64_t hash_page(gpa_t gpa, const uint64_t *words)
 {
-    uint64_t lane[LANES] = {1, 2, 3, 4}, hash = mix(gpa ^ FACTOR);
+    uint64_t lane[LANES] = {1, 2, 3, 4, 5, 6, 7, 8}, hash = mix(gpa ^ FACTOR);
 
     for (size_t i = 0; i < WORDS; i += LANES) {
         for (size_t j = 0; j < LANES; j++)
@@ -59,20 +59,22 @@ static uint64_t hash_page(gpa_t gpa, const uint64_t *words)
 }
 
 /*
- * Which of at most CHUNK_PAGES pages have something behind them: in memory or in swap. mincore
- * alone would miss what is swapped out, pagemap alone what is in a memfd but not mapped now.
+ * Which of at most CHUNK_PAGES pages have something behind them: in memory or in swap, which only
+ * pagemap tells. It does not know what a file (memfd) holds that is not mapped now; mincore does.
  */
-static void look_behind(int pagemap, const uint8_t *hva, size_t count, unsigned char *behind)
+static void look_behind(int pagemap, const struct mem_slot *slot, const uint8_t *hva, size_t count,
+                        unsigned char *behind)
 {
-    uint64_t entries[CHUNK_PAGES] = {0};
+    uint64_t entries[CHUNK_PAGES];
+    size_t bytes = count * sizeof(*entries);
+    bool told = pread(pagemap, entries, bytes,
+                      (off_t)(((uintptr_t)hva >> PAGE_SHIFT) * sizeof(*entries))) == (ssize_t)bytes;
 
-    if (mincore((void *)(uintptr_t)hva, count * PAGE_SIZE, behind) != 0)
+    memset(behind, 0, count);
+    if ((!told || slot->fd >= 0) && mincore((void *)(uintptr_t)hva, count * PAGE_SIZE, behind) != 0)
         memset(behind, 1, count);
-    if (pread(pagemap, entries, count * sizeof(*entries),
-              (off_t)(((uintptr_t)hva >> PAGE_SHIFT) * sizeof(*entries))) <= 0)
-        return;
-    for (size_t i = 0; i < count; i++)
-        behind[i] = (behind[i] & 1) || (entries[i] & (PM_PRESENT | PM_SWAPPED));
+    for (size_t i = 0; i < count && told; i++)
+        behind[i] |= (entries[i] & (PM_PRESENT | PM_SWAPPED)) != 0;
 }
 
 static int each_of_slot(const struct mem_slot *slot, int pagemap, page_fn fn, void *opaque)
@@ -82,7 +84,7 @@ static int each_of_slot(const struct mem_slot *slot, int pagemap, page_fn fn, vo
 
     for (uint64_t at = 0, n; at < pages; at += n) {
         n = MIN(pages - at, (uint64_t)CHUNK_PAGES);
-        look_behind(pagemap, slot->hva + (at << PAGE_SHIFT), n, behind);
+        look_behind(pagemap, slot, slot->hva + (at << PAGE_SHIFT), n, behind);
         for (uint64_t i = 0; i < n; i++) {
             const uint64_t *words = (const uint64_t *)(slot->hva + ((at + i) << PAGE_SHIFT));
             int err;

@@ -12,6 +12,7 @@
 
 #define VM_CONFIG_DEFAULT_MEMORY (512 * MIB)
 #define VM_CONFIG_DEFAULT_CPU    "max"
+#define VM_CONFIG_DIGEST_UNSAID  UINT64_MAX
 #define VM_CONFIG_DEFAULT_DIGEST 1000000 /* instructions */
 
 /* The serial console that a Linux kernel is given when its command line names no console. */
@@ -42,7 +43,7 @@ struct vm_config {
     uint64_t clock_ns;         /* virtual time of an instruction; 0: virtual time is host time */
     const char *digest;        /* NULL, or the file for digests (digest.h); needs clock_ns */
     uint64_t digest_every;     /* instructions between two digests */
-    uint64_t digest_from;      /* the first */
+    uint64_t digest_from;      /* the first is after so many; DIGEST_UNSAID: digest_every */
     uint64_t digest_to;        /* the VM ends after the last one that is not beyond; 0: never */
     const char *digest_memory; /* NULL, or the file for guest memory at that end */
     bool stats;                /* print the counters at the end */

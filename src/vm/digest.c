@@ -198,7 +198,7 @@ void digest_look(struct digest *digest)
         fail(digest, config->digest, errno);
         return;
     }
-    digest->next = now + config->digest_every;
+    digest->next = now + MIN(config->digest_every, UINT64_MAX - now);
     if (!config->digest_to || digest->next <= config->digest_to)
         return;
     digest->next = UINT64_MAX;
