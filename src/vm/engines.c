@@ -24,21 +24,24 @@ static void refuse(struct vm_engine_choice *choice, const char *why)
 static void choose_kvm(enum vm_mmu mmu, bool own_clock, const struct kvm_probe *probe,
                        struct vm_engine_choice *choice)
 {
-    choice->engine = &engine_kvm;
-    snprintf(choice->why, sizeof(choice->why), "as asked for; %s", probe->reason);
-    if (!probe->usable)
+    if (!probe->usable) {
         refuse(choice, probe->reason);
-    else if (own_clock)
+    } else if (own_clock) {
         refuse(choice,
                "--clock instructions needs the soft engine, for hardware does not count so");
-    else if (mmu != VM_MMU_AUTO)
+    } else if (mmu != VM_MMU_AUTO) {
+        char why[224];
+
         snprintf(
-            choice->why, sizeof(choice->why),
+            why, sizeof(why),
             "the host's KVM uses %s, chosen by its module's parameter (ept of kvm_intel, npt of "
             "kvm_amd) and not by --mmu; leave --mmu out",
             probe->paging);
-    if (mmu != VM_MMU_AUTO)
-        choice->engine = NULL;
+        refuse(choice, why);
+    } else {
+        choice->engine = &engine_kvm;
+        snprintf(choice->why, sizeof(choice->why), "as asked for; %s", probe->reason);
+    }
 }
 
 void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, bool own_clock,

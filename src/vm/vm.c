@@ -339,6 +339,35 @@ static int make_board(struct vm *vm)
     return board_create(&vm->board, &config);
 }
 
+static int create_vcpu(struct vm *vm)
+{
+    return vm->engine->vcpu_create(&vm->vcpu, &(struct engine_vcpu_config){
+                                                  .mmu = vm->mmu,
+                                                  .host = &vm->host,
+                                                  .model = &vm->model,
+                                                  .host_irqchip = !vm->config->user_irqchip,
+                                                  .tlb_entries = (unsigned)vm->config->tlb_entries,
+                                              });
+}
+
+/*
+ * The vCPU comes before the board: one in reset already drives its INTR input. A KVM that promised
+ * to work and does not gives way to the soft engine, as long as nobody insisted on it.
+ */
+static int make_vcpu(struct vm *vm)
+{
+    int err = create_vcpu(vm);
+
+    if (!err || vm->engine == &engine_soft || vm->config->engine != VM_ENGINE_AUTO)
+        return err;
+    snprintf(vm->engine_why, sizeof(vm->engine_why), "KVM failed to make a vCPU: %s",
+             strerror(-err));
+    vm->engine = &engine_soft;
+    vm->model.tsc_hz = VM_TSC_HZ;
+    vm_host_init(vm);
+    return create_vcpu(vm);
+}
+
 static int make_machine(struct vm *vm)
 {
     int err;
@@ -365,14 +394,7 @@ static int make_machine(struct vm *vm)
         return -ENOMEM;
     guest_time_init(vm);
     vm_host_init(vm);
-    /* The vCPU comes first: a board in reset already drives its INTR input. */
-    err = vm->engine->vcpu_create(&vm->vcpu, &(struct engine_vcpu_config){
-                                                 .mmu = vm->mmu,
-                                                 .host = &vm->host,
-                                                 .model = &vm->model,
-                                                 .host_irqchip = !vm->config->user_irqchip,
-                                                 .tlb_entries = (unsigned)vm->config->tlb_entries,
-                                             });
+    err = make_vcpu(vm);
     if (!err) {
         guest_time_attach(vm);
         err = make_board(vm);

@@ -2,6 +2,7 @@
  * CPUID under KVM: what the model answers, less what the host's KVM does not offer.
  * Source: KVM API, "KVM_SET_CPUID2", "KVM_GET_SUPPORTED_CPUID"; SDM 2 "CPUID".
  */
+#include <asm/kvm_para.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -53,6 +54,25 @@ static void cut_down(struct engine_vcpu *vcpu, const struct kvm_cpuid2 *supporte
     }
 }
 
+/* The leaves by which Linux finds KVM's own help: its clock, cheap EOIs, stolen time. */
+static void paravirtual(struct engine_vcpu *vcpu, const struct kvm_cpuid2 *supported, uint32_t leaf,
+                        struct x86_cpuid_result *r)
+{
+    const struct kvm_cpuid_entry2 *entry = find(supported, leaf, 0);
+    uint32_t offered = BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) |
+                       BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT);
+
+    if (vcpu->vm.irqchips)
+        offered |= BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_STEAL_TIME);
+    if (!entry)
+        return;
+    *r = (struct x86_cpuid_result){entry->eax, entry->ebx, entry->ecx, entry->edx};
+    if (leaf == KVM_CPUID_SIGNATURE)
+        r->eax = KVM_CPUID_FEATURES;
+    else
+        r->eax &= offered;
+}
+
 static bool has_subleaves(uint32_t leaf)
 {
     return leaf == 4 || leaf == 7 || leaf == 0xb || leaf == 0xd;
@@ -73,6 +93,8 @@ static void add_leaf(struct engine_vcpu *vcpu, const struct kvm_cpuid2 *supporte
         struct x86_cpuid_result r = cpu_model_cpuid(vcpu->model, &context, leaf, sub);
 
         cut_down(vcpu, supported, leaf, sub, &r);
+        if (leaf >= KVM_CPUID_SIGNATURE && leaf <= KVM_CPUID_FEATURES)
+            paravirtual(vcpu, supported, leaf, &r);
         table->entries[table->nent++] = (struct kvm_cpuid_entry2){
             .function = leaf,
             .index = sub,
@@ -87,7 +109,7 @@ static void add_leaf(struct engine_vcpu *vcpu, const struct kvm_cpuid2 *supporte
 
 int kvm_set_cpuid(struct engine_vcpu *vcpu)
 {
-    static const uint32_t ranges[] = {0, 0x40000000, 0x80000000};
+    static const uint32_t ranges[] = {0, 0x80000000};
     const struct x86_cpuid_context context = {.vcpus = 1};
     const size_t bytes = sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2);
     struct kvm_cpuid2 *supported = calloc(1, bytes);
@@ -104,6 +126,8 @@ int kvm_set_cpuid(struct engine_vcpu *vcpu)
         for (uint32_t leaf = ranges[i]; leaf <= last; leaf++)
             add_leaf(vcpu, supported, table, leaf);
     }
+    for (uint32_t leaf = KVM_CPUID_SIGNATURE; leaf <= KVM_CPUID_FEATURES && err >= 0; leaf++)
+        add_leaf(vcpu, supported, table, leaf);
     if (err >= 0)
         err = kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, table);
     free(table);
