@@ -16,7 +16,10 @@ int command_run(int argc, char **argv);
 /* `umbra engines`: what can run guests here. */
 int command_engines(int argc, char **argv);
 
-/* `umbra help [run|trace]`. */
+/* `umbra report`: a page of what one or two runs counted. */
+int command_report(int argc, char **argv);
+
+/* `umbra help [run|report|trace]`. */
 int command_help(int argc, char **argv);
 
 /* `umbra version`. */
@@ -25,5 +28,6 @@ int command_version(int argc, char **argv);
 /* Prints the general help, and that of `umbra run`, to standard output. */
 void help_print_main(void);
 void help_print_run(void);
+void help_print_report(void);
 
 #endif

@@ -23,6 +23,7 @@ void help_print_main(void)
            "\n"
            "  umbra run [FILE] [OPTION...]   start a guest; without FILE a small one inside Umbra\n"
            "  umbra engines                  who can run guests on this host, and how fast\n"
+           "  umbra report A.json [B.json]   a page of what runs counted (run --stats=A.json)\n"
            "  umbra help run                 the options of run\n"
            "  umbra help trace               the names that --trace takes\n"
            "  umbra version                  the version\n"
@@ -36,6 +37,7 @@ static const struct topic {
     void (*print)(void);
 } topics[] = {
     {"run", help_print_run},
+    {"report", help_print_report},
     {"trace", print_trace},
 };
 
@@ -51,7 +53,8 @@ int command_help(int argc, char **argv)
             return COMMAND_OK;
         }
     }
-    log_error("no help on %s; there are: umbra help, umbra help run, umbra help trace", argv[0]);
+    log_error("no help on %s; there are: umbra help, umbra help run, umbra help report, umbra help trace",
+              argv[0]);
     return COMMAND_USAGE;
 }
 

@@ -14,7 +14,7 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", command_run},           {"engines", command_engines}, {"help", command_help},
+    {"run", command_run},           {"engines", command_engines}, {"report", command_report},     {"help", command_help},
     {"version", command_version},   {"--help", command_help},     {"-h", command_help},
     {"--version", command_version},
 };
@@ -59,6 +59,6 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return finish(commands[i].run(argc - 2, argv + 2));
     }
-    log_error("unknown command %s; there are run, engines, help and version", argv[1]);
+    log_error("unknown command %s; there are run, report, engines, help and version", argv[1]);
     return COMMAND_USAGE;
 }
