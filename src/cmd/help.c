@@ -53,8 +53,9 @@ int command_help(int argc, char **argv)
             return COMMAND_OK;
         }
     }
-    log_error("no help on %s; there are: umbra help, umbra help run, umbra help report, umbra help trace",
-              argv[0]);
+    log_error(
+        "no help on %s; there are: umbra help, umbra help run, umbra help report, umbra help trace",
+        argv[0]);
     return COMMAND_USAGE;
 }
 

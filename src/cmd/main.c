@@ -14,9 +14,9 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", command_run},           {"engines", command_engines}, {"report", command_report},     {"help", command_help},
-    {"version", command_version},   {"--help", command_help},     {"-h", command_help},
-    {"--version", command_version},
+    {"run", command_run},   {"engines", command_engines},   {"report", command_report},
+    {"help", command_help}, {"version", command_version},   {"--help", command_help},
+    {"-h", command_help},   {"--version", command_version},
 };
 
 /*
