@@ -52,13 +52,14 @@ static void collect(const struct vm *vm, struct stats_sources *s)
     static const struct shadow_stats no_shadow;
     const struct engine_counters *engine = vm->engine->vcpu_counters(vm->vcpu);
     const struct ept *ept = mmu_ept(vm->mmu);
+    const struct shadow *shadow = mmu_shadow(vm->mmu);
     uint64_t data_misses = engine->tlb_misses - MIN(engine->tlb_misses, engine->tlb_fetch_misses);
     uint64_t known = 0;
 
     *s = (struct stats_sources){
         .engine = engine,
         .ept = ept ? ept_stats(ept) : &no_ept,
-        .shadow = &no_shadow,
+        .shadow = shadow ? shadow_stats(shadow) : &no_shadow,
         .virtual_ns = clock_now_ns(vm->time),
         .idle_ns = vm->idle_ns,
         .process_bytes = process_resident_bytes(),
