@@ -151,6 +151,7 @@ struct cpu {
     /* A debugger's wishes (debug.c). */
     bool debug_hit;      /* a watchpoint, by the running instruction */
     bool debug_stepped;  /* with single_step: the step has been made */
+    bool debug_halted;   /* the run began halted */
     uint32_t debug_pass; /* not 0: the next instruction passes its breakpoint */
     struct engine_debug debug;
     struct engine_debug_stop debug_stop;

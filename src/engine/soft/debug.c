@@ -43,7 +43,8 @@ void debug_set(struct cpu *cpu, const struct engine_debug *debug)
                debug->watchpoints <= ENGINE_MAX_WATCHPOINTS,
            "a debugger's lists are as long as they may be");
     cpu->debug = *debug;
-    cpu->debug_pass = debug->pass_first ? PASS_ITERATIONS : 0;
+    /* A halted processor's next instruction is its interrupt handler's. */
+    cpu->debug_pass = debug->pass_first && !cpu->halted ? PASS_ITERATIONS : 0;
     cpu->debug_hit = false;
     run_take_request(cpu, CPU_REQUEST_DEBUG);
     if (!same)
@@ -54,6 +55,7 @@ void debug_set(struct cpu *cpu, const struct engine_debug *debug)
 void debug_begin_run(struct cpu *cpu)
 {
     cpu->debug_stepped = false;
+    cpu->debug_halted = cpu->halted;
     if (unlikely(cpu->debug.single_step || cpu->debug_hit))
         cpu_request(cpu, CPU_REQUEST_DEBUG);
 }
@@ -70,6 +72,14 @@ static enum step stop_here(struct cpu *cpu, enum engine_debug_reason reason)
 {
     cpu->debug_stop = (struct engine_debug_stop){reason, 0, block_next_linear(cpu)};
     return stop(cpu);
+}
+
+enum engine_stop debug_end_run(struct cpu *cpu, enum engine_stop why)
+{
+    if (why != ENGINE_STOP_HALT || cpu->debug_halted || !cpu->debug.single_step)
+        return why;
+    stop_here(cpu, ENGINE_DEBUG_STEP);
+    return cpu->stop;
 }
 
 enum step debug_look(struct cpu *cpu)

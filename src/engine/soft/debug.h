@@ -19,6 +19,9 @@ void debug_set(struct cpu *cpu, const struct engine_debug *debug);
 /* A run begins. */
 void debug_begin_run(struct cpu *cpu);
 
+/* It ends for this reason; returns which to tell: an executed HLT was a single step, too. */
+enum engine_stop debug_end_run(struct cpu *cpu, enum engine_stop why);
+
 /* CPU_REQUEST_DEBUG stands: STEP_STOP when the run ends here. */
 enum step debug_look(struct cpu *cpu);
 
@@ -55,8 +58,8 @@ static inline enum step debug_arrive(struct cpu *cpu, gva_t linear)
 /* Whether interrupts have to wait. */
 static inline bool debug_holds_interrupts(const struct cpu *cpu)
 {
-    return unlikely(cpu->debug_pass) ||
-           (cpu->debug.single_step && cpu->debug.hold_interrupts && !cpu->halted);
+    return unlikely(cpu->debug_pass || (cpu->debug.single_step && cpu->debug.hold_interrupts)) &&
+           !cpu->halted;
 }
 
 /* An interrupt was taken, with this outcome: a single step ends at its handler. */

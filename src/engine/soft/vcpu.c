@@ -45,7 +45,7 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
     mmu_claim(cpu->mmu);
     assert_set_last_words(last_words_say, cpu);
     debug_begin_run(cpu);
-    why = run_loop(cpu);
+    why = debug_end_run(cpu, run_loop(cpu));
     native_sync(cpu); /* others may ask for the state now, or another thread run the vCPU */
     assert_set_last_words(NULL, NULL);
     atomic_store_explicit(&vcpu->running, false, memory_order_release);
