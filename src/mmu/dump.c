@@ -1,6 +1,8 @@
 /* Decoding of table entries for people. */
 #include "mmu/dump.h"
 
+#include "mmu/shadow_internal.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -96,6 +98,9 @@ void dump_shadow_entry(char text[DUMP_BYTES], unsigned level, uint64_t entry)
     };
 
     dump_guest_entry(text, GUEST_PAGING_4LEVEL, &step);
+    if (!(entry & SPTE_P) && (entry & SPTE_MMIO))
+        snprintf(text + MAX_LETTERS, DUMP_BYTES - MAX_LETTERS, " MMIO, GPA 0x%" PRIx64,
+                 entry & SPTE_FRAME);
 }
 
 void dump_ept_entry(char text[DUMP_BYTES], unsigned level, uint64_t entry)

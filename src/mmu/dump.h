@@ -30,7 +30,7 @@ const char *dump_entry_name(enum guest_paging format, unsigned level);
 void dump_guest_entry(char text[DUMP_BYTES], enum guest_paging format,
                       const struct guest_walk_step *step);
 
-/* The same for an entry of a shadow table, whose frame is a host address. */
+/* The same for an entry of a shadow table, whose frame is a host address; "... MMIO, GPA 0x...". */
 void dump_shadow_entry(char text[DUMP_BYTES], unsigned level, uint64_t entry);
 
 /* "RWXAD- table 0x7f...", "RWXADS page 0x7f...", "-WX--- MMIO", "------ not present". */

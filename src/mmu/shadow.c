@@ -162,6 +162,7 @@ void shadow_for_each(const struct shadow *shadow,
 {
     for (const struct shadow_page *page = shadow->oldest; page; page = page->newer) {
         struct shadow_page_info info = {
+            .table = page->table,
             .gfn = page->gfn,
             .level = page->role.level,
             .format = (enum guest_paging)page->role.format,

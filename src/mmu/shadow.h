@@ -132,6 +132,7 @@ uint64_t shadow_bytes(const struct shadow *shadow);
 
 /* What `info shadow` shows of each page. */
 struct shadow_page_info {
+    const uint64_t *table; /* its 512 entries */
     uint64_t gfn;
     unsigned level;            /* of the shadow table: 1 to 4 */
     enum guest_paging format;  /* of the guest */

@@ -181,6 +181,9 @@ void monitor_audit(struct monitor_call *call)
     if (!vm->engine->vcpu_tlb_for_each)
         return;
     vm->engine->vcpu_tlb_for_each(vm->vcpu, audit_tlb_entry, &tlb);
+    if (!tlb.bad && vm->engine->vcpu_audit &&
+        !vm->engine->vcpu_audit(vm->vcpu, tlb.why, sizeof(tlb.why)))
+        tlb.bad = 1;
     if (tlb.bad)
         fprintf(call->out, "TLB: BROKEN: %s, and %" PRIu64 " more\n", tlb.why, tlb.bad - 1);
     else
