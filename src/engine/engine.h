@@ -78,6 +78,8 @@ enum engine_flush {
     ENGINE_FLUSHES
 };
 
+#define ENGINE_SHADOW_FAULTS 5
+
 /* Counted for each vCPU, read at any time (a torn read does no harm to a statistic). */
 struct engine_counters {
     uint64_t exits[EXIT_REASONS];
@@ -94,6 +96,7 @@ struct engine_counters {
     uint64_t tlb_bytes;
     uint64_t faults_injected; /* exceptions delivered into the guest */
     uint64_t page_faults;     /* of those, #PF */
+    uint64_t shadow_faults[ENGINE_SHADOW_FAULTS]; /* page faults that exited, by enum shadow_fault */
     uint64_t interrupts_injected;
 };
 

@@ -23,6 +23,7 @@ struct stats_sources {
     uint64_t tlb_hits;
     uint64_t flush_mode;
     uint64_t process_bytes;
+    uint64_t rmap_bytes;
 };
 
 const struct stats_row stats_table[STATS] = {
@@ -65,6 +66,11 @@ static void collect(const struct vm *vm, struct stats_sources *s)
         .process_bytes = process_resident_bytes(),
         .tlb_hits = engine->tlb_lookups - MIN(engine->tlb_lookups, data_misses),
     };
+    if (shadow) {
+        uint64_t tables = s->shadow->pages * PAGE_SIZE, bytes = shadow_bytes(shadow);
+
+        s->rmap_bytes = bytes - MIN(bytes, tables);
+    }
     for (unsigned i = 0; i < EXIT_REASONS; i++) {
         s->exits += engine->exits[i];
         s->exit_ns += engine->exit_ns[i];

@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "engine/soft/paging.h"
 
+_Static_assert(SHADOW_EMULATE_WRITE + 1 == ENGINE_SHADOW_FAULTS, "each outcome is counted");
+
 /* A filled entry serves the access: a second fault is one too many, unless others interfere. */
 #define MAX_FAULTS 16
 
@@ -28,6 +30,7 @@ static enum step handle_fault(struct cpu *cpu, gva_t linear, const struct guest_
 
     paging_context(cpu, &context);
     end = shadow_handle_fault(cpu->shadow, &cpu->shadow_root, &context, linear, access, &result);
+    cpu->counters.shadow_faults[end]++;
     *out = (struct translation){.gpa = result.gpa};
     switch (end) {
     case SHADOW_INJECT: return paging_fault(cpu, linear, result.error);
