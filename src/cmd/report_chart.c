@@ -229,7 +229,7 @@ void bars_draw(FILE *out, const double *values, unsigned count, double max)
         double wide = max > 0 ? 160 * values[i] / max : 0;
 
         fprintf(out, "<rect class=\"c%u\" y=\"%u\" width=\"%.1f\" height=\"8\"/>", i, i * 9 + 1,
-                values[i] > 0 ? MAX(wide, 0.7) : 0);
+                max > 0 && values[i] > 0 ? MAX(wide, 0.7) : 0);
     }
     fprintf(out, "</svg>");
 }

@@ -27,7 +27,10 @@ static void card(FILE *out, const struct report *report, unsigned i)
 
     fprintf(out, "<div class=\"card\"><p>");
     if (report->count > 1)
-        fprintf(out, "<b>%c</b> ", report_letter(i));
+        fprintf(out,
+                "<svg class=\"key\" viewBox=\"0 0 10 10\"><rect class=\"c%u\" width=\"10\" "
+                "height=\"10\" rx=\"2\"/></svg><b>%c:</b> ",
+                i, report_letter(i));
     fprintf(out, "<b>");
     html_text(out, run->guest);
     fprintf(out, "</b>, %s, engine ", text_bytes(memory, (double)run->memory_bytes));

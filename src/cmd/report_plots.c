@@ -158,7 +158,7 @@ static void draw_counters(FILE *out, const struct report *report, const char *un
         }
     }
     if (plots->chart[0].layers > 0)
-        draw(out, report, plots, true);
+        draw(out, report, plots, plots->chart[0].layers > 1);
     else
         fprintf(out, "<p class=\"note\">Nothing of this kind was counted.</p>\n");
     free(plots);
@@ -167,10 +167,14 @@ static void draw_counters(FILE *out, const struct report *report, const char *un
 void report_fault_plots(FILE *out, const struct report *report)
 {
     static const struct named rows[] = {
-        {"shadow_filled", "shadow entry filled"},    {"shadow_injected", "injected into the guest"},
-        {"shadow_gpt_writes", "write to a gPT"},     {"shadow_mmio", "MMIO under shadow"},
-        {"ept_filled_4k", "EPT: 4 KiB leaf filled"}, {"ept_filled_2m", "EPT: 2 MiB leaf filled"},
-        {"ept_filled_1g", "EPT: 1 GiB leaf filled"}, {"ept_mmio", "EPT: MMIO marked"},
+        {"shadow_retried", "shadow: entry filled"},
+        {"shadow_injected", "shadow: injected into the guest"},
+        {"shadow_emulated", "shadow: write to a gPT"},
+        {"shadow_mmio", "shadow: MMIO"},
+        {"ept_filled_4k", "EPT: 4 KiB leaf filled"},
+        {"ept_filled_2m", "EPT: 2 MiB leaf filled"},
+        {"ept_filled_1g", "EPT: 1 GiB leaf filled"},
+        {"ept_mmio", "EPT: MMIO marked"},
     };
 
     draw_counters(out, report, "a second", rows, ARRAY_SIZE(rows), false);
@@ -178,15 +182,18 @@ void report_fault_plots(FILE *out, const struct report *report)
 
 void report_table_plots(FILE *out, const struct report *report)
 {
-    static const struct named rows[] = {
+    static const struct named tables[] = {
         {"ept_bytes", "extended page table"},
         {"shadow_bytes", "shadow pages"},
         {"rmap_bytes", "reverse map"},
+    };
+    /* Much larger, so they have a drawing of their own. */
+    static const struct named blocks[] = {
         {"block_bytes", "decoded blocks"},
-        {"tlb_bytes", "TLB"},
     };
 
-    draw_counters(out, report, "bytes", rows, ARRAY_SIZE(rows), true);
+    draw_counters(out, report, "page tables", tables, ARRAY_SIZE(tables), true);
+    draw_counters(out, report, "decoded instructions", blocks, ARRAY_SIZE(blocks), true);
 }
 
 /* Misses in a thousand instructions: of each bin, one rate by the other. */

@@ -57,7 +57,7 @@ static const char style[] =
     ".scroll{overflow-x:auto}\n"
     "table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums;"
     "margin:.6rem 0 1.2rem}\n"
-    "table.wide{width:100%}\n"
+    "table.wide{width:100%}.wide th,.wide td{padding:.22rem .4rem}.wide .bars{width:8rem}\n"
     "th,td{padding:.22rem .6rem;text-align:left;white-space:nowrap;vertical-align:middle}\n"
     "th{font-weight:400}thead th,tfoot th,tfoot td{font-weight:600}\n"
     "thead th{border-bottom:1px solid var(--fg)}tbody tr{border-bottom:1px solid var(--rule)}\n"

@@ -90,8 +90,10 @@ static void exit_line(FILE *out, const struct report *report, const struct exit_
         double n = (double)row->count[i];
 
         cell(out, row->count[i] ? text_grouped(text, row->count[i]) : "");
-        snprintf(text, sizeof(text), "%.1f&#8201;%%", 100 * ratio(n, sums->count[i]));
-        cell(out, row->count[i] ? text : "");
+        if (report->count == 1) {
+            snprintf(text, sizeof(text), "%.1f&#8201;%%", 100 * ratio(n, sums->count[i]));
+            cell(out, row->count[i] ? text : "");
+        }
         cell(out, row->ns[i] ? text_ns(text, ns[i]) : "");
         snprintf(text, sizeof(text), "%.1f&#8201;%%", 100 * ratio(ns[i], sums->ns[i]));
         cell(out, row->ns[i] ? text : "");
@@ -110,13 +112,15 @@ static void exit_head(FILE *out, const struct report *report)
     if (report->count > 1) {
         fprintf(out, "<tr><th></th><th></th>");
         for (unsigned i = 0; i < report->count; i++)
-            fprintf(out, "<th colspan=\"5\" class=\"group\">%c</th>", report_letter(i));
-        fprintf(out, "<th colspan=\"2\" class=\"group\">B to A</th></tr>");
+            fprintf(out, "<th colspan=\"4\" class=\"group\">%c</th>", report_letter(i));
+        fprintf(out, "<th colspan=\"2\" class=\"group\">B / A</th></tr>");
     }
     fprintf(out, "<tr><th>Reason</th><th>Time</th>");
     for (unsigned i = 0; i < report->count; i++)
-        fprintf(out, "<th class=\"n\">Exits</th><th class=\"n\">Share</th><th class=\"n\">Time</th>"
-                     "<th class=\"n\">Share</th><th class=\"n\">Each</th>");
+        fprintf(out,
+                "<th class=\"n\">Exits</th>%s<th class=\"n\">Time</th><th class=\"n\">Share</th>"
+                "<th class=\"n\">Each</th>",
+                report->count == 1 ? "<th class=\"n\">Share</th>" : "");
     if (report->count > 1)
         fprintf(out, "<th class=\"n\">Exits</th><th class=\"n\">Time</th>");
     fprintf(out, "</tr></thead>\n");
@@ -207,16 +211,16 @@ static void counter_head(FILE *out, const struct report *report, const char *tit
             fprintf(out, "<th class=\"n\">%s</th>", "Value");
     }
     if (report->count > 1)
-        fprintf(out, "<th class=\"n\">B to A</th>");
+        fprintf(out, "<th class=\"n\">B / A</th>");
     fprintf(out, "</tr></thead>\n");
 }
 
 void report_fault_table(FILE *out, const struct report *report)
 {
     static const char *const names[] = {
-        "page_faults",   "shadow_faults", "shadow_injected", "shadow_filled",
-        "shadow_mmio",   "shadow_rom",    "shadow_retried",  "shadow_gpt_writes",
-        "ept_filled_4k", "ept_filled_2m", "ept_filled_1g",   "ept_mmio",
+        "page_faults",     "shadow_faults", "shadow_retried", "shadow_injected",
+        "shadow_emulated", "shadow_mmio",   "shadow_rom",     "ept_filled_4k",
+        "ept_filled_2m",   "ept_filled_1g", "ept_mmio",
     };
     double max = 1;
 
