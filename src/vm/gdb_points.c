@@ -3,6 +3,9 @@
  * and a hardware breakpoint are the same to the engine, which writes neither into guest memory;
  * they are told apart because gdb wants to hear of the one that it asked for.
  */
+#include <inttypes.h>
+#include <string.h>
+
 #include "vm/gdb_internal.h"
 
 struct request {
@@ -90,8 +93,12 @@ void gdb_remove_point(struct gdb *gdb, const char *at)
         return;
     }
     point = find(gdb, &request);
-    if (point)
-        *point = gdb->points[--gdb->point_count];
+    if (point) {
+        size_t behind = (size_t)(gdb->points + gdb->point_count - (point + 1));
+
+        memmove(point, point + 1, behind * sizeof(*point));
+        gdb->point_count--;
+    }
     gdb_say(gdb, "OK");
 }
 
@@ -154,5 +161,5 @@ void gdb_put_point(struct gdb *gdb, const struct engine_debug_stop *stop)
         return;
     point = watchpoint_number(gdb, stop->watchpoint);
     if (point)
-        gdb_put_format(&gdb->reply, "%s:%lx;", words[point->type], stop->address);
+        gdb_put_format(&gdb->reply, "%s:%" PRIx64 ";", words[point->type], stop->address);
 }
