@@ -1,0 +1,463 @@
+/* What follows from the guest's writes, flushes and switches, and from the monitor's own reach. */
+#include <pthread.h>
+
+#include "shadow_fixture.h"
+
+static void test_gpt_write_zaps(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
+    put64(&rig, T1, 7, 0);
+    assert_int_equal(rig_stats(&rig)->zapped, 1);
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    put64(&rig, T1, 7, (FRAME + 0x5000) | P | W | U);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
+    assert_int_equal(rig.result.gpa, FRAME + 0x5000);
+    rig_free(&rig);
+}
+
+static void test_gpt_write_unlinks_a_table(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
+    put64(&rig, T2, 0, 0);
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    put64(&rig, T2, 0, T1 | P | W | U);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
+    put64(&rig, T2, 0, T1 | P | U | A); /* less rights: another page of the same table */
+    assert_injects(&rig, GVA, &user_write, X86_PF_PRESENT | X86_PF_USER | X86_PF_WRITE);
+    assert_int_equal(touch(&rig, GVA, &user_read), SHADOW_RETRY);
+    rig_free(&rig);
+}
+
+/* What copy-on-write does keeps the mapping for readers. */
+static void test_gpt_write_that_takes_rights_keeps_the_frame(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
+    put64(&rig, T1, 7, FRAME | P | U | A | D);
+    assert_int_equal(rig_stats(&rig)->zapped, 0);
+    assert_int_equal(faults_of(&rig, GVA, &user_fetch), 0);
+    assert_injects(&rig, GVA, &user_write, X86_PF_PRESENT | X86_PF_USER | X86_PF_WRITE);
+    put64(&rig, T1, 7, FRAME | P | U | A | D | NX);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 0);
+    assert_injects(&rig, GVA, &user_fetch, X86_PF_PRESENT | X86_PF_USER | X86_PF_FETCH);
+    put64(&rig, T1, 7, FRAME | P | A | D); /* no user page any more */
+    assert_injects(&rig, GVA, &user_read, X86_PF_PRESENT | X86_PF_USER);
+    rig_free(&rig);
+}
+
+/* Halves, single bytes, and a write over the end of one entry into the next. */
+static void test_partial_gpt_writes(void **state)
+{
+    const uint64_t straddle = 0;
+    const uint8_t none = 0;
+    const uint32_t high = 0x80000000u;
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    put64(&rig, T1, 8, (FRAME + 0x1000) | P | W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_fetch), 1);
+    assert_int_equal(faults_of(&rig, GVA + PAGE_SIZE, &user_read), 1);
+    mem_write(rig.mem, T1 + 7 * 8 + 4, &high, 4); /* NX */
+    assert_injects(&rig, GVA, &user_fetch, X86_PF_PRESENT | X86_PF_USER | X86_PF_FETCH);
+    mem_write(rig.mem, T1 + 7 * 8, &none, 1); /* P, W, U, A, D */
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    put64(&rig, T1, 7, FRAME | P | U);
+    assert_int_equal(touch(&rig, GVA, &user_read), SHADOW_RETRY);
+    mem_write(rig.mem, T1 + 7 * 8 + 4, &straddle, 8);
+    assert_injects(&rig, GVA + PAGE_SIZE, &user_read, X86_PF_USER);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 0);
+    rig_free(&rig);
+}
+
+/* A page of level 1 that maps the tables, so that the guest writes to them as guests do. */
+static void map_tables(struct rig *rig)
+{
+    for (unsigned i = 1; i < 16; i++)
+        put64(rig, T1, 0x100 + i, i * PAGE_SIZE | P | W);
+}
+
+#define VIA(table) (0x100000u + (table))
+
+static void test_gpt_write_is_emulated(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    map_tables(&rig);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
+    /* The low byte of T1's entry 8 counts up from 0; P is bit 0. */
+    assert_int_equal(touch(&rig, VIA(T1) + 8 * 8, &super_write), SHADOW_EMULATE_WRITE);
+    assert_int_equal(rig.result.gpa, T1 + 8 * 8);
+    assert_int_equal(rig_stats(&rig)->gpt_writes, 1);
+    assert_int_equal(get64(&rig, T1, 8), 1);
+    assert_int_equal(faults_of(&rig, VIA(T1), &super_read), 0); /* reading needs no help */
+    rig_free(&rig);
+}
+
+static void write_often(struct rig *rig, gpa_t gpa, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++)
+        touch(rig, VIA(gpa), &super_write);
+}
+
+static void test_unsync_and_sync(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    map_tables(&rig);
+    put64(&rig, T2, 1, 0x5000 | P | W | U);
+    put64(&rig, 0x5000, 7, FRAME | P | W | U);
+    put64(&rig, 0x5000, 8, (FRAME + 0x1000) | P | W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_write), 1);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA + PAGE_SIZE, &user_write), 1);
+    write_often(&rig, 0x5000 + 2048, 3);
+    assert_int_equal(rig_stats(&rig)->unsynced, 0);
+    assert_int_equal(touch(&rig, VIA(0x5000) + 2048, &super_write), SHADOW_RETRY);
+    assert_int_equal(rig_stats(&rig)->unsynced, 1);
+    assert_false(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
+    /* Now the guest writes unseen, and what is known may be old, as a TLB's. */
+    put64(&rig, 0x5000, 7, 0);
+    assert_int_equal(faults_of(&rig, VIA(0x5000), &super_write), 0);
+    put64(&rig, 0x5000, 7, 0);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 0);
+    shadow_flush(rig.shadow);
+    rig_audit(&rig);
+    assert_int_equal(rig_stats(&rig)->synced, 1);
+    assert_true(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
+    assert_injects(&rig, 2 * MIB + GVA, &user_read, X86_PF_USER);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA + PAGE_SIZE, &user_write), 0); /* kept */
+    assert_int_equal(touch(&rig, VIA(0x5000), &super_write), SHADOW_EMULATE_WRITE);
+    rig_free(&rig);
+}
+
+/* Makes the table at 0x5000, which maps 2 MiB + GVA, unsync. */
+static void make_unsync(struct rig *rig)
+{
+    map_frame(rig, W | U);
+    map_tables(rig);
+    put64(rig, T2, 1, 0x5000 | P | W | U);
+    put64(rig, 0x5000, 7, FRAME | P | W | U);
+    put64(rig, 0x5000, 8, (FRAME + 0x1000) | P | W | U);
+    rig_switch(rig);
+    assert_int_equal(faults_of(rig, 2 * MIB + GVA, &user_write), 1);
+    assert_int_equal(faults_of(rig, 2 * MIB + GVA + PAGE_SIZE, &user_write), 1);
+    write_often(rig, 0x5000 + 2048, 4);
+    assert_int_equal(rig_stats(rig)->unsynced, 1);
+}
+
+static void test_invlpg(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    make_unsync(&rig);
+    put64(&rig, 0x5000, 7, (FRAME + 0x9000) | P | W | U);
+    put64(&rig, 0x5000, 8, 0);
+    shadow_invlpg(rig.shadow, &rig.root, 2 * MIB + GVA + 5);
+    rig_audit(&rig);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 1);
+    assert_int_equal(rig.result.gpa, FRAME + 0x9000);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA + PAGE_SIZE, &user_read), 0); /* not asked */
+    rig_free(&rig);
+}
+
+static void test_a_switch_syncs(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    make_unsync(&rig);
+    put64(&rig, 0x5000, 7, 0);
+    rig_switch(&rig);
+    assert_injects(&rig, 2 * MIB + GVA, &user_read, X86_PF_USER);
+    rig_free(&rig);
+}
+
+/* No TLB can know a table at an address at which it is linked only now. */
+static void test_a_new_link_syncs(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    make_unsync(&rig);
+    put64(&rig, 0x5000, 7, (FRAME + 0x9000) | P | W | U);
+    put64(&rig, T2, 2, 0x5000 | P | W | U);
+    assert_int_equal(touch(&rig, 4 * MIB + GVA, &user_read), SHADOW_RETRY);
+    assert_int_equal(rig.result.gpa, FRAME + 0x9000);
+    rig_free(&rig);
+}
+
+/* A table that is a directory too cannot go unsync. */
+static void test_a_table_of_two_levels_stays_told(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    map_tables(&rig);
+    put64(&rig, T2, 1, T2 | P | W | U); /* T2 as a table of level 1 too */
+    rig_switch(&rig);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(touch(&rig, 2 * MIB + 0 * PAGE_SIZE, &super_read), SHADOW_RETRY);
+        assert_int_equal(rig.result.gpa, T1);
+        assert_int_equal(touch(&rig, VIA(T2) + 2048, &super_write), SHADOW_EMULATE_WRITE);
+    }
+    assert_int_equal(rig_stats(&rig)->unsynced, 0);
+    rig_free(&rig);
+}
+
+static void test_unsync_off(void **state)
+{
+    struct rig rig;
+
+    rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .unsync_off = true});
+    map_frame(&rig, W | U);
+    map_tables(&rig);
+    rig_switch(&rig);
+    assert_int_equal(touch(&rig, GVA, &user_read), SHADOW_RETRY);
+    for (unsigned i = 0; i < 10; i++)
+        assert_int_equal(touch(&rig, VIA(T1) + 2048 - 8, &super_write), SHADOW_EMULATE_WRITE);
+    rig_free(&rig);
+}
+
+/* An upper table that is written again and again without use is no table any more. */
+static void test_write_flooding(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    map_tables(&rig);
+    put64(&rig, T3, 1, 0x5000 | P | W | U);
+    put64(&rig, 0x5000, 0, 0x6000 | P | W | U);
+    put64(&rig, 0x6000, 7, FRAME | P | W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GIB + GVA, &user_read), 1);
+    write_often(&rig, 0x5000 + 2048, 4);
+    assert_int_equal(rig_stats(&rig)->pages_freed, 1);
+    assert_int_equal(touch(&rig, VIA(0x5000) + 2048, &super_write), SHADOW_RETRY);
+    assert_false(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
+    assert_int_equal(faults_of(&rig, GIB + GVA, &user_read), 1); /* and is again when it is used */
+    rig_free(&rig);
+}
+
+/* A table that nothing names is let go of by its first write, which need not be emulated. */
+static void test_an_idle_table_is_given_up(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    map_tables(&rig);
+    put64(&rig, T2, 1, 0x5000 | P | W | U);
+    put64(&rig, 0x5000, 7, FRAME | P | W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 1);
+    put64(&rig, T2, 1, 0);
+    assert_true(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
+    assert_int_equal(touch(&rig, VIA(0x5000), &super_write), SHADOW_RETRY);
+    assert_false(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
+    rig_free(&rig);
+}
+
+static void test_root_cache(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    put64(&rig, 0x5000, 0, T3 | P | W | U); /* a second root over the same tables */
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
+    rig.context.cr3 = 0x5000;
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 1); /* links what is there */
+    assert_int_equal(rig_stats(&rig)->pages, 5);
+    rig.context.cr3 = T4;
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 0);
+    put64(&rig, T4, 0, 0); /* written while it is in use, and while it is not */
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    put64(&rig, 0x5000, 0, 0);
+    rig.context.cr3 = 0x5000;
+    rig_switch(&rig);
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    assert_int_equal(rig_stats(&rig)->roots_switched, 4);
+    assert_int_equal(rig_stats(&rig)->roots_cached, 2);
+    rig_free(&rig);
+}
+
+static void test_eviction(void **state)
+{
+    struct rig rig;
+
+    rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .shadow_pages = 16});
+    map_frame(&rig, W | U);
+    for (unsigned i = 1; i < 64; i++) {
+        put64(&rig, T2, i, (0x10000 + i * PAGE_SIZE) | P | W | U);
+        put64(&rig, 0x10000 + i * PAGE_SIZE, 7, (FRAME + i * PAGE_SIZE) | P | W | U);
+    }
+    rig_switch(&rig);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 1; i < 64; i++) {
+            assert_int_equal(touch(&rig, i * 2 * MIB + GVA, &user_write), SHADOW_RETRY);
+            assert_int_equal(rig.result.gpa, FRAME + i * PAGE_SIZE);
+        }
+    }
+    assert_in_range(rig_stats(&rig)->pages, 1, 16);
+    assert_true(rig_stats(&rig)->pages_evicted > 100);
+    rig_free(&rig);
+}
+
+static void test_dirty_log(void **state)
+{
+    uint64_t bits[RAM_BYTES / PAGE_SIZE / 64];
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    put64(&rig, T2, 1, (8 * MIB) | P | W | U | PS);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
+    assert_int_equal(faults_of(&rig, 2 * MIB, &user_write), 1);
+    assert_int_equal(leaf_level(&rig, 2 * MIB), 2);
+    assert_int_equal(mmu_dirty_log(rig.mmu, 0, true), 0);
+    rig_audit(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
+    assert_int_equal(faults_of(&rig, 2 * MIB + 0x3000, &user_write), 1);
+    assert_int_equal(leaf_level(&rig, 2 * MIB), 1);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 0); /* once is enough */
+    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, sizeof(bits) / 8), 0);
+    rig_audit(&rig);
+    assert_true(bits[FRAME / PAGE_SIZE / 64] & BIT(FRAME / PAGE_SIZE % 64));
+    assert_true(bits[(8 * MIB + 0x3000) / PAGE_SIZE / 64] & BIT(3));
+    assert_false(bits[(8 * MIB + 0x3000) / PAGE_SIZE / 64] & BIT(2));
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1); /* to be remembered anew */
+    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, sizeof(bits) / 8), 0);
+    assert_int_equal(bits[FRAME / PAGE_SIZE / 64], BIT(FRAME / PAGE_SIZE % 64));
+    assert_int_equal(mmu_dirty_log(rig.mmu, 0, false), 0);
+    assert_int_equal(faults_of(&rig, 2 * MIB, &user_write), 1);
+    assert_int_equal(leaf_level(&rig, 2 * MIB), 2);
+    rig_free(&rig);
+}
+
+static void test_slots_change(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, 0);
+    put64(&rig, T1, 7, HOLE | P | W | U);
+    rig_switch(&rig);
+    assert_int_equal(touch(&rig, GVA, &user_write), SHADOW_MMIO);
+    assert_int_equal(mem_add_slot(rig.mem, "more", HOLE, 2 * MIB, MEM_SLOT_RAM), 0);
+    assert_true(mmu_follow_slots(rig.mmu));
+    rig_audit(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
+    put64(&rig, T4, 0, T3 | P | W | U); /* the root in use is watched again */
+    assert_int_equal(mem_remove_slot(rig.mem, HOLE), 0);
+    assert_true(mmu_follow_slots(rig.mmu));
+    assert_int_equal(touch(&rig, GVA, &user_write), SHADOW_MMIO);
+    /* Nobody said so this time: the next fault sees it. */
+    assert_int_equal(mem_add_slot(rig.mem, "more", HOLE, 2 * MIB, MEM_SLOT_RAM), 0);
+    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
+    put64(&rig, T4, 0, 0);
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    rig_free(&rig);
+}
+
+static void test_a20(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    rig.context.format = GUEST_PAGING_NONE;
+    rig_switch(&rig);
+    assert_int_equal(touch(&rig, 5 * MIB + 3, &super_write), SHADOW_RETRY);
+    mmu_a20_changed(rig.mmu);
+    rig_audit(&rig);
+    rig.context.a20_mask = ~BIT(20);
+    rig_switch(&rig);
+    assert_int_equal(touch(&rig, 5 * MIB + 3, &super_write), SHADOW_RETRY);
+    assert_int_equal(rig.result.gpa, 4 * MIB + 3);
+    rig.context.a20_mask = UINT64_MAX;
+    rig_switch(&rig);
+    assert_int_equal(touch(&rig, 5 * MIB + 3, &super_write), SHADOW_RETRY);
+    assert_int_equal(rig.result.gpa, 5 * MIB + 3);
+    rig_free(&rig);
+}
+
+static void *clear_entry(void *opaque)
+{
+    struct rig *rig = opaque;
+    uint64_t none = 0;
+
+    mem_write(rig->mem, T1 + 8 * 7, &none, 8);
+    return NULL;
+}
+
+/* A device's write on another thread waits for the vCPU's, which comes by before it flushes. */
+static void test_writes_by_another_thread(void **state)
+{
+    pthread_t thread;
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
+    assert_int_equal(pthread_create(&thread, NULL, clear_entry, &rig), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    shadow_invlpg(rig.shadow, &rig.root, GVA);
+    rig_audit(&rig);
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    rig_free(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gpt_write_zaps),
+        cmocka_unit_test(test_gpt_write_unlinks_a_table),
+        cmocka_unit_test(test_gpt_write_that_takes_rights_keeps_the_frame),
+        cmocka_unit_test(test_partial_gpt_writes),
+        cmocka_unit_test(test_gpt_write_is_emulated),
+        cmocka_unit_test(test_unsync_and_sync),
+        cmocka_unit_test(test_invlpg),
+        cmocka_unit_test(test_a_switch_syncs),
+        cmocka_unit_test(test_a_new_link_syncs),
+        cmocka_unit_test(test_a_table_of_two_levels_stays_told),
+        cmocka_unit_test(test_unsync_off),
+        cmocka_unit_test(test_write_flooding),
+        cmocka_unit_test(test_an_idle_table_is_given_up),
+        cmocka_unit_test(test_root_cache),
+        cmocka_unit_test(test_eviction),
+        cmocka_unit_test(test_dirty_log),
+        cmocka_unit_test(test_slots_change),
+        cmocka_unit_test(test_a20),
+        cmocka_unit_test(test_writes_by_another_thread),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
