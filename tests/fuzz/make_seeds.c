@@ -1,8 +1,25 @@
 /* make_seeds DIR: writes the samples that the loaders' fuzzers start from. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../samples.h"
+
+/* A client's packets, a line each; an empty line is a stop (fuzz_gdb.c). */
+static size_t sample_gdb(uint8_t *file)
+{
+    static const char lines[] =
+        "1qSupported:swbreak+;hwbreak+\nvCont?\nQStartNoAckMode\n?\nqXfer:features:read:target.xml:"
+        "0,3ff\n"
+        "g\np10\nP11=46020000\nP27=00\nm1000,40\nM1000,2:abcd\nX1010,3:}]"
+        "ab\nHg0\nqC\nqfThreadInfo\n"
+        "Z0,1234,1\nZ1,1234,1\nZ2,1008,8\nZ3,2000,4\nZ4,3000,10\nvCont;c\n\nz0,1234,1\nvCont;s:1;"
+        "c\n\n"
+        "qRcmd,70687973206f6e\nQqemu.PhyMemMode:1\nQqemu.sstep=0x1\nC05;1000\n\nvKill;1\nD\nk\n";
+
+    memcpy(file, lines, sizeof(lines) - 1);
+    return sizeof(lines) - 1;
+}
 
 static const struct {
     const char *name;
@@ -13,6 +30,7 @@ static const struct {
     {"multiboot-kludge", sample_multiboot_kludge},
     {"cd", sample_cd},
     {"disk", sample_disk},
+    {"gdb", sample_gdb},
 };
 
 static int write_sample(const char *dir, size_t index)
