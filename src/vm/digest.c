@@ -213,6 +213,17 @@ void digest_look(struct digest *digest)
     end(digest->vm, VM_EXIT_POWEROFF);
 }
 
+void digest_end(struct digest *digest)
+{
+    if (!digest || digest->next == UINT64_MAX)
+        return;
+    /* Not where the host ended it: that is at no instruction in particular. */
+    if (digest->vm->status == VM_EXIT_TIMEOUT || digest->vm->status == VM_EXIT_ERROR)
+        return;
+    if (!write_line(digest))
+        fail(digest, digest->vm->config->digest, errno);
+}
+
 uint64_t digest_next(const struct digest *digest)
 {
     return digest ? digest->next : UINT64_MAX;

@@ -30,4 +30,7 @@ uint64_t digest_next(const struct digest *digest);
  */
 void digest_look(struct digest *digest);
 
+/* The guest has ended: its last state, unless the lines have an end of their own. NULL is fine. */
+void digest_end(struct digest *digest);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "vm/gdb_vm.h"
+#include "vm/digest.h"
 #include "vm/guest_time.h"
 #include "vm/vm_internal.h"
 
@@ -133,5 +134,6 @@ void *vm_vcpu_main(void *opaque)
         case ENGINE_STOP_ERROR: on_error(vm); break;
         }
     }
+    digest_end(vm->digest);
     return NULL;
 }
