@@ -45,7 +45,20 @@ struct rig {
     struct guest_walk_context context;
     struct shadow_fault_result result; /* of the last fault */
     uint64_t pdpte[4];
+    struct mmu_tlb tlb;     /* the processor has none, but what it is told is kept */
+    gpa_t protected_in_tlb; /* the last page */
+    unsigned tlb_flushes;
 };
+
+static inline void rig_flush_tlb(void *opaque)
+{
+    ((struct rig *)opaque)->tlb_flushes++;
+}
+
+static inline void rig_protect_tlb(void *opaque, gpa_t page)
+{
+    ((struct rig *)opaque)->protected_in_tlb = page;
+}
 
 static const struct guest_walk_access user_read = {.user = true};
 static const struct guest_walk_access user_write = {.user = true, .write = true};
@@ -86,6 +99,9 @@ static inline void rig_make_with(struct rig *rig, const struct mmu_config *confi
     rig->mmu = mmu_create(rig->mem, config);
     assert_non_null(rig->mmu);
     rig->shadow = mmu_shadow(rig->mmu);
+    rig->tlb =
+        (struct mmu_tlb){.opaque = rig, .flush = rig_flush_tlb, .write_protect = rig_protect_tlb};
+    mmu_attach(rig->mmu, &rig->tlb);
     rig->context = (struct guest_walk_context){
         .mem = rig->mem,
         .format = GUEST_PAGING_4LEVEL,
@@ -107,6 +123,7 @@ static inline void rig_make(struct rig *rig)
 static inline void rig_free(struct rig *rig)
 {
     shadow_release(rig->shadow, &rig->root);
+    mmu_detach(rig->mmu, &rig->tlb);
     mmu_destroy(rig->mmu);
     mem_destroy(rig->mem);
 }

@@ -316,6 +316,24 @@ static void test_wp_trick(void **state)
     rig_free(&rig);
 }
 
+/* Where the write cannot be let through, readers keep their entry. */
+static void test_wp_trick_on_a_table_and_on_rom(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, U);
+    put64(&rig, T1, 8, T3 | P | U);
+    put64(&rig, T1, 9, ROM | P | U);
+    rig.context.wp = false;
+    rig_switch(&rig);
+    assert_int_equal(touch(&rig, GVA + PAGE_SIZE + 0x800, &super_write), SHADOW_EMULATE_WRITE);
+    assert_int_equal(faults_of(&rig, GVA + PAGE_SIZE, &user_read), 0);
+    assert_int_equal(touch(&rig, GVA + 2 * PAGE_SIZE, &super_write), SHADOW_ROM);
+    assert_int_equal(faults_of(&rig, GVA + 2 * PAGE_SIZE, &user_read), 0);
+    rig_free(&rig);
+}
+
 static void test_smep(void **state)
 {
     struct rig rig;
@@ -492,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_accessed_and_dirty),
         cmocka_unit_test(test_dirty_of_a_split_page),
         cmocka_unit_test(test_wp_trick),
+        cmocka_unit_test(test_wp_trick_on_a_table_and_on_rom),
         cmocka_unit_test(test_smep),
         cmocka_unit_test(test_smap),
         cmocka_unit_test(test_smap_without_wp_emulates),

@@ -63,7 +63,7 @@ static void test_gpt_write_that_takes_rights_keeps_the_frame(void **state)
 static void test_partial_gpt_writes(void **state)
 {
     const uint64_t straddle = 0;
-    const uint8_t none = 0;
+    const uint8_t none = 0, nothing[20] = {0};
     const uint32_t high = 0x80000000u;
     struct rig rig;
 
@@ -82,6 +82,12 @@ static void test_partial_gpt_writes(void **state)
     mem_write(rig.mem, T1 + 7 * 8 + 4, &straddle, 8);
     assert_injects(&rig, GVA + PAGE_SIZE, &user_read, X86_PF_USER);
     assert_int_equal(faults_of(&rig, GVA, &user_read), 0);
+    put64(&rig, T1, 8, (FRAME + 0x1000) | P | W | U);
+    put64(&rig, T1, 10, (FRAME + 0x2000) | P | W | U);
+    assert_int_equal(faults_of(&rig, GVA + PAGE_SIZE, &user_read), 1);
+    assert_int_equal(faults_of(&rig, GVA + 3 * PAGE_SIZE, &user_read), 1);
+    mem_write(rig.mem, T1 + 8 * 8 + 7, nothing, sizeof(nothing));
+    assert_injects(&rig, GVA + 3 * PAGE_SIZE, &user_read, X86_PF_USER);
     rig_free(&rig);
 }
 
@@ -202,9 +208,46 @@ static void test_a_new_link_syncs(void **state)
     rig_make(&rig);
     make_unsync(&rig);
     put64(&rig, 0x5000, 7, (FRAME + 0x9000) | P | W | U);
+    put64(&rig, 0x5000, 8, (FRAME + 0xa000) | P | W | U);
     put64(&rig, T2, 2, 0x5000 | P | W | U);
     assert_int_equal(touch(&rig, 4 * MIB + GVA, &user_read), SHADOW_RETRY);
     assert_int_equal(rig.result.gpa, FRAME + 0x9000);
+    assert_int_equal(touch(&rig, 4 * MIB + GVA + PAGE_SIZE, &user_read), SHADOW_RETRY);
+    assert_int_equal(rig.result.gpa, FRAME + 0xa000);
+    rig_free(&rig);
+}
+
+/* Nor may one page of a table be in step and another not. */
+static void test_a_new_role_syncs(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    make_unsync(&rig);
+    put64(&rig, 0x5000, 7, (FRAME + 0x9000) | P | W | U);
+    put64(&rig, T2, 2, 0x5000 | P | U);
+    assert_int_equal(touch(&rig, 4 * MIB + GVA, &user_read), SHADOW_RETRY);
+    assert_int_equal(touch(&rig, 2 * MIB + GVA, &user_read), SHADOW_RETRY);
+    assert_int_equal(rig.result.gpa, FRAME + 0x9000);
+    assert_injects(&rig, 4 * MIB + GVA, &user_write, X86_PF_PRESENT | X86_PF_USER | X86_PF_WRITE);
+    rig_free(&rig);
+}
+
+/* What becomes a table may still be in a TLB with permission to write. */
+static void test_a_new_table_is_protected_in_tlbs(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    map_tables(&rig);
+    put64(&rig, T2, 1, 0x5000 | P | W | U);
+    put64(&rig, 0x5000, 7, FRAME | P | W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, VIA(0x5000), &super_write), 1);
+    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 1);
+    assert_int_equal(rig.protected_in_tlb, 0x5000);
+    assert_int_equal(touch(&rig, VIA(0x5000), &super_write), SHADOW_EMULATE_WRITE);
     rig_free(&rig);
 }
 
@@ -218,11 +261,10 @@ static void test_a_table_of_two_levels_stays_told(void **state)
     map_tables(&rig);
     put64(&rig, T2, 1, T2 | P | W | U); /* T2 as a table of level 1 too */
     rig_switch(&rig);
-    for (unsigned i = 0; i < 8; i++) {
-        assert_int_equal(touch(&rig, 2 * MIB + 0 * PAGE_SIZE, &super_read), SHADOW_RETRY);
-        assert_int_equal(rig.result.gpa, T1);
+    assert_int_equal(touch(&rig, 2 * MIB, &super_read), SHADOW_RETRY);
+    assert_int_equal(rig.result.gpa, T1);
+    for (unsigned i = 0; i < 8; i++)
         assert_int_equal(touch(&rig, VIA(T2) + 2048, &super_write), SHADOW_EMULATE_WRITE);
-    }
     assert_int_equal(rig_stats(&rig)->unsynced, 0);
     rig_free(&rig);
 }
@@ -330,6 +372,35 @@ static void test_eviction(void **state)
     rig_free(&rig);
 }
 
+/*
+ * PAE's root is evicted and its level 3 is not; found again, that must not remember what the PDPTE
+ * registers said before.
+ */
+static void test_eviction_keeps_no_old_pdpte(void **state)
+{
+    struct rig rig;
+
+    rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .shadow_pages = 16});
+    rig.context.format = GUEST_PAGING_PAE;
+    rig.pdpte[0] = T3 | P;
+    put64(&rig, T3, 0, T1 | P | W | U);
+    put64(&rig, T1, 7, FRAME | P | W | U);
+    rig_switch(&rig);
+    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
+    rig.context.format = GUEST_PAGING_NONE;
+    rig_switch(&rig);
+    for (unsigned i = 0; rig_stats(&rig)->pages_evicted < 1; i++)
+        assert_int_equal(touch(&rig, HOLE + i * 2 * MIB, &super_read), SHADOW_MMIO);
+    rig.context.format = GUEST_PAGING_PAE;
+    rig.pdpte[0] = 0;
+    rig.pdpte[1] = T3 | P;
+    rig_switch(&rig);
+    assert_int_equal(rig_stats(&rig)->roots_cached, 0);
+    assert_int_equal(touch(&rig, GIB + GVA, &user_read), SHADOW_RETRY);
+    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
+    rig_free(&rig);
+}
+
 static void test_dirty_log(void **state)
 {
     uint64_t bits[RAM_BYTES / PAGE_SIZE / 64];
@@ -365,14 +436,17 @@ static void test_dirty_log(void **state)
 static void test_slots_change(void **state)
 {
     struct rig rig;
+    unsigned flushes;
 
     rig_make(&rig);
     map_frame(&rig, 0);
     put64(&rig, T1, 7, HOLE | P | W | U);
     rig_switch(&rig);
     assert_int_equal(touch(&rig, GVA, &user_write), SHADOW_MMIO);
+    flushes = rig.tlb_flushes;
     assert_int_equal(mem_add_slot(rig.mem, "more", HOLE, 2 * MIB, MEM_SLOT_RAM), 0);
     assert_true(mmu_follow_slots(rig.mmu));
+    assert_int_equal(rig.tlb_flushes, flushes + 1);
     rig_audit(&rig);
     assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
     put64(&rig, T4, 0, T3 | P | W | U); /* the root in use is watched again */
@@ -447,6 +521,9 @@ int main(void)
         cmocka_unit_test(test_invlpg),
         cmocka_unit_test(test_a_switch_syncs),
         cmocka_unit_test(test_a_new_link_syncs),
+        cmocka_unit_test(test_a_new_role_syncs),
+        cmocka_unit_test(test_a_new_table_is_protected_in_tlbs),
+        cmocka_unit_test(test_eviction_keeps_no_old_pdpte),
         cmocka_unit_test(test_a_table_of_two_levels_stays_told),
         cmocka_unit_test(test_unsync_off),
         cmocka_unit_test(test_write_flooding),
