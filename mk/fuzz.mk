@@ -5,7 +5,7 @@
 
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(O)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_SAN     := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_LIBS    := $(O)/fuzz/libfuzz.a $(filter-out $(O)/fuzz/libcmd.a,$(LAYERS:%=$(O)/fuzz/lib%.a))
+FUZZ_LIBS    := $(O)/fuzz/libfuzz.a $(LAYERS:%=$(O)/fuzz/lib%.a)
 FUZZ_CC      := clang $(CPPFLAGS) -Itests/fuzz -I$(O)/fuzz/gen $(filter-out -O2 $(SAN),$(CFLAGS)) -O1 $(FUZZ_SAN)
 FUZZ_LINK    := -Wl,--start-group $(FUZZ_LIBS) -Wl,--end-group $(LDLIBS)
 
