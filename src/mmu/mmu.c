@@ -29,9 +29,9 @@ struct mmu *mmu_create(struct mem *mem, const struct mmu_config *config)
         mmu->shadow = shadow_create(
             mmu, config->shadow_pages ? config->shadow_pages : MMU_SHADOW_PAGES_DEFAULT,
             config->unsync_off);
-    else
+    else if (config->mode == MMU_EPT)
         mmu->ept = ept_create(mem);
-    if (!mmu->ept && !mmu->shadow) {
+    if (!mmu->ept && !mmu->shadow && config->mode != MMU_HOST) {
         mmu_destroy(mmu);
         return NULL;
     }
@@ -55,7 +55,9 @@ enum mmu_mode mmu_mode(const struct mmu *mmu)
 
 const char *mmu_mode_name(enum mmu_mode mode)
 {
-    return mode == MMU_SHADOW ? "shadow" : "ept";
+    static const char *const names[] = {"ept", "shadow", "host"};
+
+    return names[mode];
 }
 
 struct mem *mmu_mem(const struct mmu *mmu)
@@ -107,9 +109,17 @@ void mmu_claim(struct mmu *mmu)
         shadow_claim(mmu->shadow);
 }
 
+/* Whether the slots have changed since the tables were made, which then follow. */
+static bool tables_follow(struct mmu *mmu)
+{
+    if (mmu->shadow)
+        return shadow_follow_slots(mmu->shadow);
+    return !mmu->ept || ept_follow_slots(mmu->ept);
+}
+
 bool mmu_follow_slots(struct mmu *mmu)
 {
-    if (mmu->shadow ? !shadow_follow_slots(mmu->shadow) : !ept_follow_slots(mmu->ept))
+    if (!tables_follow(mmu))
         return false;
     mmu_flush_tlbs(mmu);
     for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
@@ -131,7 +141,7 @@ static void protect_pages(struct mmu *mmu, gpa_t gpa, uint64_t pages)
 {
     if (mmu->shadow)
         shadow_write_protect(mmu->shadow, gpa, pages << PAGE_SHIFT);
-    else
+    else if (mmu->ept)
         ept_write_protect(mmu->ept, gpa, pages << PAGE_SHIFT);
 }
 
@@ -142,11 +152,15 @@ int mmu_dirty_log(struct mmu *mmu, gpa_t base, bool on)
 
     if (err)
         return err;
+    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
+        if (tlb->dirty_log)
+            tlb->dirty_log(tlb->opaque, base, on);
+    }
     if (on)
         protect_pages(mmu, base, slot->size_bytes >> PAGE_SHIFT);
     else if (mmu->shadow)
         shadow_zap_all(mmu->shadow); /* large leaves come back */
-    else
+    else if (mmu->ept)
         ept_zap(mmu->ept, base, slot->size_bytes);
     mmu_flush_tlbs(mmu);
     return 0;
@@ -171,8 +185,13 @@ static void protect_dirty(struct mmu *mmu, const struct mem_slot *slot, const ui
 
 int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
 {
-    int err = mem_dirty_fetch(mmu->mem, base, bits, words);
+    int err;
 
+    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
+        if (tlb->dirty_sync)
+            tlb->dirty_sync(tlb->opaque, base);
+    }
+    err = mem_dirty_fetch(mmu->mem, base, bits, words);
     if (err)
         return err;
     /* A page that is not in the log was not writable: only those that were lose something. */
@@ -183,5 +202,7 @@ int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
 
 bool mmu_audit(const struct mmu *mmu, char *why, size_t size)
 {
-    return mmu->shadow ? shadow_audit(mmu->shadow, why, size) : ept_audit(mmu->ept, why, size);
+    if (mmu->shadow)
+        return shadow_audit(mmu->shadow, why, size);
+    return !mmu->ept || ept_audit(mmu->ept, why, size);
 }

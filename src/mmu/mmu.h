@@ -22,6 +22,7 @@ struct shadow;
 enum mmu_mode {
     MMU_EPT,
     MMU_SHADOW,
+    MMU_HOST, /* the host's KVM has the tables, and chooses: there are none here */
 };
 
 #define MMU_SHADOW_PAGES_DEFAULT 16384 /* 64 MiB of shadow pages */
@@ -46,6 +47,9 @@ struct mmu_tlb {
     void (*write_protect)(void *opaque, gpa_t page);
     /* Slots came or went: forgets what else was made from guest memory. NULL: nothing is. */
     void (*slots_changed)(void *opaque);
+    /* NULL, or for an engine that logs writes itself: on and off; marks what it has seen. */
+    void (*dirty_log)(void *opaque, gpa_t base, bool on);
+    void (*dirty_sync)(void *opaque, gpa_t base);
     struct mmu_tlb *next; /* the mmu's */
 };
 
@@ -56,10 +60,10 @@ struct mmu *mmu_create(struct mem *mem, const struct mmu_config *config);
 void mmu_destroy(struct mmu *mmu);
 
 enum mmu_mode mmu_mode(const struct mmu *mmu);
-const char *mmu_mode_name(enum mmu_mode mode); /* "ept", "shadow" */
+const char *mmu_mode_name(enum mmu_mode mode); /* "ept", "shadow", "host" */
 struct mem *mmu_mem(const struct mmu *mmu);
-struct ept *mmu_ept(const struct mmu *mmu);       /* NULL under shadow */
-struct shadow *mmu_shadow(const struct mmu *mmu); /* NULL under ept */
+struct ept *mmu_ept(const struct mmu *mmu);       /* NULL but under ept */
+struct shadow *mmu_shadow(const struct mmu *mmu); /* NULL but under shadow */
 
 /* Adds and removes a processor's TLB; tlb stays the caller's. */
 void mmu_attach(struct mmu *mmu, struct mmu_tlb *tlb);

@@ -29,10 +29,13 @@ void monitor_mmu(struct monitor_call *call)
     struct guest_walk_context context;
 
     monitor_walk_context(call, &context);
-    fprintf(call->out, "--mmu %s: %s\n", mmu_mode_name(mmu_mode(mmu)),
-            mmu_mode(mmu) == MMU_SHADOW
-                ? "the processor walks shadow tables GVA -> HVA, made from the guest's"
-                : "the processor walks the guest's tables GVA -> GPA and the EPT GPA -> HVA");
+    if (mmu_mode(mmu) == MMU_HOST)
+        fprintf(call->out, "the host's KVM virtualizes memory: %s\n", call->vm->host_paging);
+    else
+        fprintf(call->out, "--mmu %s: %s\n", mmu_mode_name(mmu_mode(mmu)),
+                mmu_mode(mmu) == MMU_SHADOW
+                    ? "the processor walks shadow tables GVA -> HVA, made from the guest's"
+                    : "the processor walks the guest's tables GVA -> GPA and the EPT GPA -> HVA");
     fprintf(call->out, "guest paging: %s; CR3 0x%" PRIx64 "%s%s%s%s%s%s%s\n",
             dump_format_name(context.format), state->cr3, context.wp ? " WP" : "",
             context.nxe ? " NXE" : "", context.smep ? " SMEP" : "",
@@ -88,7 +91,10 @@ void monitor_ept(struct monitor_call *call)
         return;
     }
     if (!ept) {
-        fputs("there is no EPT: the VM runs with --mmu shadow (info shadow)\n", call->out);
+        fputs(mmu_shadow(call->vm->mmu)
+                  ? "there is no EPT: the VM runs with --mmu shadow (info shadow)\n"
+                  : "the tables are in the host's kernel, which does not show them\n",
+              call->out);
         return;
     }
     ept_for_each(ept, see_leaf, &list);

@@ -339,6 +339,19 @@ static int make_board(struct vm *vm)
     return board_create(&vm->board, &config);
 }
 
+/* KVM has its tables in the kernel; the soft engine's processor walks ours. */
+static int make_mmu(struct vm *vm)
+{
+    const struct vm_config *config = vm->config;
+    enum mmu_mode own = config->mmu == VM_MMU_SHADOW ? MMU_SHADOW : MMU_EPT;
+
+    vm->mmu = mmu_create(vm->mem, &(struct mmu_config){
+                                      .mode = vm->engine == &engine_soft ? own : MMU_HOST,
+                                      .shadow_pages = (unsigned)config->shadow_pages,
+                                  });
+    return vm->mmu ? 0 : -ENOMEM;
+}
+
 static int create_vcpu(struct vm *vm)
 {
     return vm->engine->vcpu_create(&vm->vcpu, &(struct engine_vcpu_config){
@@ -365,7 +378,9 @@ static int make_vcpu(struct vm *vm)
     vm->engine = &engine_soft;
     vm->model.tsc_hz = VM_TSC_HZ;
     vm_host_init(vm);
-    return create_vcpu(vm);
+    mmu_destroy(vm->mmu);
+    err = make_mmu(vm);
+    return err ? err : create_vcpu(vm);
 }
 
 static int make_machine(struct vm *vm)
@@ -385,13 +400,9 @@ static int make_machine(struct vm *vm)
         err = vm_firmware_add_slots(vm);
     if (err)
         return err;
-    vm->mmu =
-        mmu_create(vm->mem, &(struct mmu_config){
-                                .mode = vm->config->mmu == VM_MMU_SHADOW ? MMU_SHADOW : MMU_EPT,
-                                .shadow_pages = (unsigned)vm->config->shadow_pages,
-                            });
-    if (!vm->mmu)
-        return -ENOMEM;
+    err = make_mmu(vm);
+    if (err)
+        return err;
     guest_time_init(vm);
     vm_host_init(vm);
     err = make_vcpu(vm);

@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "engine/kvm/kvm.h"
 #include "mem/mem.h"
+#include "mmu/mmu.h"
 
 /* Memory regions that KVM is told of at most; mem.c's limit of slots is lower. */
 #define KVM_MAX_REGIONS 64
@@ -23,6 +24,7 @@ struct kvm_region {
     uint64_t size_bytes; /* 0: the number is free */
     uint8_t *hva;
     bool read_only;
+    bool logged; /* KVM remembers writes to it */
 };
 
 /* The VM as KVM knows it. One vCPU uses it now; it has what the others will share. */
@@ -51,6 +53,8 @@ struct engine_vcpu {
     int fd;
     struct kvm_run *run; /* shared with the kernel */
     unsigned index;
+    struct mmu *mmu;
+    struct mmu_tlb tlb_link; /* how the monitor tells of slots and dirty logs */
     struct engine_host host;
     const struct cpu_model *model;
     struct engine_counters counters;
@@ -74,6 +78,9 @@ int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
 
 /* --- memory.c: mirrors the slots. 0 or -errno. --- */
 int kvm_mirror_slots(struct kvm_vm *vm) must_check;
+int kvm_dirty_log(struct kvm_vm *vm, gpa_t base, bool on) must_check;
+/* Marks in the slot's log what KVM has seen written since the last time. */
+int kvm_dirty_sync(struct kvm_vm *vm, gpa_t base) must_check;
 
 /* --- irqchip.c: the kernel's 8259 pair, I/O APIC and PIT. 0 or -errno. --- */
 struct kvm_irqchips;

@@ -111,10 +111,59 @@ static int open_vcpu(struct engine_vcpu *vcpu)
     return kvm_set_cpuid(vcpu);
 }
 
+/* --- what the monitor tells of guest memory; the vCPU is stopped --- */
+
+static void slots_changed(void *opaque)
+{
+    set_request(opaque, KVM_REQUEST_FLUSH);
+}
+
+static void dirty_log(void *opaque, gpa_t base, bool on)
+{
+    struct engine_vcpu *vcpu = opaque;
+    int err = kvm_dirty_log(&vcpu->vm, base, on);
+
+    if (err)
+        fail(vcpu, "KVM cannot log writes", err);
+}
+
+static void dirty_sync(void *opaque, gpa_t base)
+{
+    struct engine_vcpu *vcpu = opaque;
+    int err = kvm_dirty_sync(&vcpu->vm, base);
+
+    if (err)
+        fail(vcpu, "KVM does not tell what was written", err);
+}
+
+/* KVM has the tables and the TLB. */
+static void nothing(void *opaque)
+{
+}
+
+static void nothing_for_page(void *opaque, gpa_t page)
+{
+}
+
+static void attach(struct engine_vcpu *vcpu, struct mmu *mmu)
+{
+    vcpu->mmu = mmu;
+    vcpu->tlb_link = (struct mmu_tlb){
+        .opaque = vcpu,
+        .flush = nothing,
+        .write_protect = nothing_for_page,
+        .slots_changed = slots_changed,
+        .dirty_log = dirty_log,
+        .dirty_sync = dirty_sync,
+    };
+    mmu_attach(mmu, &vcpu->tlb_link);
+}
+
 static void vcpu_destroy(struct engine_vcpu *vcpu)
 {
     if (!vcpu)
         return;
+    mmu_detach(vcpu->mmu, &vcpu->tlb_link);
     if (vcpu->run)
         munmap(vcpu->run, vcpu->vm.run_bytes);
     if (vcpu->fd >= 0)
@@ -157,6 +206,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     vcpu->vm.mem = mmu_mem(config->mmu);
     vcpu->host = *config->host;
     vcpu->model = config->model;
+    attach(vcpu, config->mmu);
     install_kick();
     err = open_vm(vcpu, config->host_irqchip);
     if (!err)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -133,7 +134,8 @@ static void rig_init(struct rig *rig, const struct engine *engine)
     rig->mem = mem_create(&(struct mem_config){.backend = MEM_BACKEND_ANON});
     assert_non_null(rig->mem);
     assert_int_equal(mem_add_slot(rig->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM), 0);
-    rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});
+    rig->mmu = mmu_create(rig->mem,
+                          &(struct mmu_config){.mode = engine == &engine_kvm ? MMU_HOST : MMU_EPT});
     assert_non_null(rig->mmu);
     assert_int_equal(engine->vcpu_create(&rig->vcpu,
                                          &(struct engine_vcpu_config){
@@ -448,6 +450,33 @@ static void slots_follow(void **state)
     rig_fini(&rig);
 }
 
+/* The log holds the pages that the guest wrote since the last fetch, and no others. */
+static void dirty_log_holds_what_was_written(void **state)
+{
+    /* mov [0x9000], eax; mov [0xb000], eax; mov eax, [0xc000]; hlt */
+    static const uint8_t code[] = {0x89, 0x04, 0x25, 0,    0x90, 0,    0, 0x89, 0x04, 0x25, 0,
+                                   0xb0, 0,    0,    0x8b, 0x04, 0x25, 0, 0xc0, 0,    0,    0xf4};
+    const uint64_t tables = BIT(0x10) | BIT(0x11) | BIT(0x12); /* their accessed bits */
+    uint64_t bits[MEMORY_BYTES / PAGE_SIZE / 64];
+    struct rig rig;
+
+    need_kvm();
+    rig_init(&rig, &engine_kvm);
+    load(&rig, LONG, code, code + sizeof(code));
+    assert_int_equal(mmu_dirty_log(rig.mmu, 0, true), 0);
+    run_to_halt(&rig);
+    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
+    assert_int_equal(bits[0] & ~tables, BIT(0x9) | BIT(0xb));
+    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
+    assert_int_equal(bits[0], 0);
+    load(&rig, LONG, code, code + sizeof(code)); /* the monitor's own write is one, too */
+    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
+    assert_true(bits[0] & BIT(CODE >> PAGE_SHIFT));
+    assert_int_equal(mmu_dirty_log(rig.mmu, 0, false), 0);
+    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), -ENOENT);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +488,7 @@ int main(void)
         cmocka_unit_test(state_survives_the_kernel),
         cmocka_unit_test(kick_ends_an_endless_loop),
         cmocka_unit_test(slots_follow),
+        cmocka_unit_test(dirty_log_holds_what_was_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
