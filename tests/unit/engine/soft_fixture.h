@@ -187,6 +187,7 @@ static struct fixture *fixture_create(const char *model)
         .tsc_now = fixture_tsc,
         .a20_mask = fixture_a20,
     };
+    cpu->tlb_entries = TLB_MAX_ENTRIES;
     cpu->tlb_mask = TLB_MAX_ENTRIES - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
     cpu->mem = mem_create(NULL);
