@@ -217,8 +217,8 @@ void digest_end(struct digest *digest)
 {
     if (!digest || digest->next == UINT64_MAX)
         return;
-    /* Not where the host ended it: that is at no instruction in particular. */
-    if (digest->vm->status == VM_EXIT_TIMEOUT || digest->vm->status == VM_EXIT_ERROR)
+    /* Not where the host's time ended it: that is at no instruction in particular. */
+    if (digest->vm->status == VM_EXIT_TIMEOUT)
         return;
     if (!write_line(digest))
         fail(digest, digest->vm->config->digest, errno);
