@@ -168,7 +168,8 @@ class Vm:
         """Waits for the test guest's shell and makes it fit for command()."""
         self.expect("umbra-guest: ready", seconds)
         self.expect("umbra:.*# ", 60)
-        self.send("stty cols 240; PS1='>'\n")
+        # No kernel messages between the answers, but those of its end.
+        self.send("dmesg -n 1; stty cols 240; PS1='>'\n")
         self.expect(r"\n>", 60)
 
     def command(self, text, seconds=60, status=0):
