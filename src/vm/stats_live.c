@@ -49,7 +49,7 @@ static double port_io(const struct stats_snapshot *last, const struct stats_snap
 
 static double mmio(const struct stats_snapshot *last, const struct stats_snapshot *now)
 {
-    return exit_rate(last, now, EXIT_EPT_MISCONFIG);
+    return exit_rate(last, now, EXIT_EPT_MISCONFIG) + stat_rate(last, now, STAT_shadow_mmio);
 }
 
 static double interrupts(const struct stats_snapshot *last, const struct stats_snapshot *now)
@@ -59,7 +59,9 @@ static double interrupts(const struct stats_snapshot *last, const struct stats_s
 
 static double memory_exits(const struct stats_snapshot *last, const struct stats_snapshot *now)
 {
-    return exit_rate(last, now, EXIT_EPT_VIOLATION) + stat_rate(last, now, STAT_shadow_faults);
+    /* Under shadow an access to a device is a page fault too; it has its own column. */
+    return exit_rate(last, now, EXIT_EPT_VIOLATION) + stat_rate(last, now, STAT_shadow_faults) -
+           stat_rate(last, now, STAT_shadow_mmio);
 }
 
 static double page_faults(const struct stats_snapshot *last, const struct stats_snapshot *now)
