@@ -96,7 +96,8 @@ struct engine_counters {
     uint64_t tlb_bytes;
     uint64_t faults_injected; /* exceptions delivered into the guest */
     uint64_t page_faults;     /* of those, #PF */
-    uint64_t shadow_faults[ENGINE_SHADOW_FAULTS]; /* page faults that exited, by enum shadow_fault */
+    uint64_t
+        shadow_faults[ENGINE_SHADOW_FAULTS]; /* page faults that exited, by enum shadow_fault */
     uint64_t interrupts_injected;
 };
 
@@ -194,6 +195,10 @@ struct engine {
      * the engine cannot count.
      */
     void (*vcpu_count_until)(struct engine_vcpu *vcpu, uint64_t instructions);
+    /* Calls fn for each counter that the host keeps of the vCPU and its VM; NULL: it keeps none. */
+    void (*vcpu_host_counters)(struct engine_vcpu *vcpu,
+                               void (*fn)(void *opaque, const char *name, uint64_t value),
+                               void *opaque);
     /* Words for ENGINE_STOP_ERROR. */
     const char *(*vcpu_error)(struct engine_vcpu *vcpu);
     /* Guest virtual memory for debuggers, without side effects; false where nothing is mapped. */

@@ -104,6 +104,7 @@ void vm_stats_snapshot(const struct vm *vm, struct stats_snapshot *snapshot)
 bool vm_stats_group_applies(const struct vm *vm, enum stat_group group)
 {
     switch (group) {
+    case STAT_GROUP_TLB: return mmu_mode(vm->mmu) != MMU_HOST;
     case STAT_GROUP_EPT: return mmu_mode(vm->mmu) == MMU_EPT;
     case STAT_GROUP_SHADOW: return mmu_mode(vm->mmu) == MMU_SHADOW;
     default: return true;
@@ -171,6 +172,21 @@ static void print_group(const struct vm *vm, const struct stats_snapshot *s, enu
     }
 }
 
+static void print_host_counter(void *opaque, const char *name, uint64_t value)
+{
+    if (value > 0)
+        fprintf(opaque, "%14" PRIu64 "  %s\n", value, name);
+}
+
+/* What the host's KVM has counted, under its own names. */
+static void print_host_counters(const struct vm *vm, FILE *out)
+{
+    if (!vm->engine->vcpu_host_counters)
+        return;
+    fprintf(out, "%14s  counted by the host's KVM\n", "");
+    vm->engine->vcpu_host_counters(vm->vcpu, print_host_counter, out);
+}
+
 void vm_stats_print(const struct vm *vm, FILE *out)
 {
     struct stats_snapshot s;
@@ -185,6 +201,7 @@ void vm_stats_print(const struct vm *vm, FILE *out)
     print_exits(&s, out);
     for (unsigned group = 0; group < STAT_GROUPS; group++)
         print_group(vm, &s, group, out);
+    print_host_counters(vm, out);
     process = s.value[STAT_process_bytes];
     fprintf(out, "%10.1f MiB  of guest memory touched, of %.0f MiB\n", (double)guest / (double)MIB,
             (double)vm->layout.memory_bytes / (double)MIB);

@@ -97,6 +97,10 @@ int kvm_set_state(struct engine_vcpu *vcpu, const struct x86_state *state) must_
 /* --- cpuid.c: tells KVM what the model answers, as far as the host's KVM offers it --- */
 int kvm_set_cpuid(struct engine_vcpu *vcpu) must_check;
 
+/* --- stats.c: calls fn for each of KVM's counters of a VM or vCPU; none on an older kernel --- */
+void kvm_read_stats(int object_fd, void (*fn)(void *opaque, const char *name, uint64_t value),
+                    void *opaque);
+
 /* --- exits.c --- */
 
 /* What the vCPU's loop does after an exit. */

@@ -485,6 +485,14 @@ static const struct engine_counters *vcpu_counters(struct engine_vcpu *vcpu)
     return &vcpu->counters;
 }
 
+static void vcpu_host_counters(struct engine_vcpu *vcpu,
+                               void (*fn)(void *opaque, const char *name, uint64_t value),
+                               void *opaque)
+{
+    kvm_read_stats(vcpu->fd, fn, opaque);
+    kvm_read_stats(vcpu->vm.fd, fn, opaque);
+}
+
 static const char *vcpu_error(struct engine_vcpu *vcpu)
 {
     return vcpu->error;
@@ -525,6 +533,7 @@ const struct engine engine_kvm = {
     .vcpu_pending = vcpu_pending,
     .vcpu_flush = vcpu_flush,
     .vcpu_counters = vcpu_counters,
+    .vcpu_host_counters = vcpu_host_counters,
     .vcpu_error = vcpu_error,
     .vcpu_read_gva = vcpu_read_gva,
 };
