@@ -256,6 +256,15 @@ static bool check_address(const char *option, const char *where)
     return !wrong;
 }
 
+static bool check_wait(const struct vm_config *config)
+{
+    if (config->wait && !config->gdb) {
+        log_error("--wait needs --gdb: without it nobody could start the guest");
+        return false;
+    }
+    return true;
+}
+
 static bool enable_traces(const struct option_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -277,7 +286,8 @@ static bool check(const struct run_options *options)
            check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
            check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
            check_stats(config) && check_address("--monitor", config->monitor) &&
-           check_address("--gdb", config->gdb) && enable_traces(&options->traces);
+           check_address("--gdb", config->gdb) && check_wait(config) &&
+           enable_traces(&options->traces);
 }
 
 int command_run(int argc, char **argv)

@@ -21,14 +21,16 @@ static void refuse(struct vm_engine_choice *choice, const char *why)
 }
 
 /* What an explicit --engine kvm comes to. */
-static void choose_kvm(enum vm_mmu mmu, bool own_clock, const struct kvm_probe *probe,
+static void choose_kvm(enum vm_mmu mmu, const char *soft_only, const struct kvm_probe *probe,
                        struct vm_engine_choice *choice)
 {
     if (!probe->usable) {
         refuse(choice, probe->reason);
-    } else if (own_clock) {
-        refuse(choice,
-               "--clock instructions needs the soft engine, for hardware does not count so");
+    } else if (soft_only) {
+        char why[80];
+
+        snprintf(why, sizeof(why), "%s needs the soft engine", soft_only);
+        refuse(choice, why);
     } else if (mmu != VM_MMU_AUTO) {
         char why[224];
 
@@ -44,23 +46,24 @@ static void choose_kvm(enum vm_mmu mmu, bool own_clock, const struct kvm_probe *
     }
 }
 
-void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, bool own_clock,
+void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, const char *soft_only,
                       struct vm_engine_choice *choice)
 {
     struct kvm_probe probe;
 
     *choice = (struct vm_engine_choice){.engine = &engine_soft};
-    if (want == VM_ENGINE_SOFT || (want == VM_ENGINE_AUTO && (mmu != VM_MMU_AUTO || own_clock))) {
-        snprintf(choice->why, sizeof(choice->why), "%s",
-                 want == VM_ENGINE_SOFT ? "as asked for"
-                 : own_clock            ? "--clock instructions asks for it"
-                                        : "--mmu asks for it");
+    if (want == VM_ENGINE_SOFT || (want == VM_ENGINE_AUTO && (mmu != VM_MMU_AUTO || soft_only))) {
+        if (want == VM_ENGINE_SOFT)
+            snprintf(choice->why, sizeof(choice->why), "as asked for");
+        else
+            snprintf(choice->why, sizeof(choice->why), "%s asks for it",
+                     soft_only ? soft_only : "--mmu");
         return;
     }
     kvm_probe(&probe, PROBE_LIMIT_NS, clock_host_ns);
     snprintf(choice->paging, sizeof(choice->paging), "%s", probe.paging);
     if (want == VM_ENGINE_KVM) {
-        choose_kvm(mmu, own_clock, &probe, choice);
+        choose_kvm(mmu, soft_only, &probe, choice);
     } else if (probe.hardware_speed) {
         choice->engine = &engine_kvm;
         snprintf(choice->why, sizeof(choice->why), "%s", probe.reason);

@@ -35,9 +35,9 @@ struct vm_engine_choice {
 
 /*
  * Chooses; costs at most 100 ms (kvm's probe), and nothing where only the soft engine will do: it
- * alone has a choice of MMU, and a clock that counts instructions.
+ * alone has a choice of MMU, and soft_only names an option that only it has (NULL: none).
  */
-void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, bool own_clock,
+void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, const char *soft_only,
                       struct vm_engine_choice *choice);
 
 /* `umbra engines`: a table of the engines with modes, measured speed, paging and reason. */

@@ -528,8 +528,11 @@ static void take_apart(struct vm *vm)
 static int choose_engine(struct vm *vm)
 {
     struct vm_engine_choice choice;
+    const char *soft_only = vm->config->gdb        ? "--gdb"
+                            : vm->config->clock_ns ? "--clock instructions"
+                                                   : NULL;
 
-    vm_choose_engine(vm->config->engine, vm->config->mmu, vm->config->clock_ns > 0, &choice);
+    vm_choose_engine(vm->config->engine, vm->config->mmu, soft_only, &choice);
     if (!choice.engine) {
         log_error("--engine kvm cannot be used: %s; --engine soft runs everywhere", choice.why);
         return -ENOTSUP;
