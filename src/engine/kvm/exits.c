@@ -44,6 +44,37 @@ static enum kvm_next serve_io(struct engine_vcpu *vcpu)
     return KVM_NEXT_ENTER;
 }
 
+/* A write in pieces that the bus takes: powers of two. */
+static void write_mmio(struct engine_vcpu *vcpu, gpa_t gpa, const uint8_t *data, unsigned bytes)
+{
+    while (bytes > 0) {
+        unsigned width = bytes >= 8 ? 8 : bytes >= 4 ? 4 : bytes >= 2 ? 2 : 1;
+        uint64_t value = 0;
+
+        memcpy(&value, data, width);
+        vcpu->host.mmio_write(vcpu->host.opaque, gpa, width, value);
+        gpa += width;
+        data += width;
+        bytes -= width;
+    }
+}
+
+void kvm_drain_writes(struct engine_vcpu *vcpu)
+{
+    struct kvm_coalesced_mmio_ring *ring = vcpu->ring;
+
+    if (!ring)
+        return;
+    /* Acquire: pairs with the kernel's filling of an entry before it moves `last`. */
+    while (ring->first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE)) {
+        const struct kvm_coalesced_mmio *entry =
+            &ring->coalesced_mmio[ring->first % vcpu->ring_entries];
+
+        write_mmio(vcpu, entry->phys_addr, entry->data, MIN(entry->len, 8u));
+        __atomic_store_n(&ring->first, (ring->first + 1) % vcpu->ring_entries, __ATOMIC_RELEASE);
+    }
+}
+
 /* Accesses come with lengths of 1 to 8; the bus takes powers of two. */
 static enum kvm_next serve_mmio(struct engine_vcpu *vcpu)
 {
@@ -51,22 +82,20 @@ static enum kvm_next serve_mmio(struct engine_vcpu *vcpu)
     unsigned left = MIN(run->mmio.len, 8u), at = 0;
 
     count(vcpu, EXIT_EPT_MISCONFIG);
+    vcpu->exit_pending = true;
+    if (run->mmio.is_write) {
+        write_mmio(vcpu, run->mmio.phys_addr, run->mmio.data, left);
+        return KVM_NEXT_ENTER;
+    }
     while (left > 0) {
         unsigned width = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
         gpa_t gpa = run->mmio.phys_addr + at;
-        uint64_t value = 0;
+        uint64_t value = vcpu->host.mmio_read(vcpu->host.opaque, gpa, width);
 
-        if (run->mmio.is_write) {
-            memcpy(&value, run->mmio.data + at, width);
-            vcpu->host.mmio_write(vcpu->host.opaque, gpa, width, value);
-        } else {
-            value = vcpu->host.mmio_read(vcpu->host.opaque, gpa, width);
-            memcpy(run->mmio.data + at, &value, width);
-        }
+        memcpy(run->mmio.data + at, &value, width);
         at += width;
         left -= width;
     }
-    vcpu->exit_pending = true;
     return KVM_NEXT_ENTER;
 }
 
@@ -133,6 +162,7 @@ static enum kvm_next fail_entry(struct engine_vcpu *vcpu, enum engine_stop *why)
 enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why)
 {
     vcpu->exit_pending = false;
+    kvm_drain_writes(vcpu);
     switch (vcpu->run->exit_reason) {
     case KVM_EXIT_IO: return serve_io(vcpu);
     case KVM_EXIT_MMIO: return serve_mmio(vcpu);

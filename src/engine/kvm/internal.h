@@ -65,6 +65,8 @@ struct engine_vcpu {
     bool wait_for_sipi;
     bool exit_pending; /* the last exit's access is to be completed by another entry */
     bool has_xsave;
+    struct kvm_coalesced_mmio_ring *ring; /* writes that KVM has gathered; NULL: it gathers none */
+    uint32_t ring_entries;
     pthread_t thread; /* the one that runs it, while `running` */
     atomic_bool running;
     char error[256]; /* for ENGINE_STOP_ERROR */
@@ -114,5 +116,11 @@ enum kvm_next {
  * functions and nothing of KVM, so that made-up exits test it.
  */
 enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why);
+
+/*
+ * Carries out the writes that KVM has gathered, in their order: before each exit is served, and
+ * before others look at the machine.
+ */
+void kvm_drain_writes(struct engine_vcpu *vcpu);
 
 #endif

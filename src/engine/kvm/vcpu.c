@@ -32,6 +32,10 @@
 
 #define KICK_SIGNAL (SIGRTMIN + 1)
 
+/* The window of a VGA's memory (IBM VGA; it never moves). */
+#define VGA_WINDOW       0xa0000
+#define VGA_WINDOW_BYTES 0x20000
+
 /* Below the BIOS, where no guest memory is: three pages for Intel's TSS, one for its page table. */
 #define TSS_ADDRESS      0xfffbd000u
 #define IDENTITY_ADDRESS 0xfffbc000u
@@ -96,6 +100,23 @@ static int open_vm(struct engine_vcpu *vcpu, bool host_irqchip)
     return result < 0 ? result : kvm_mirror_slots(vm);
 }
 
+/*
+ * Writes to the VGA window need no answer: KVM gathers them and comes out for the next other
+ * access. Where it cannot, each of them is an exit.
+ */
+static void gather_writes(struct engine_vcpu *vcpu)
+{
+    struct kvm_coalesced_mmio_zone zone = {.addr = VGA_WINDOW, .size = VGA_WINDOW_BYTES};
+    int page = kvm_ioctl_value(vcpu->vm.device_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
+    size_t offset = (size_t)MAX(page, 0) * PAGE_SIZE;
+
+    if (page <= 0 || offset + PAGE_SIZE > vcpu->vm.run_bytes ||
+        kvm_ioctl(vcpu->vm.fd, KVM_REGISTER_COALESCED_MMIO, &zone) < 0)
+        return;
+    vcpu->ring = (struct kvm_coalesced_mmio_ring *)((char *)vcpu->run + offset);
+    vcpu->ring_entries = (PAGE_SIZE - sizeof(*vcpu->ring)) / sizeof(vcpu->ring->coalesced_mmio[0]);
+}
+
 static int open_vcpu(struct engine_vcpu *vcpu)
 {
     void *run;
@@ -108,6 +129,7 @@ static int open_vcpu(struct engine_vcpu *vcpu)
         return -errno;
     vcpu->run = run;
     vcpu->has_xsave = kvm_ioctl_value(vcpu->vm.device_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE) > 0;
+    gather_writes(vcpu);
     return kvm_set_cpuid(vcpu);
 }
 
@@ -405,6 +427,7 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
     atomic_store_explicit(&vcpu->running, true, memory_order_release);
     why = run_loop(vcpu);
     complete_exit(vcpu);
+    kvm_drain_writes(vcpu);
     atomic_store_explicit(&vcpu->running, false, memory_order_release);
     return why;
 }

@@ -209,6 +209,33 @@ static void mmio_length_beyond_the_field_is_cut(void **state)
     assert_memory_equal(run->mmio.data, "\x88\x77\x66\x55\x44\x33\x22\x11", 8);
 }
 
+/* What KVM gathered comes first, in its order, around the end of the ring, and once. */
+static void gathered_writes_come_before_the_exit(void **state)
+{
+    struct rig *rig = *state;
+    struct kvm_coalesced_mmio_ring *ring = calloc(1, PAGE_SIZE);
+    enum engine_stop why;
+
+    assert_non_null(ring);
+    rig->vcpu.ring = ring;
+    rig->vcpu.ring_entries = 4;
+    ring->coalesced_mmio[3] = (struct kvm_coalesced_mmio){.phys_addr = 0xb8000, .len = 2};
+    memcpy(ring->coalesced_mmio[3].data, "\x41\x07", 2);
+    ring->coalesced_mmio[0] = (struct kvm_coalesced_mmio){.phys_addr = 0xb8002, .len = UINT32_MAX};
+    memcpy(ring->coalesced_mmio[0].data, "\1\2\3\4\5\6\7\x08", 8);
+    ring->first = 3;
+    ring->last = 1;
+    make_io(rig, KVM_EXIT_IO_OUT, 1, 0x3d4, 1);
+    serve(rig, KVM_EXIT_IO, &why);
+    expect_call(rig, 0, (struct call){'w', 0xb8000, 2, 0x0741});
+    expect_call(rig, 1, (struct call){'w', 0xb8002, 8, 0x0807060504030201});
+    expect_call(rig, 2, (struct call){'o', 0x3d4, 1, 0});
+    assert_int_equal(ring->first, 1);
+    serve(rig, KVM_EXIT_INTR, &why);
+    assert_int_equal(rig->count, 3);
+    free(ring);
+}
+
 static void refused_msr_is_a_general_protection_fault(void **state)
 {
     struct rig *rig = *state;
@@ -292,6 +319,7 @@ int main(void)
         TEST(string_output_of_dwords),
         TEST(mmio_of_odd_length_is_cut_into_powers_of_two),
         TEST(mmio_length_beyond_the_field_is_cut),
+        TEST(gathered_writes_come_before_the_exit),
         TEST(refused_msr_is_a_general_protection_fault),
         TEST(halt_and_shutdown_stop),
         TEST(failures_say_what_failed),
