@@ -7,15 +7,17 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 
-from vm import TIME_OUT, TMP, TRIPLE_FAULT, Vm, check, linux, main, need, run
+from vm import TIME_OUT, TMP, TRIPLE_FAULT, USAGE, Vm, check, linux, main, need, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOCKET = f"{TMP}/gdb"
 ELF, FLAT = f"{TMP}/debug.elf", f"{TMP}/debug.bin"
+OWN_ERROR = 1
 DEBUG_EXIT = 0x15 << 1 | 1
 SETUP = """set pagination off
 set confirm off
@@ -341,8 +343,9 @@ def kernel():
     """Debian's kernel, from its first 64-bit instruction and at a system call of a process."""
     with linux("--gdb", f"unix:{SOCKET}", "--append", "nokaslr", terminal=True) as vm:
         vm.shell()
-        entry = vm.command("grep -w __x64_sys_sethostname /proc/kallsyms").split()[0]
-        banner = vm.command("grep -w linux_banner /proc/kallsyms").split()[0]
+        names = vm.command("grep -wE '__x64_sys_sethostname|linux_banner' /proc/kallsyms")
+        found = {line.split()[2]: line.split()[0] for line in names.splitlines()}
+        entry, banner = found["__x64_sys_sethostname"], found["linux_banner"]
         gdb = Gdb(
             f"x/s 0x{banner}",
             f"hbreak *0x{entry}",
@@ -351,8 +354,7 @@ def kernel():
             "p $cs & 3",
             "p/x $gs_base != 0",
             "x/s *(long*)($rdi + 0x70)",  # the system call's first argument
-            f"set *(char*)(*(long*)($rdi + 0x70)) = 'X'",
-            "watch {char}$rsp",
+            "set *(char*)(*(long*)($rdi + 0x70)) = 'X'",
             "delete",
             "detach",
             symbols=None,
@@ -375,12 +377,48 @@ def tcp():
         vm.ends_with(TIME_OUT, 10)
 
 
+def refusals():
+    for arguments, status, words in (
+        (("--wait",), USAGE, "--wait needs --gdb"),
+        (("--gdb", "0"), USAGE, "--gdb 0"),
+        (("--gdb", "localhost:1234"), USAGE, "--gdb localhost:1234"),
+        (("--gdb", "unix:"), USAGE, "--gdb unix:"),
+        (("--gdb", f"unix:{ELF}"), OWN_ERROR, "cannot listen"),
+    ):
+        with Vm(FLAT, *arguments, limit_s=10) as vm:
+            vm.ends_with(status, 10)
+            check(words in vm.errors, f"{arguments} is refused with {vm.errors!r}")
+
+
+def lost_in_the_middle():
+    """A client that says nonsense, or goes in the middle of a packet: the guest goes on."""
+    with guest("--wait") as vm:
+        vm.expect_error("target remote")
+        for words in (b"", b"$", b"$g#", b"$vCont;s#b", b"\x03\x03-+$$$#00garbage", b"$c#63\x03"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(SOCKET)
+                client.sendall(words)
+        with socket.socket(socket.AF_UNIX) as client, socket.socket(socket.AF_UNIX) as second:
+            client.connect(SOCKET)
+            client.sendall(b"$Z0,7ce9,1#" + b"xx" + b"$qC#b4")
+            check(client.recv(1) == b"-", "a wrong sum was not refused")
+            second.connect(SOCKET)
+            check(second.recv(100), "a second client was not told")
+        gdb = Gdb("set {int}&quit = 1", "continue")
+        gdb.expect(rf"exited with code 0{DEBUG_EXIT:o}\]")
+        vm.ends_with(DEBUG_EXIT, 10)
+
+
 def test():
     need(shutil.which("gdb") or "/usr/bin/gdb", "tools/setup check")
     build()
-    parts = (real_mode, long_mode, steps, comings_and_goings, triple_fault, tcp, kernel)
+    parts = (
+        *(refusals, real_mode, long_mode, steps, comings_and_goings, lost_in_the_middle),
+        *(triple_fault, tcp, kernel),
+    )
+    chosen = sys.argv[1:] or os.environ.get("GDB_PARTS", "").split()
     for part in parts:
-        if len(sys.argv) < 2 or part.__name__ in sys.argv[1:]:
+        if not chosen or part.__name__ in chosen:
             started = time.monotonic()
             part()
             print(f"{part.__name__}: {time.monotonic() - started:.1f} s")

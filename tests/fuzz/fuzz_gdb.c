@@ -143,6 +143,8 @@ static void send_line(struct gdb *gdb, const uint8_t *line, size_t count)
                  3);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world world = {.running = false};
