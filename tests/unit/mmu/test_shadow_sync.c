@@ -276,10 +276,12 @@ static void test_unsync_off(void **state)
     rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .unsync_off = true});
     map_frame(&rig, W | U);
     map_tables(&rig);
+    put64(&rig, T2, 1, 0x5000 | P | W | U);
+    put64(&rig, 0x5000, 7, FRAME | P | W | U);
     rig_switch(&rig);
-    assert_int_equal(touch(&rig, GVA, &user_read), SHADOW_RETRY);
+    assert_int_equal(touch(&rig, 2 * MIB + GVA, &user_read), SHADOW_RETRY);
     for (unsigned i = 0; i < 10; i++)
-        assert_int_equal(touch(&rig, VIA(T1) + 2048 - 8, &super_write), SHADOW_EMULATE_WRITE);
+        assert_int_equal(touch(&rig, VIA(0x5000) + 2048, &super_write), SHADOW_EMULATE_WRITE);
     rig_free(&rig);
 }
 
@@ -323,6 +325,29 @@ static void test_an_idle_table_is_given_up(void **state)
     rig_free(&rig);
 }
 
+/* Where no table is any more a large leaf may be. */
+static void test_large_pages_come_back(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W);
+    put64(&rig, T2, 1, FRAME | P | W | PS);
+    put64(&rig, T2, 2, FRAME | P | W);
+    rig_switch(&rig);
+    assert_injects(&rig, 4 * MIB, &super_read, 0);
+    put64(&rig, FRAME, 0, 0x5000 | P | W);
+    assert_int_equal(faults_of(&rig, 4 * MIB, &super_read), 1);
+    assert_int_equal(faults_of(&rig, 2 * MIB + PAGE_SIZE, &super_write), 1);
+    assert_int_equal(leaf_level(&rig, 2 * MIB), 1);
+    put64(&rig, T2, 2, 0);
+    put64(&rig, FRAME, 0, 0);
+    put64(&rig, T2, 3, FRAME | P | W | PS);
+    assert_int_equal(faults_of(&rig, 6 * MIB, &super_write), 1);
+    assert_int_equal(leaf_level(&rig, 6 * MIB), 2);
+    rig_free(&rig);
+}
+
 static void test_root_cache(void **state)
 {
     struct rig rig;
@@ -347,6 +372,28 @@ static void test_root_cache(void **state)
     assert_injects(&rig, GVA, &user_read, X86_PF_USER);
     assert_int_equal(rig_stats(&rig)->roots_switched, 4);
     assert_int_equal(rig_stats(&rig)->roots_cached, 2);
+    rig_free(&rig);
+}
+
+/* Another processor's root is not used by this one's faults, and stays. */
+static void test_eviction_spares_roots_in_use(void **state)
+{
+    struct shadow_root other = {0};
+    struct rig rig;
+
+    rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .shadow_pages = 16});
+    map_frame(&rig, W | U);
+    rig_switch(&rig);
+    rig.context.cr3 = 0x5000;
+    shadow_switch(rig.shadow, &other, &rig.context);
+    rig.context.cr3 = T4;
+    for (unsigned i = 0; i < 64; i++) {
+        put64(&rig, T2, i, (0x10000 + i * PAGE_SIZE) | P | W | U);
+        put64(&rig, 0x10000 + i * PAGE_SIZE, 7, FRAME | P | W | U);
+        assert_int_equal(touch(&rig, i * 2 * MIB + GVA, &user_write), SHADOW_RETRY);
+    }
+    assert_true(rig_stats(&rig)->pages_evicted > 40);
+    shadow_release(rig.shadow, &other);
     rig_free(&rig);
 }
 
@@ -391,6 +438,10 @@ static void test_eviction_keeps_no_old_pdpte(void **state)
     rig_switch(&rig);
     for (unsigned i = 0; rig_stats(&rig)->pages_evicted < 1; i++)
         assert_int_equal(touch(&rig, HOLE + i * 2 * MIB, &super_read), SHADOW_MMIO);
+    put64(&rig, T3, 0, 0); /* makes room without another eviction: T1 is idle, */
+    put64(&rig, T1, 8, 0); /* and given up */
+    assert_int_equal(rig_stats(&rig)->pages_freed, 2);
+    put64(&rig, T3, 0, T1 | P | W | U);
     rig.context.format = GUEST_PAGING_PAE;
     rig.pdpte[0] = 0;
     rig.pdpte[1] = T3 | P;
@@ -415,6 +466,9 @@ static void test_dirty_log(void **state)
     assert_int_equal(leaf_level(&rig, 2 * MIB), 2);
     assert_int_equal(mmu_dirty_log(rig.mmu, 0, true), 0);
     rig_audit(&rig);
+    put64(&rig, T1, 9, (FRAME + 0x9000) | P | W | U | A | D);
+    assert_int_equal(faults_of(&rig, GVA + 2 * PAGE_SIZE, &user_read), 1);
+    assert_int_equal(faults_of(&rig, GVA + 2 * PAGE_SIZE, &user_write), 1);
     assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
     assert_int_equal(faults_of(&rig, 2 * MIB + 0x3000, &user_write), 1);
     assert_int_equal(leaf_level(&rig, 2 * MIB), 1);
@@ -426,7 +480,7 @@ static void test_dirty_log(void **state)
     assert_false(bits[(8 * MIB + 0x3000) / PAGE_SIZE / 64] & BIT(2));
     assert_int_equal(faults_of(&rig, GVA, &user_write), 1); /* to be remembered anew */
     assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, sizeof(bits) / 8), 0);
-    assert_int_equal(bits[FRAME / PAGE_SIZE / 64], BIT(FRAME / PAGE_SIZE % 64));
+    assert_true(bits[FRAME / PAGE_SIZE / 64] == BIT(FRAME / PAGE_SIZE % 64));
     assert_int_equal(mmu_dirty_log(rig.mmu, 0, false), 0);
     assert_int_equal(faults_of(&rig, 2 * MIB, &user_write), 1);
     assert_int_equal(leaf_level(&rig, 2 * MIB), 2);
@@ -528,7 +582,9 @@ int main(void)
         cmocka_unit_test(test_unsync_off),
         cmocka_unit_test(test_write_flooding),
         cmocka_unit_test(test_an_idle_table_is_given_up),
+        cmocka_unit_test(test_large_pages_come_back),
         cmocka_unit_test(test_root_cache),
+        cmocka_unit_test(test_eviction_spares_roots_in_use),
         cmocka_unit_test(test_eviction),
         cmocka_unit_test(test_dirty_log),
         cmocka_unit_test(test_slots_change),
