@@ -103,7 +103,8 @@ static double nice_step(double step, bool bytes)
 
 /* Where things are in a drawing. */
 struct frame {
-    double width, x_scale, y_scale, max;
+    double width, x_scale, y_scale;
+    double max, step; /* of the vertical axis: a whole number of steps */
 };
 
 static double x_of(const struct frame *f, double s)
@@ -123,11 +124,10 @@ static const char *amount(const struct chart *chart, char text[CHART_TEXT], doub
 
 static void draw_axes(FILE *out, const struct chart *chart, const struct frame *f)
 {
-    double step = nice_step(f->max / TICKS, chart->bytes);
     double x_step = nice_step(chart->end_s / (f->width > 700 ? 10 : 6), false);
     char text[CHART_TEXT];
 
-    for (double v = 0; v <= f->max * 1.0001; v += step) {
+    for (double v = 0; v <= f->max * 1.0001; v += f->step) {
         fprintf(out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>", LEFT, y_of(f, v),
                 f->width - RIGHT);
         fprintf(out, "<text class=\"end\" x=\"%.1f\" y=\"%.1f\">%s</text>", LEFT - 6,
@@ -190,9 +190,11 @@ static void draw_titles(FILE *out, const struct chart *chart, const struct frame
 void chart_draw(FILE *out, const struct chart *chart, unsigned wide)
 {
     double max = chart->max > 0 ? chart->max : chart_height(chart);
-    struct frame f = {.width = wide, .max = max > 0 ? max : 1};
+    struct frame f = {.width = wide, .step = nice_step((max > 0 ? max : 1) / TICKS, chart->bytes)};
     double below[CHART_BINS] = {0};
 
+    while (f.max < max || f.max <= 0)
+        f.max += f.step;
     f.x_scale = (wide - LEFT - RIGHT) / (chart->end_s > 0 ? chart->end_s : 1);
     f.y_scale = (HIGH - BOTTOM - TOP) / f.max;
     fprintf(out, "<svg viewBox=\"0 0 %u %.0f\" role=\"img\">\n", wide, HIGH);

@@ -15,7 +15,8 @@ OUTS, CPUIDS = 1000, 50
 
 def code():
     """Real mode: OUTS writes to port 80h, CPUIDS CPUIDs, a write to each of 64 pages, the end."""
-    out = b"\xb9" + struct.pack("<H", OUTS) + b"\xe6\x80\xe2\xfc"  # mov cx, n; l: out 80h, al; loop l
+    out = b"\xb9" + struct.pack("<H", OUTS)  # mov cx, n
+    out += b"\xe6\x80\xe2\xfc"  # l: out 80h, al; loop l
     cpuid = b"\xbe" + struct.pack("<H", CPUIDS)  # mov si, n
     cpuid += b"\x31\xc0\x0f\xa2\x4e\x75\xf9"  # l: xor ax, ax; cpuid; dec si; jnz l
     # Segments from 1000h on, a page apart: mov ax, 1000h; mov cx, 64; l: mov ds, ax;
@@ -70,7 +71,8 @@ def check_agrees(stats, mode):
     check(value(stats, "tlb_lookups") >= value(stats, "tlb_hits") > 0, "TLB hits")
     check(value(stats, "tlb_misses") >= value(stats, "tlb_fetch_misses"), "TLB misses")
     flushes = ("cr3", "mode", "guest", "monitor")
-    check(value(stats, "tlb_flushes") == sum(value(stats, f"tlb_flush_{f}") for f in flushes), "flushes")
+    flushed = sum(value(stats, f"tlb_flush_{cause}") for cause in flushes)
+    check(value(stats, "tlb_flushes") == flushed, "flushes")
     if mode == "shadow":
         ends = ("injected", "retried", "mmio", "rom", "emulated")
         faults = value(stats, "shadow_faults")
