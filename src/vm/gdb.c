@@ -52,7 +52,7 @@ void gdb_closed(struct gdb *gdb)
 
 static void send_frame(struct gdb *gdb)
 {
-    if (gdb->connected)
+    if (gdb->connected && gdb->frame_bytes > 0)
         gdb->target->send(gdb->opaque, gdb->frame, gdb->frame_bytes);
 }
 

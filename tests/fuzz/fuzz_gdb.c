@@ -2,7 +2,7 @@
  * What a client sends to the gdb stub, before a target that is made up. An odd first byte: the rest
  * are lines, each the data of a packet in a right frame; an empty line lets the target stop. An
  * even one: the bytes as they are.
- * fuzz: runs=60000
+ * fuzz: runs=20000
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -202,6 +202,8 @@ static void test_frames(void **state)
 
     raw(rig, "", 0);
     assert_string_equal(rig->sent, "");
+    raw(rig, "-", 1); /* nothing was sent before */
+    assert_string_equal(rig->sent, "");
     raw(rig, "noise\n#12+", 10);
     assert_string_equal(rig->sent, "");
     raw(rig, "$qC#b4", 6);
