@@ -77,7 +77,7 @@ static void print_number(FILE *out, char letter, uint64_t value, unsigned bytes)
 
 static void print_address(FILE *out, uint64_t address)
 {
-    fprintf(out, "%#" PRIx64 ":", address);
+    fprintf(out, "0x%" PRIx64 ":", address);
 }
 
 static void print_units(struct examine *x)
@@ -146,7 +146,7 @@ static void print_instructions(struct examine *x)
             return;
         }
         len = x86_disassemble(text, sizeof(text), mode, bytes, len, x->address);
-        fprintf(out, "%#" PRIx64 ":  ", x->address);
+        fprintf(out, "0x%" PRIx64 ":  ", x->address);
         for (size_t at = 0; at < MAX(len, (size_t)1); at++)
             fprintf(out, "%02x ", bytes[at]);
         fprintf(out, "%*s%s\n", len < 8 ? (int)(3 * (8 - MAX(len, (size_t)1))) : 0, "", text);
