@@ -151,7 +151,10 @@ static bool rights_good(struct shadow_role role, const struct shadow_grant *gran
     bool trick = grant->user && !(entry & SPTE_U);
     uint64_t most = shadow_leaf_rights(role, grant, trick);
 
-    if (trick && (role.wp || role.smap || grant->write || !grant->dirty || !(entry & SPTE_W)))
+    if (trick && (role.wp || role.smap))
+        return false;
+    /* The write protection of a page leaves a trick without its W: the next access flips it. */
+    if (trick && (entry & SPTE_W) && (grant->write || !grant->dirty))
         return false;
     if (entry & ~most & (SPTE_U | SPTE_W))
         return false;
@@ -166,6 +169,9 @@ static bool link_good(const struct shadow *shadow, const struct shadow_page *pag
     gfn_t gfn;
 
     shadow_child_key(shadow, page, grant, index, &gfn, &role);
+    /* A write elsewhere made the large page dirty since: this piece asks when it is written. */
+    if (!child->role.dirty)
+        role.dirty = 0;
     return child->live && child->gfn == gfn && child->role.word == role.word;
 }
 
