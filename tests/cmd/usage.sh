@@ -38,6 +38,18 @@ refuses "unknown --cpu i486" run --cpu i486
 refuses "no event matches" run --trace 'nothing-like-this'
 refuses "no whole number" run --timeout soon
 refuses "at most" run --timeout 99999999999
+refuses "--clock takes host, instructions" run --clock wall
+refuses "--clock takes host, instructions" run --clock instructions=
+refuses "--clock takes host, instructions" run --clock instructions=0
+refuses "--clock takes host, instructions" run --clock instructions=1000001
+refuses "--clock takes host, instructions" run --clock instructions=4ns
+refuses "--digest needs --clock instructions" run --digest out
+refuses "need --digest FILE" run --clock instructions --digest-to 5
+refuses "needs --digest-to" run --clock instructions --digest out --digest-memory memory
+refuses "before the first digest" run --clock instructions --digest out --digest-from 9 --digest-to 5
+refuses "cannot write to folder" run --clock instructions --digest folder
+refuses "power of two" run --tlb-entries 3
+refuses "power of two" run --tlb-entries 2048
 refuses "No such file" run missing
 refuses "No such file" run --kernel missing
 refuses "No such file" run --disk missing
