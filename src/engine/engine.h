@@ -174,6 +174,7 @@ struct engine {
     enum engine_stop (*vcpu_run)(struct engine_vcpu *vcpu);
     void (*vcpu_reset)(struct engine_vcpu *vcpu, bool init);
     void (*vcpu_get_state)(struct engine_vcpu *vcpu, struct x86_state *state);
+    /* A halted processor stays so if RIP stays where it is. */
     void (*vcpu_set_state)(struct engine_vcpu *vcpu, const struct x86_state *state);
     /* The level of a GSI of the engine's own interrupt controllers; NULL: it has none. */
     void (*set_irq)(struct engine_vcpu *vcpu, unsigned gsi, bool level);

@@ -199,9 +199,15 @@ def long_mode():
             "p/x $cr2",
             "p $pc",
             "break after_fault",
-            "continue",  # out of it; the instruction at the breakpoint is run again
+            "continue",  # out of it, to the instruction again
             "p $pc",
             "continue",
+            "p $pc",
+            "delete",
+            "hbreak fault",
+            "continue",
+            "set {int}0x12018 = 0x83",  # a page table: there is no fault then
+            "stepi",
             "p $pc",
             "delete",
             "watch {char}(0xa040 + 10)",  # inside a repeated instruction
@@ -239,7 +245,7 @@ def long_mode():
         gdb.expect(r"Hardware access \(read/write\) watchpoint 4", r"<call>")
         gdb.expect(r"= 0x1122334455667788$", r"= 0x99$")
         gdb.expect(r"in fault \(\)", r"in on_page_fault \(\)", r"= 0x600000$", r"<on_page_fault>")
-        gdb.expect(r"<fault>", r"<after_fault>")
+        gdb.expect(r"<fault>", r"<after_fault>", r"in fault \(\)", r"<after_fault>")
         gdb.expect(r"Old value = 1 ", r"New value = 90 ", r"= 53$", r"<fill>")
         two = gdb.expect(r"^0x4[0-9a-f]+:\s+(0x..\s+0x..)$")[1]
         gdb.expect(rf"<loop>:\s+{two}$", *[r"refused: Cannot access memory"] * 2)

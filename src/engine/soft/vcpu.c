@@ -164,11 +164,12 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
     struct cpu *cpu = &vcpu->cpu;
 
     native_sync(cpu);
+    if (state->gpr[X86_RIP] != cpu->x.gpr[X86_RIP])
+        cpu->halted = false; /* a debugger may look at a halted processor and change it */
     cpu->x = *state;
     cpu->x.gpr[X86_ZERO] = 0;
     cpu_put_rflags(cpu, state->rflags);
     cpu->cpl = (uint8_t)x86_seg_dpl(&cpu->x.seg[X86_SS]);
-    cpu->halted = false;
     cpu->wait_for_sipi = false;
     paging_changed(cpu);
     cpu_update_mode(cpu);

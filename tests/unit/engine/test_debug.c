@@ -234,6 +234,24 @@ static void test_steps_and_interrupts(void **state)
     STEP(rig, HANDLERS + 20);
 }
 
+/* A register that a debugger changes does not wake a halted processor; another RIP does. */
+static void test_halt_survives_registers(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xf4\x40\xf4"); /* hlt; inc %ax; hlt */
+    run_to_halt(rig);
+    RAX(rig) = 7;
+    start(rig);
+    assert_int_equal(go(rig, &(struct engine_debug){0}), ENGINE_STOP_HALT);
+    assert_int_equal(RIP(rig), CODE + 1);
+    assert_int_equal(RAX(rig), 7);
+    RIP(rig) = CODE;
+    start(rig);
+    assert_int_equal(go(rig, &(struct engine_debug){0}), ENGINE_STOP_HALT);
+    assert_int_equal(RIP(rig), CODE + 1);
+}
+
 /* The guest's own TF, INT3 and DR7 go on. */
 static void test_guest_debugs_itself(void **state)
 {
@@ -312,6 +330,7 @@ int main(void)
         TEST(test_watchpoint_and_fault),
         TEST(test_steps),
         TEST(test_steps_and_interrupts),
+        TEST(test_halt_survives_registers),
         TEST(test_guest_debugs_itself),
         TEST(test_written_code),
         TEST(test_kick_comes_before_the_step),
