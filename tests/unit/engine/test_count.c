@@ -15,12 +15,14 @@
 #include "mmu/mmu.h"
 #include "x86/cpuid.h"
 
-#define MEMORY_BYTES 0x800000u
-#define CODE         0x1000u
-#define STACK        0x8000u
-#define HANDLER      0x9000u /* of every interrupt: IRET */
-#define VECTOR       0x20
-#define MAX_STOPS    400
+#define CODE      0x1000u
+#define STACK     0x8000u
+#define HANDLER   0x9000u /* of every interrupt: IRET */
+#define VECTOR    0x20
+#define MAX_STOPS 400
+
+/* Where slots begin and end: pages that are neighbours in the guest and none in the host. */
+static const gpa_t edges[] = {0, 0x10000, 0x11000, 0x12000, 0x13000, 0x400000, 0x401000, 0x800000};
 
 struct rig {
     struct mem *mem;
@@ -41,6 +43,12 @@ static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
 
 static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t value)
 {
+}
+
+/* A device that interrupts when it is written to. */
+static void mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
+{
+    engine_soft.vcpu_set_intr(((struct rig *)opaque)->vcpu, true);
 }
 
 static uint64_t a20_mask(void *opaque)
@@ -87,6 +95,7 @@ static struct rig *rig_create(unsigned tlb_entries, bool exact)
         .opaque = rig,
         .port_read = port_read,
         .port_write = port_write,
+        .mmio_write = mmio_write,
         .interrupt_acknowledge = interrupt_acknowledge,
         .tsc_now = tsc_now,
         .a20_mask = a20_mask,
@@ -100,7 +109,9 @@ static struct rig *rig_create(unsigned tlb_entries, bool exact)
     assert_int_equal(cpu_model_init(&rig->model, "max", &missing), 0);
     rig->mem = mem_create(NULL);
     assert_non_null(rig->mem);
-    assert_int_equal(mem_add_slot(rig->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM), 0);
+    for (size_t i = 0; i + 1 < ARRAY_SIZE(edges); i++)
+        assert_int_equal(
+            mem_add_slot(rig->mem, "ram", edges[i], edges[i + 1] - edges[i], MEM_SLOT_RAM), 0);
     rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});
     assert_non_null(rig->mmu);
     assert_int_equal(engine_soft.vcpu_create(
@@ -212,6 +223,20 @@ static void test_interrupt_between_two_instructions(void **state)
     }
 }
 
+/* So is one that an instruction of the block brings about. */
+static void test_interrupt_behind_its_cause(void **state)
+{
+    struct rig *rig = rig_create(0, true);
+    uint16_t pushed;
+
+    rig->state.rflags |= X86_FLAG_IF;
+    /* nop; mov %al, 0x900000; nop ... */
+    RUN(rig, "\x90\x67\xa2\x00\x00\x90\x00\x90\x90\x90\xf4", UINT64_MAX);
+    mem_read(rig->mem, STACK - 6, &pushed, sizeof(pushed));
+    assert_int_equal(pushed, CODE + 7);
+    rig_destroy(rig);
+}
+
 /* With IF clear it waits, and is taken behind STI's shadow. */
 static void test_interrupt_waits_for_if(void **state)
 {
@@ -232,16 +257,15 @@ static void test_interrupt_waits_for_if(void **state)
 static void test_straddled_operands(void **state)
 {
     static const unsigned entries[] = {1, 2, 4, 1024};
-    static const uint32_t edges[] = {0x10000, 0x11000, 0x12000, 0x13000, 0x400000, 0x401000};
     /* mov 4(%ebx), %al; mov (%ebx), %eax; mov %eax, %edx; mov 4(%ebx), %cl;
        add %eax, (%ebx); mov 4(%ebx), %cl; movl $imm, -1(%ebx); hlt */
     static const char code[] = "\x67\x8a\x43\x04\x67\x66\x8b\x03\x66\x89\xc2\x67\x8a\x4b\x04"
                                "\x67\x66\x01\x03\x67\x8a\x4b\x04"
                                "\x67\x66\xc7\x43\xff\x44\x33\x22\x11\xf4";
 
-    for (size_t i = 0; i < ARRAY_SIZE(entries) * ARRAY_SIZE(edges); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(entries) * (ARRAY_SIZE(edges) - 2); i++) {
         struct rig *rig = rig_create(entries[i % ARRAY_SIZE(entries)], false);
-        uint32_t at = edges[i / ARRAY_SIZE(entries)] - 2;
+        uint64_t at = edges[1 + i / ARRAY_SIZE(entries)] - 2;
         uint8_t bytes[8] = {0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0x80};
         static const uint8_t after[8] = {0x10, 0x44, 0x33, 0x22, 0x11, 0xc0, 0x70, 0x80};
 
@@ -280,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_count_does_not_depend_on_stops),
         cmocka_unit_test(test_count_is_a_clock),
         cmocka_unit_test(test_interrupt_between_two_instructions),
+        cmocka_unit_test(test_interrupt_behind_its_cause),
         cmocka_unit_test(test_interrupt_waits_for_if),
         cmocka_unit_test(test_straddled_operands),
         cmocka_unit_test(test_entries_are_few),
