@@ -61,23 +61,13 @@ static uint64_t cgroup_room(const char *folder)
     return max - MIN(max, used);
 }
 
-/* The smallest room among our control group (version 2) and those around it. */
-static uint64_t cgroups_room(void)
+uint64_t host_cgroup_room_bytes(const char *mount, const char *group)
 {
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    char folder[512] = CGROUP_MOUNT, line[400];
     uint64_t room = UINT64_MAX;
+    char folder[512];
 
-    if (!file)
-        return room;
-    while (fgets(line, sizeof(line), file)) {
-        if (strncmp(line, "0::/", 4) != 0)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(folder, sizeof(folder), CGROUP_MOUNT "%s", line + 3);
-    }
-    fclose(file);
-    while (strlen(folder) > strlen(CGROUP_MOUNT)) {
+    snprintf(folder, sizeof(folder), "%s%s", mount, group);
+    while (strlen(folder) > strlen(mount)) {
         uint64_t here = cgroup_room(folder);
 
         room = MIN(room, here);
@@ -86,11 +76,32 @@ static uint64_t cgroups_room(void)
     return room;
 }
 
+/* The path of our control group below its mount, "/..." for the root; "" when it is not told. */
+static void our_cgroup(char *group, size_t size)
+{
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    char line[400];
+
+    group[0] = '\0';
+    if (!file)
+        return;
+    while (fgets(line, sizeof(line), file)) {
+        if (strncmp(line, "0::/", 4) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(group, size, "%s", line + 3);
+    }
+    fclose(file);
+}
+
 uint64_t host_memory_available_bytes(void)
 {
     uint64_t kib = number_after("/proc/meminfo", "MemAvailable:", UINT64_MAX / KIB);
-    uint64_t room = cgroups_room();
+    char group[400];
+    uint64_t room;
 
+    our_cgroup(group, sizeof(group));
+    room = host_cgroup_room_bytes(CGROUP_MOUNT, group);
     return MIN(kib * KIB, room);
 }
 

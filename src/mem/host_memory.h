@@ -10,8 +10,15 @@
 
 #include "base/types.h"
 
-/* What new memory the host could give now without swapping, within our control groups' limits. */
+/* What new memory the host could give now without swapping, within the limits of our control
+ * groups (version 2). */
 uint64_t host_memory_available_bytes(void);
+
+/*
+ * The least that the limits of a control group (version 2) and of those around it leave; its path
+ * is "/a/b" below the mount. UINT64_MAX without limits.
+ */
+uint64_t host_cgroup_room_bytes(const char *mount, const char *group);
 
 /* Huge pages of BACKING_HUGE_BYTES: how many the host has set aside, and how many nobody claims. */
 struct host_huge_pages {

@@ -4,8 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "mem/backing.h"
@@ -193,6 +197,53 @@ static void test_host_figures(void **state)
     assert_true(huge.free <= huge.total);
 }
 
+static void put_file(const char *folder, const char *name, const char *text)
+{
+    char path[200];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* A group within a group: each has its limit, and page cache of files gives way. */
+static void test_control_groups(void **state)
+{
+    static const char *const files[] = {"memory.max", "memory.current", "memory.stat"};
+    char mount[] = "/tmp/umbra-cgroup-XXXXXX", outer[100], inner[110], path[200];
+
+    assert_non_null(mkdtemp(mount));
+    snprintf(outer, sizeof(outer), "%s/a", mount);
+    snprintf(inner, sizeof(inner), "%s/b", outer);
+    assert_int_equal(mkdir(outer, 0700), 0);
+    assert_int_equal(mkdir(inner, 0700), 0);
+    assert_true(host_cgroup_room_bytes(mount, "") == UINT64_MAX);
+    assert_true(host_cgroup_room_bytes(mount, "/") == UINT64_MAX);
+    assert_true(host_cgroup_room_bytes(mount, "/a/b") == UINT64_MAX);
+    put_file(outer, "memory.max", "max\n");
+    put_file(outer, "memory.current", "5000\n");
+    put_file(inner, "memory.max", "10000\n");
+    put_file(inner, "memory.current", "4000\n");
+    assert_int_equal(host_cgroup_room_bytes(mount, "/a/b"), 6000);
+    assert_true(host_cgroup_room_bytes(mount, "/a") == UINT64_MAX);
+    put_file(inner, "memory.stat", "anon 1\ninactive_file 1000\nactive_file 500\nunevictable 9\n");
+    assert_int_equal(host_cgroup_room_bytes(mount, "/a/b"), 7500);
+    put_file(outer, "memory.max", "6000\n");
+    assert_int_equal(host_cgroup_room_bytes(mount, "/a/b"), 1000);
+    put_file(outer, "memory.current", "7000\n"); /* over its limit, for a moment */
+    assert_int_equal(host_cgroup_room_bytes(mount, "/a/b"), 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(files); i++) {
+        snprintf(path, sizeof(path), "%s/%s", inner, files[i]);
+        unlink(path);
+        snprintf(path, sizeof(path), "%s/%s", outer, files[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(inner) | rmdir(outer) | rmdir(mount), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_page_of_zeroes),
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_host_figures),
+        cmocka_unit_test(test_control_groups),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
