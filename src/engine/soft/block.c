@@ -530,6 +530,19 @@ static struct block *match(const struct cpu *cpu, struct block *block, gpa_t gpa
     return block;
 }
 
+/* Whether an instruction inside a block, not its first, stands at a breakpoint. */
+static bool cut_by_breakpoint(const struct cpu *cpu, gva_t linear, const struct block *block)
+{
+    if (!debug_breakpoint_within(cpu, linear, block->bytes))
+        return false;
+    for (unsigned i = 0; i + 1 < block->count; i++) {
+        linear += block->ops[i].len;
+        if (debug_breakpoint_at(cpu, linear))
+            return true;
+    }
+    return false;
+}
+
 /*
  * Looks in the hash, with the fetch translated; makes the block if it is not there. A walk of the
  * page tables writes to them and so may drop blocks: the chain is read from its head after one.
@@ -557,7 +570,7 @@ static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
             return step;
         block = match(cpu, *head, gpa);
     }
-    if (block && debug_breakpoint_within(cpu, linear, block->bytes)) {
+    if (block && cut_by_breakpoint(cpu, linear, block)) {
         block_invalidate(cpu, gpa, 1); /* it is older than the breakpoint, or made elsewhere */
         block = NULL;
     }

@@ -131,9 +131,8 @@ void cpu_update_mode(struct cpu *cpu)
 
     cpu->tlb_kind = data_kind(cpu);
     cpu->tlb = cpu->tlb_tables[alignment_checked(cpu) || breakpoints ? TLB_NEVER : cpu->tlb_kind];
-    cpu->single_step =
-        breakpoints || (cpu->x.rflags & (X86_FLAG_TF | X86_FLAG_RF)) || trace_on(TRACE_cpu_insn) ||
-        cpu->debug.single_step || cpu->debug_pass;
+    cpu->single_step = breakpoints || (cpu->x.rflags & (X86_FLAG_TF | X86_FLAG_RF)) ||
+                       trace_on(TRACE_cpu_insn) || cpu->debug.single_step || cpu->debug_pass;
     native_update(cpu);
     block_update_key(cpu);
 }

@@ -73,6 +73,24 @@ static void test_breakpoint_in_known_code(void **state)
     assert_int_equal(go(rig, &debug), ENGINE_STOP_HALT);
 }
 
+/* Nobody arrives inside an instruction, and its block is not made again and again. */
+static void test_breakpoint_inside_an_instruction(void **state)
+{
+    struct rig *rig = *state;
+    const struct engine_debug debug = {.breakpoints = 1, .breakpoint = {CODE + 2}};
+    uint64_t made;
+
+    PUT(rig, CODE, "\x40\xb8\x34\x12\xf4"); /* inc %ax; mov $0x1234, %ax; hlt */
+    run_to_halt(rig);
+    made = engine_soft.vcpu_counters(rig->vcpu)->blocks_made;
+    for (unsigned i = 0; i < 3; i++) {
+        RIP(rig) = CODE;
+        start(rig); /* forgets which addresses lead to which blocks */
+        assert_int_equal(go(rig, &debug), ENGINE_STOP_HALT);
+    }
+    assert_int_equal(engine_soft.vcpu_counters(rig->vcpu)->blocks_made, made);
+}
+
 /* One iteration of a repeated instruction is not arriving at it. */
 static void test_breakpoint_at_repeated_instruction(void **state)
 {
@@ -323,6 +341,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_breakpoint_in_known_code),
+        TEST(test_breakpoint_inside_an_instruction),
         TEST(test_breakpoint_at_repeated_instruction),
         TEST(test_breakpoint_at_handler),
         TEST(test_watchpoints),
