@@ -505,6 +505,8 @@ static enum step make_block(struct cpu *cpu, struct block **out)
     block->count = (uint8_t)count;
     block->bytes = (uint16_t)bytes;
     memcpy(block->ops, ops, count * sizeof(struct op));
+    for (unsigned i = 0; i < count; i++)
+        block->lookups += ops[i].lookups;
     block->ops[count].fn = leave_block;
     link_block(cpu, block);
     *out = block;

@@ -35,6 +35,7 @@ struct block {
     uint8_t mode;      /* enum x86_mode */
     uint8_t count;     /* ops without the end marker */
     uint16_t bytes;
+    uint16_t lookups; /* of all ops together */
     struct block *hash_next;
     struct block *page_next[2]; /* in the lists of its pages */
     struct code_page *page[2];

@@ -294,13 +294,18 @@ static enum step next_block(struct cpu *cpu, struct block **last)
 }
 
 /* As run_ops, and counts how often the TLB is asked. */
-static enum step run_ops_counted(struct cpu *cpu, const struct op *op)
+static enum step run_ops_counted(struct cpu *cpu, const struct block *block)
 {
     uint64_t before = cpu->counters.instructions;
-    enum step step = run_ops(cpu, op);
+    enum step step = run_ops(cpu, block->ops);
+    uint64_t executed = cpu->counters.instructions - before;
 
-    for (uint64_t n = cpu->counters.instructions - before; n > 0; n--, op++)
-        cpu->counters.tlb_lookups += op->lookups;
+    if (likely(executed == block->count)) {
+        cpu->counters.tlb_lookups += block->lookups;
+        return step;
+    }
+    for (uint64_t i = 0; i < executed; i++)
+        cpu->counters.tlb_lookups += block->ops[i].lookups;
     return step;
 }
 
@@ -365,7 +370,7 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return run_single(cpu, *last);
     switch (counting) {
-    case COUNT_LOOKUPS: return run_ops_counted(cpu, (*last)->ops);
+    case COUNT_LOOKUPS: return run_ops_counted(cpu, *last);
     case COUNT_EXACT: return run_ops_exact(cpu, (*last)->ops);
     default: return run_ops(cpu, (*last)->ops);
     }
