@@ -163,7 +163,7 @@ static void run(const struct workload *work, uint64_t operations)
         print("\n");
         leave(EXIT_PASS);
     }
-    work->prepare(work->param, operations);
+    work->prepare(work->param, work->operations);
     start = ticks();
     if (operations)
         work->run(work->param, operations);

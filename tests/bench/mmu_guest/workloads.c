@@ -425,25 +425,25 @@ static void mmio_prepare(uint64_t param, uint64_t operations)
 }
 
 #define READ(size, bytes)                                                                          \
-    {"read-4k-" size, 300000, read_small_prepare, read_run, read_check, bytes, false},             \
+    {"read-4k-" size, 1000000, read_small_prepare, read_run, read_check, bytes, false},            \
     {                                                                                              \
-        "read-2m-" size, 300000, read_large_prepare, read_run, read_check, bytes, false            \
+        "read-2m-" size, 1000000, read_large_prepare, read_run, read_check, bytes, false           \
     }
 #define SWITCH(digits, count)                                                                      \
-    {"switch-" digits, 2048, switch_prepare, switch_run, switch_check, count, false},              \
+    {"switch-" digits, 8192, switch_prepare, switch_run, switch_check, count, false},              \
     {                                                                                              \
-        "switch-pcid-" digits, 2048, switch_pcid_prepare, switch_run, switch_check, count, true    \
+        "switch-pcid-" digits, 8192, switch_pcid_prepare, switch_run, switch_check, count, true    \
     }
 
 const struct workload workloads[] = {
-    {"touch", 16384, touch_prepare, touch_run, touch_check, 0, false},
-    {"fill", 16384, fill_prepare, fill_run, fill_check, 0, false},
-    {"inject", 50000, inject_prepare, inject_run, inject_check, 0, false},
-    {"unmap", 20000, unmap_prepare, unmap_run, unmap_check, 0, false},
-    {"remap", 20000, remap_prepare, remap_run, remap_check, 0, false},
-    {"protect", 20000, protect_prepare, protect_run, protect_check, 0, false},
-    {"invlpg", 20000, unmap_prepare, invlpg_run, NULL, 0, false},
-    {"cr3", 20000, unmap_prepare, cr3_run, NULL, 0, false},
+    {"touch", 32768, touch_prepare, touch_run, touch_check, 0, false},
+    {"fill", 49152, fill_prepare, fill_run, fill_check, 0, false},
+    {"inject", 100000, inject_prepare, inject_run, inject_check, 0, false},
+    {"unmap", 30000, unmap_prepare, unmap_run, unmap_check, 0, false},
+    {"remap", 30000, remap_prepare, remap_run, remap_check, 0, false},
+    {"protect", 30000, protect_prepare, protect_run, protect_check, 0, false},
+    {"invlpg", 50000, unmap_prepare, invlpg_run, NULL, 0, false},
+    {"cr3", 50000, unmap_prepare, cr3_run, NULL, 0, false},
     READ("64k", 64 * 1024),
     READ("1m", MIB),
     READ("4m", 4 * MIB),
@@ -456,6 +456,6 @@ const struct workload workloads[] = {
     SWITCH("256", 256),
     {"fork", 200, fork_prepare, fork_run, fork_check, 0, false},
     {"exec", 200, exec_prepare, exec_run, exec_check, 0, false},
-    {"mmio", 20000, mmio_prepare, mmio_run, NULL, 0, false},
+    {"mmio", 100000, mmio_prepare, mmio_run, NULL, 0, false},
 };
 const unsigned workload_count = sizeof(workloads) / sizeof(workloads[0]);
