@@ -82,7 +82,7 @@ static void check_pdptes(struct shadow *shadow, struct shadow_page *root,
 
 void shadow_claim(struct shadow *shadow)
 {
-    shadow->owner = pthread_self();
+    atomic_store_explicit(&shadow->owner, pthread_self(), memory_order_relaxed);
 }
 
 void shadow_release(struct shadow *shadow, struct shadow_root *root)
@@ -215,7 +215,7 @@ struct shadow *shadow_create(struct mmu *mmu, unsigned max_pages, bool unsync_of
     shadow->max_pages = max_pages;
     shadow->generation = mem_generation(shadow->mem);
     shadow->a20_mask = UINT64_MAX;
-    shadow->owner = pthread_self();
+    shadow_claim(shadow);
     pthread_mutex_init(&shadow->queue_lock, NULL);
     shadow->rmap = rmap_create(shadow->mem, (size_t)max_pages * SHADOW_ENTRIES);
     shadow->tables = reserve(max_pages * PAGE_SIZE);

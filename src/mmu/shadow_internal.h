@@ -103,11 +103,12 @@ struct shadow {
     uint64_t a20_mask;
     unsigned physical_bits;
     bool gib_pages;
-    bool walking; /* writes to gPT pages are the walker's own */
+    bool walking;       /* writes to gPT pages are the walker's own */
+    bool walking_32bit; /* and its entries have 4 bytes */
     struct shadow_stats stats;
 
     /* Writes by other threads than the vCPU's wait here until it comes by. */
-    pthread_t owner;
+    _Atomic(pthread_t) owner; /* the vCPU's thread; relaxed: a thread asks only if it is itself */
     pthread_mutex_t queue_lock;
     struct shadow_written queue[SHADOW_QUEUE];
     unsigned queued; /* SHADOW_QUEUE + 1: too many, anything may have been written */

@@ -135,6 +135,26 @@ static void gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len)
     }
 }
 
+/*
+ * The walk has set A and D bits. They take nothing away, but where the page serves as a table of
+ * the other entry width, too: there they may be any bit.
+ */
+static void accessed(struct shadow *shadow, gpa_t gpa, uint64_t len)
+{
+    uint64_t offset = gpa % PAGE_SIZE;
+
+    for (struct shadow_page *page = shadow_page_find(shadow, gpa >> PAGE_SHIFT, NULL); page;
+         page = shadow_page_find(shadow, page->gfn, page)) {
+        bool is_32bit = page->role.format == GUEST_PAGING_32BIT;
+        unsigned bytes = is_32bit ? 4 : 8;
+
+        if (page->unsync || is_32bit == shadow->walking_32bit)
+            continue;
+        for (uint64_t at = offset / bytes; at * bytes < offset + len; at++)
+            check_guest_entry(shadow, page, (unsigned)at);
+    }
+}
+
 /* Keeps a write of another thread for later: the tables belong to the vCPU's thread. */
 static void queue_write(struct shadow *shadow, gpa_t gpa, uint64_t len)
 {
@@ -196,8 +216,10 @@ void shadow_settle(struct shadow *shadow, const struct guest_walk_context *conte
 
 void shadow_gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len)
 {
-    if (shadow->walking)
-        return; /* A and D bits only: they take nothing away */
+    if (shadow->walking) {
+        accessed(shadow, gpa, len);
+        return;
+    }
     shadow_settle(shadow, NULL);
     gpt_written(shadow, gpa, len);
 }
@@ -206,7 +228,7 @@ void shadow_on_written(void *opaque, gpa_t gpa, uint64_t len)
 {
     struct shadow *shadow = opaque;
 
-    if (pthread_equal(shadow->owner, pthread_self()))
+    if (pthread_equal(atomic_load_explicit(&shadow->owner, memory_order_relaxed), pthread_self()))
         shadow_gpt_written(shadow, gpa, len);
     else
         queue_write(shadow, gpa, len);
