@@ -229,6 +229,7 @@ enum shadow_fault shadow_handle_fault(struct shadow *shadow, struct shadow_root 
         return SHADOW_MMIO;
     }
     shadow->walking = true;
+    shadow->walking_32bit = context->format == GUEST_PAGING_32BIT;
     allowed = guest_walk(context, gva, access, &walk);
     shadow->walking = false;
     if (!allowed) {
