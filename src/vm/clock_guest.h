@@ -17,10 +17,16 @@
  * for its work as under host time.
  */
 #define CLOCK_GUEST_DEFAULT_NS 10
-#define CLOCK_GUEST_MAX_NS     1000000
+#define CLOCK_GUEST_MAX_NS     10000 /* 64 bits of nanoseconds then last for months of work */
 
 /* What the real-time clock shows at the start: 2025-01-01 00:00:00 UTC. */
 #define CLOCK_GUEST_START_UTC INT64_C(1735689600)
+
+/*
+ * No halt jumps beyond this virtual time, a hundred years: a guest that arms timers for the end of
+ * time must not bring it about, and waits for input instead.
+ */
+#define CLOCK_GUEST_HORIZON_NS (UINT64_C(100) * 365 * 24 * 3600 * NS_PER_SEC)
 
 struct clock_guest {
     struct clock clock;
@@ -38,7 +44,7 @@ void clock_guest_attach(struct clock_guest *guest, const uint64_t *instructions)
 /* The count of instructions at which the first timer is due; UINT64_MAX: never. */
 uint64_t clock_guest_deadline(const struct clock_guest *guest);
 
-/* Jumps to the first deadline and fires what is due then; false: there is none. */
+/* Jumps to the first deadline and fires what is due then; false: there is none to jump to. */
 bool clock_guest_skip(struct clock_guest *guest);
 
 #endif

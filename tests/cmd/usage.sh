@@ -41,7 +41,7 @@ refuses "at most" run --timeout 99999999999
 refuses "--clock takes host, instructions" run --clock wall
 refuses "--clock takes host, instructions" run --clock instructions=
 refuses "--clock takes host, instructions" run --clock instructions=0
-refuses "--clock takes host, instructions" run --clock instructions=1000001
+refuses "--clock takes host, instructions" run --clock instructions=10001
 refuses "--clock takes host, instructions" run --clock instructions=4ns
 refuses "--digest needs --clock instructions" run --digest out
 refuses "need --digest FILE" run --clock instructions --digest-to 5

@@ -83,6 +83,10 @@ static void test_a_halt_jumps(void **state)
     assert_int_equal(clock_guest_deadline(&guest), 0);
     assert_true(clock_guest_skip(&guest));
     assert_int_equal(log.fired_at_ns, 12355);
+    /* The end of time does not come. */
+    timer_arm(&timer, UINT64_MAX - 1);
+    assert_false(clock_guest_skip(&guest));
+    assert_int_equal(clock_now_ns(&guest.clock), 12355);
 }
 
 int main(void)
