@@ -10,8 +10,7 @@
 
 #include "base/types.h"
 
-/* What new memory the host could give now without swapping, within the limits of our control
- * groups (version 2). */
+/* New memory that the host could give now without swapping, within our control groups' limits. */
 uint64_t host_memory_available_bytes(void);
 
 /*
