@@ -363,6 +363,7 @@ struct guest_entry guest_entry_decode(const struct guest_walk_context *context, 
         .execute = context->format == GUEST_PAGING_32BIT || !(entry & PTE_NX),
         .accessed = entry & PTE_A,
         .dirty = entry & PTE_D,
+        .global = leaf && (entry & PTE_G),
         .base = leaf ? leaf_base(context, entry, level) : entry & (BIT(52) - 1) & PAGE_MASK,
     };
 }

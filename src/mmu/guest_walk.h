@@ -90,7 +90,7 @@ struct guest_entry {
     bool present;
     bool reserved; /* a reserved bit is set: an access faults */
     bool leaf;     /* maps a page; else it names a table */
-    bool write, user, execute, accessed, dirty;
+    bool write, user, execute, accessed, dirty, global;
     gpa_t base; /* of the page or table, A20 not applied */
 };
 

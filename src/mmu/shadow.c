@@ -38,6 +38,7 @@ bool shadow_walk(const uint64_t *table, gva_t gva, const struct guest_walk_acces
         return false;
     mapping->page_bytes = shadow_span(level);
     mapping->hva = shadow_frame(entry) + (gva & (mapping->page_bytes - 1));
+    mapping->global = entry & SPTE_G;
     mapping->guest_large = entry & SPTE_LARGE;
     return true;
 }

@@ -38,6 +38,7 @@ struct shadow_mapping {
     uint64_t page_bytes;
     bool writable;    /* by the access's privilege */
     bool executable;  /* by the access's privilege */
+    bool global;      /* the guest's entry has G, whatever CR4.PGE says of it */
     bool guest_large; /* the guest's page is larger than 4 KiB, which INVLPG has to know */
 };
 

@@ -72,6 +72,7 @@ static struct shadow_grant grant_direct(const struct shadow_page *page, unsigned
         .write = page->role.write,
         .execute = page->role.execute,
         .dirty = page->role.dirty,
+        .global = page->role.global,
     };
 }
 
@@ -100,6 +101,7 @@ struct shadow_grant shadow_grant(const struct shadow *shadow, const struct shado
         .write = page->role.write && entry.write,
         .execute = page->role.execute && entry.execute,
         .dirty = entry.dirty,
+        .global = entry.global,
     };
     /* A 4 MiB page is two entries of ours. */
     if (entry.leaf && page->role.level == 2 && page->role.format == GUEST_PAGING_32BIT)
@@ -133,16 +135,18 @@ void shadow_child_key(const struct shadow *shadow, const struct shadow_page *pag
     role->direct = 1;
     role->format = GUEST_PAGING_NONE;
     role->dirty = grant->dirty;
+    role->global = grant->global;
 }
 
 uint64_t shadow_leaf_rights(struct shadow_role role, const struct shadow_grant *grant,
                             bool with_trick)
 {
+    uint64_t g = grant->global ? SPTE_G : 0;
     bool nx = !grant->execute;
 
     if (with_trick)
-        return SPTE_W | (nx || role.smep ? SPTE_NX : 0);
-    return (grant->user ? SPTE_U : 0) | (nx ? SPTE_NX : 0) |
+        return g | SPTE_W | (nx || role.smep ? SPTE_NX : 0);
+    return g | (grant->user ? SPTE_U : 0) | (nx ? SPTE_NX : 0) |
            (grant->dirty && (grant->write || (!role.wp && !grant->user)) ? SPTE_W : 0);
 }
 
@@ -156,7 +160,7 @@ static bool rights_good(struct shadow_role role, const struct shadow_grant *gran
     /* The write protection of a page leaves a trick without its W: the next access flips it. */
     if (trick && (entry & SPTE_W) && (grant->write || !grant->dirty))
         return false;
-    if (entry & ~most & (SPTE_U | SPTE_W))
+    if (entry & ~most & (SPTE_U | SPTE_W | SPTE_G))
         return false;
     return (entry & SPTE_NX) || !(most & SPTE_NX);
 }

@@ -28,6 +28,7 @@
 #define SPTE_A     BIT(5)
 #define SPTE_D     BIT(6)
 #define SPTE_PS    BIT(7)
+#define SPTE_G     BIT(8)
 #define SPTE_MMIO  BIT(9)  /* not present: no slot is there; rights and frame (a GPA) are told */
 #define SPTE_LARGE BIT(10) /* the guest's page is larger than 4 KiB, whatever the leaf is */
 #define SPTE_FRAME (BIT(52) - PAGE_SIZE)
@@ -48,12 +49,13 @@ struct shadow_role {
             uint32_t user : 1;     /* what the levels above leave */
             uint32_t write : 1;
             uint32_t execute : 1;
-            uint32_t dirty : 1; /* direct: the guest's entry is dirty */
-            uint32_t wp : 1;    /* CR0.WP */
-            uint32_t nxe : 1;   /* EFER.NXE */
-            uint32_t smep : 1;  /* CR4.SMEP with WP clear */
-            uint32_t smap : 1;  /* CR4.SMAP with WP clear */
-            uint32_t pse : 1;   /* CR4.PSE, which only 32-bit paging asks */
+            uint32_t dirty : 1;  /* direct: the guest's entry is dirty */
+            uint32_t global : 1; /* direct: the guest's entry is global */
+            uint32_t wp : 1;     /* CR0.WP */
+            uint32_t nxe : 1;    /* EFER.NXE */
+            uint32_t smep : 1;   /* CR4.SMEP with WP clear */
+            uint32_t smap : 1;   /* CR4.SMAP with WP clear */
+            uint32_t pse : 1;    /* CR4.PSE, which only 32-bit paging asks */
         };
         uint32_t word;
     };
@@ -194,7 +196,7 @@ struct shadow_grant {
     bool present; /* present, sound, accessed */
     bool table;   /* a table, shadowed by page (gfn, role) */
     gpa_t gpa;    /* of the frame that the entry would map, A20 not applied */
-    bool user, write, execute, dirty;
+    bool user, write, execute, dirty, global;
 };
 
 /* context: where an entry depends on registers (PAE's PDPTE), else it may be NULL. */
@@ -211,7 +213,7 @@ void shadow_child_key(const struct shadow *shadow, const struct shadow_page *pag
 bool shadow_entry_good(const struct shadow *shadow, const struct shadow_page *page, unsigned index,
                        uint64_t entry);
 
-/* The rights (W, U, NX) that a leaf may have at once; with_trick: see shadow_entry.c. */
+/* The rights (W, U, NX) and G that a leaf may have at once; with_trick: see shadow_entry.c. */
 uint64_t shadow_leaf_rights(struct shadow_role role, const struct shadow_grant *grant,
                             bool with_trick);
 

@@ -59,7 +59,7 @@ void shadow_protect(struct shadow *shadow, gpa_t page)
 static void check_entry(struct shadow *shadow, struct shadow_page *page, unsigned index)
 {
     uint64_t entry = page->table[index];
-    uint64_t less = entry & ~(SPTE_W | SPTE_D);
+    uint64_t less = entry & ~(SPTE_W | SPTE_D | SPTE_G);
 
     if (!entry)
         return;

@@ -22,6 +22,7 @@
 #define A  0x020u
 #define D  0x040u
 #define PS 0x080u
+#define G  0x100u
 #define NX BIT(63)
 
 #define RAM_BYTES (32 * MIB)

@@ -59,6 +59,31 @@ static void test_gpt_write_that_takes_rights_keeps_the_frame(void **state)
     rig_free(&rig);
 }
 
+/* What is no longer global must not be taken for it, or a TLB would keep it too long. */
+static void test_global(void **state)
+{
+    struct shadow_mapping mapping;
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U | G);
+    put64(&rig, T2, 1, 0 | P | W | U | G | PS); /* will be split */
+    rig_switch(&rig);
+    for (gva_t gva = GVA; gva <= 2 * MIB + GVA; gva += 2 * MIB) {
+        assert_int_equal(faults_of(&rig, gva, &user_read), 1);
+        assert_true(shadow_walk(rig.root.table, gva, &user_read, false, &mapping));
+        assert_true(mapping.global);
+    }
+    put64(&rig, T1, 7, FRAME | P | W | U | A);
+    put64(&rig, T2, 1, 0 | P | W | U | A | PS);
+    for (gva_t gva = GVA; gva <= 2 * MIB + GVA; gva += 2 * MIB) {
+        assert_int_equal(touch(&rig, gva, &user_read), SHADOW_RETRY);
+        assert_true(shadow_walk(rig.root.table, gva, &user_read, false, &mapping));
+        assert_false(mapping.global);
+    }
+    rig_free(&rig);
+}
+
 /* Halves, single bytes, and a write over the end of one entry into the next. */
 static void test_partial_gpt_writes(void **state)
 {
@@ -569,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_gpt_write_zaps),
         cmocka_unit_test(test_gpt_write_unlinks_a_table),
         cmocka_unit_test(test_gpt_write_that_takes_rights_keeps_the_frame),
+        cmocka_unit_test(test_global),
         cmocka_unit_test(test_partial_gpt_writes),
         cmocka_unit_test(test_gpt_write_is_emulated),
         cmocka_unit_test(test_unsync_and_sync),
