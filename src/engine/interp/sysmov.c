@@ -31,6 +31,14 @@ static uint64_t get_register(const struct cpu *cpu, uint8_t offset)
     return cpu->long64 ? CPU_REG(cpu, uint64_t, offset) : CPU_REG(cpu, uint32_t, offset);
 }
 
+/* CR0, CR2 and CR4 are read without an exit, CR3 unless a shadow root stands in its place. */
+static struct cpu *begin_read(struct cpu *cpu, unsigned number)
+{
+    if (number == 3)
+        return cpu_exit_begin_shadow(cpu, EXIT_CR_ACCESS);
+    return number == 8 ? cpu_exit_begin(cpu, EXIT_CR_ACCESS) : NULL;
+}
+
 enum step op_mov_from_cr(struct cpu *cpu, const struct op *op)
 {
     enum step step = system_require_cpl0(cpu);
@@ -46,7 +54,7 @@ enum step op_mov_from_cr(struct cpu *cpu, const struct op *op)
     case 8: value = cpu->host.tpr_read(cpu->host.opaque, cpu->index); break;
     default: return cpu_raise(cpu, X86_UD);
     }
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = begin_read(cpu, op->src);
     set_register(cpu, op->dst, value);
     return STEP_NEXT;
 }
@@ -74,12 +82,15 @@ enum step op_mov_to_cr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
+    if (op->dst == 2) {
+        cpu->x.cr2 = value; /* never an exit */
+        return STEP_JUMP;
+    }
     if (op->dst == 3)
         return load_cr3(cpu, value);
     exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     switch (op->dst) {
     case 0: return cpu_write_cr0(cpu, value);
-    case 2: cpu->x.cr2 = value; return STEP_JUMP;
     case 4: return cpu_write_cr4(cpu, value);
     case 8: return write_cr8(cpu, value);
     default: return cpu_raise(cpu, X86_UD);
