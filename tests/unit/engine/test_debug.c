@@ -252,6 +252,24 @@ static void test_steps_and_interrupts(void **state)
     STEP(rig, HANDLERS + 20);
 }
 
+/* What passes a breakpoint is the instruction that comes next, not a halted processor's handler. */
+static void test_pass_of_halted_processor(void **state)
+{
+    struct rig *rig = *state;
+    const struct engine_debug debug = {
+        .breakpoints = 1,
+        .breakpoint = {HANDLERS + 20},
+        .pass_first = true,
+    };
+
+    PUT(rig, CODE, "\xf4");
+    rig->state.rflags |= X86_FLAG_IF;
+    rig->vector = 20;
+    run_to_halt(rig);
+    engine_soft.vcpu_set_intr(rig->vcpu, true);
+    STOPS(rig, &debug, ENGINE_DEBUG_BREAKPOINT, HANDLERS + 20);
+}
+
 /* A register that a debugger changes does not wake a halted processor; another RIP does. */
 static void test_halt_survives_registers(void **state)
 {
@@ -349,6 +367,7 @@ int main(void)
         TEST(test_watchpoint_and_fault),
         TEST(test_steps),
         TEST(test_steps_and_interrupts),
+        TEST(test_pass_of_halted_processor),
         TEST(test_halt_survives_registers),
         TEST(test_guest_debugs_itself),
         TEST(test_written_code),

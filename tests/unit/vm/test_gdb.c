@@ -238,6 +238,20 @@ static void test_too_long(void **state)
     assert_string_equal(rig->sent, "+$QC1#c5");
 }
 
+/* What frames are made of is escaped; a * would repeat what stands before it. */
+static void test_binary(void **state)
+{
+    struct gdb_writer writer;
+
+    gdb_writer_clear(&writer);
+    assert_int_equal(gdb_put_binary(&writer, "a$#}*\0b", 7), 7);
+    assert_int_equal(writer.length, 11);
+    assert_memory_equal(writer.data, "a}\4}\3}]}\n\0b", 11);
+    writer.length = GDB_PACKET_BYTES - 1;
+    assert_int_equal(gdb_put_binary(&writer, "#", 1), 0);
+    assert_int_equal(gdb_put_binary(&writer, "ab", 2), 1);
+}
+
 static void test_no_ack(void **state)
 {
     struct rig *rig = *state;
@@ -596,11 +610,12 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_frames),      TEST(test_too_long),          TEST(test_no_ack),
-        TEST(test_unknown),     TEST(test_wrong_arguments),   TEST(test_memory),
-        TEST(test_registers),   TEST(test_guarded_registers), TEST(test_x87_tags),
-        TEST(test_breakpoints), TEST(test_stop_replies),      TEST(test_running),
-        TEST(test_leaving),     TEST(test_monitor),           TEST(test_description),
+        TEST(test_frames),      TEST(test_too_long),    TEST(test_binary),
+        TEST(test_no_ack),      TEST(test_unknown),     TEST(test_wrong_arguments),
+        TEST(test_memory),      TEST(test_registers),   TEST(test_guarded_registers),
+        TEST(test_x87_tags),    TEST(test_breakpoints), TEST(test_stop_replies),
+        TEST(test_running),     TEST(test_leaving),     TEST(test_monitor),
+        TEST(test_description),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
