@@ -109,7 +109,7 @@ static void close_client(struct listener *listener)
     close(listener->client_fd);
     listener->client_fd = -1;
     listener->doomed = listener->ended = false;
-    listener->in_count = listener->out_count = 0;
+    listener->in_count = listener->out_first = listener->out_count = 0;
     free(listener->out);
     listener->out = NULL;
     listener->out_bytes = 0;
@@ -233,6 +233,8 @@ static bool make_room(struct listener *listener, size_t count)
 
     if (count > LISTENER_MAX_BYTES - listener->out_count)
         return false;
+    if (listener->out_first + listener->out_count + count <= listener->out_bytes)
+        return true;
     if (listener->out_count > 0)
         memmove(listener->out, listener->out + listener->out_first, listener->out_count);
     listener->out_first = 0;
@@ -256,7 +258,7 @@ void listener_send(struct listener *listener, const void *bytes, size_t count)
         log_warn("a client does not read what it asked for; its connection is closed");
         doom(listener);
     } else {
-        memcpy(listener->out + listener->out_count, bytes, count);
+        memcpy(listener->out + listener->out_first + listener->out_count, bytes, count);
         listener->out_count += count;
         flush(listener);
     }
