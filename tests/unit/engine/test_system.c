@@ -390,7 +390,7 @@ static void test_tlb_control(void **state)
     uint64_t at = FIXTURE_DATA + 0x100;
 
     GPR(f, RBX) = at;
-    assert_int_equal(RUN(f, "\x0f\x01\x3b"), STEP_JUMP); /* invlpg [rbx] */
+    assert_int_equal(RUN(f, "\x0f\x01\x3b"), STEP_JUMP);     /* invlpg [rbx] */
     assert_int_equal(f->cpu.counters.exits[EXIT_INVLPG], 0); /* it exits under shadow paging only */
     assert_int_equal(access_slow_write(&f->cpu, at, descriptor, 16), STEP_NEXT);
     for (GPR(f, RAX) = 0; GPR(f, RAX) < 4; GPR(f, RAX)++)
