@@ -125,6 +125,7 @@ struct engine_vcpu_config {
      * it has some; else the monitor's do.
      */
     bool host_irqchip;
+    bool tlb_keeps_nothing; /* off switch: a load of CR3 empties the TLB of global pages, too */
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
 };
 

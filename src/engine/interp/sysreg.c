@@ -78,8 +78,7 @@ enum step cpu_write_cr3(struct cpu *cpu, uint64_t value)
     if (pae_paging(x->cr0, x->cr4, x->msr.efer) && !paging_load_pdptes(cpu, value))
         return fault(cpu);
     x->cr3 = value;
-    cpu->counters.flushes[ENGINE_FLUSH_CR3]++;
-    paging_changed(cpu); /* global pages too: dropping more than asked for is always allowed */
+    paging_load_cr3(cpu);
     return STEP_JUMP;
 }
 

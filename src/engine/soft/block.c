@@ -29,6 +29,8 @@
 /* When blocks take more than this, all go: simpler than ageing, and rare. */
 #define MAX_BYTES (32 * MIB)
 
+#define FOUND_PAGES 1024
+
 struct code_page {
     gpa_t page;
     uint64_t lines; /* which 64-byte lines hold decoded bytes */
@@ -51,8 +53,16 @@ struct block_cache {
     struct block *hash[HASH_SIZE];
     struct code_page *pages[PAGE_HASH_SIZE];
     struct jump_entry jumps[JUMP_CACHE_SIZE];
-    uint64_t generation; /* of the translations: links and jumps of an older one are void */
-    size_t bytes;        /* of the blocks that are not in the graveyard */
+    /*
+     * Of the translations: links and jumps of an older one are void. User code goes by the local
+     * one, which loads of CR3 make older; supervisor code by the other, as long as all of it was
+     * found on global pages.
+     */
+    uint64_t generation, local_generation, last_generation;
+    bool supervisor_is_local;
+    /* Filters, a bit a page, folded: from which pages code was found (by [CPL is 3]). */
+    uint64_t found[2][FOUND_PAGES / 64];
+    size_t bytes; /* of the blocks that are not in the graveyard */
     struct block *graveyard;
     struct lock queue_lock;
     struct queued_write queue[QUEUE_SIZE];
@@ -64,7 +74,7 @@ int block_cache_create(struct cpu *cpu)
     cpu->blocks = calloc(1, sizeof(*cpu->blocks));
     if (!cpu->blocks)
         return -ENOMEM;
-    cpu->blocks->generation = 1;
+    cpu->blocks->generation = cpu->blocks->local_generation = cpu->blocks->last_generation = 1;
     lock_init(&cpu->blocks->queue_lock, LOCK_RANK_ENGINE);
     return 0;
 }
@@ -214,13 +224,55 @@ static void drop_block(struct cpu *cpu, struct block *block)
 
 void block_update_key(struct cpu *cpu)
 {
-    cpu->fetch_key = cpu->blocks->generation << 8 | (uint64_t)cpu->mode << 1 | (cpu->cpl == 3);
+    const struct block_cache *cache = cpu->blocks;
+    bool user = cpu->cpl == 3;
+    uint64_t generation = user ? cache->local_generation : cache->generation;
+
+    cpu->fetch_key = generation << 8 | (uint64_t)cpu->mode << 1 | user;
 }
 
 void block_forget_addresses(struct cpu *cpu)
 {
-    cpu->blocks->generation++;
+    struct block_cache *cache = cpu->blocks;
+
+    cache->generation = cache->local_generation = ++cache->last_generation;
+    cache->supervisor_is_local = false;
+    memset(cache->found, 0, sizeof(cache->found));
     block_update_key(cpu);
+}
+
+void block_forget_local_addresses(struct cpu *cpu)
+{
+    struct block_cache *cache = cpu->blocks;
+
+    if (cache->supervisor_is_local) {
+        block_forget_addresses(cpu);
+        return;
+    }
+    cache->local_generation = ++cache->last_generation;
+    memset(cache->found[true], 0, sizeof(cache->found[true]));
+    block_update_key(cpu);
+}
+
+void block_forget_page(struct cpu *cpu, gva_t page)
+{
+    unsigned bit = (page >> PAGE_SHIFT) % FOUND_PAGES;
+    const struct block_cache *cache = cpu->blocks;
+
+    if ((cache->found[false][bit / 64] | cache->found[true][bit / 64]) & BIT(bit % 64))
+        block_forget_addresses(cpu);
+}
+
+/* Remembers that links and jumps may lead to code at a linear address. */
+static void note_found(struct cpu *cpu, gva_t linear)
+{
+    unsigned bit = (linear >> PAGE_SHIFT) % FOUND_PAGES;
+    struct block_cache *cache = cpu->blocks;
+    bool user = cpu->cpl == 3;
+
+    cache->found[user][bit / 64] |= BIT(bit % 64);
+    if (!user && !tlb_is_global(cpu, TLB_SUPER, linear))
+        cache->supervisor_is_local = true;
 }
 
 void block_remember(struct cpu *cpu, struct block *before, struct block *to)
@@ -560,6 +612,7 @@ static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
     step = paging_fetch(cpu, linear, &gpa);
     if (step)
         return step;
+    note_found(cpu, linear);
     head = &cpu->blocks->hash[hash_of(gpa, cpu->mode)];
     block = match(cpu, *head, gpa);
     while (block && block->second_page != BLOCK_ONE_PAGE && block->second_page != second) {

@@ -94,6 +94,10 @@ void block_drop_all(struct cpu *cpu);
 /* Forgets which linear addresses lead where: translations changed, the code did not. */
 void block_forget_addresses(struct cpu *cpu);
 
+/* The same for what a load of CR3 changes (all but global pages), and for one page of 4 KiB. */
+void block_forget_local_addresses(struct cpu *cpu);
+void block_forget_page(struct cpu *cpu, gva_t page);
+
 /* Derives cpu->fetch_key, under which links and jump cache entries hold; for cpu_update_mode. */
 void block_update_key(struct cpu *cpu);
 

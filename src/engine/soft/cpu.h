@@ -61,6 +61,7 @@ enum tlb_kind {
  * it.
  */
 #define TLB_MIN_SLOTS  4
+#define TLB_LOCALS     512
 #define TLB_NO_TAG     UINT64_MAX
 #define TLB_FOLD_SHIFT 22 /* PAGE_SHIFT and the bits of an index into a full table */
 
@@ -112,7 +113,7 @@ struct cpu {
 
     /*
      * What must be the same for a linear address to lead to the same block again: the generation of
-     * the translations, the mode, and whether the CPL is 3.
+     * the translations (of the CPL's kind), the mode, and whether the CPL is 3.
      */
     uint64_t fetch_key;
 
@@ -143,10 +144,10 @@ struct cpu {
     struct engine_counters counters;
     struct exit_timer exit_timer;
     unsigned index;
-    bool large_pages_cached; /* INVLPG must flush more than one entry */
-    bool fpu_live;           /* x.fpu's x87 part is in the host's registers (native.c) */
-    bool mxcsr_live;         /* so is MXCSR */
-    uint8_t native_gates;    /* what keeps native instructions from running (native_internal.h) */
+    bool tlb_keeps_nothing; /* off switch: global pages go with CR3, too */
+    bool fpu_live;          /* x.fpu's x87 part is in the host's registers (native.c) */
+    bool mxcsr_live;        /* so is MXCSR */
+    uint8_t native_gates;   /* what keeps native instructions from running (native_internal.h) */
 
     /* A debugger's wishes (debug.c). */
     bool debug_hit;      /* a watchpoint, by the running instruction */
@@ -156,8 +157,13 @@ struct cpu {
     struct engine_debug debug;
     struct engine_debug_stop debug_stop;
 
+    /* What INVLPG and loads of CR3 have to look for (tlb.c). */
+    uint64_t tlb_large;             /* a bit a GiB, folded: large pages are cached there */
+    unsigned tlb_locals;            /* entries of tlb_local; TLB_LOCALS + 1: too many to list */
+    uint16_t tlb_local[TLB_LOCALS]; /* places, kind after kind, filled for pages not global */
+
     struct tlb_entry tlb_tables[TLB_TABLES][TLB_MAX_ENTRIES];
-    gpa_t tlb_pages[TLB_KINDS][TLB_MAX_ENTRIES]; /* of the entries; fetches want it, loads do not */
+    gpa_t tlb_pages[TLB_KINDS][TLB_MAX_ENTRIES]; /* of the entries, with flags of tlb.c's */
 };
 
 /* Registers by byte offset into x.gpr, so that AH and SPL need no case of their own. */
@@ -280,6 +286,7 @@ enum step cpu_write_cr4(struct cpu *cpu, uint64_t value);
  * slots as well. Every translation is forgotten, and under shadow paging the root follows.
  */
 void paging_changed(struct cpu *cpu);
+void paging_load_cr3(struct cpu *cpu);               /* as paging_changed, for CR3 alone */
 void paging_flush(struct cpu *cpu);                  /* INVPCID but of one address */
 void paging_invalidate(struct cpu *cpu, gva_t page); /* INVLPG; large pages whole */
 void tlb_flush_all(struct cpu *cpu);                 /* the TLB alone; global pages too */
@@ -289,6 +296,9 @@ bool paging_load_pdptes(struct cpu *cpu, uint64_t cr3);
 bool paging_peek(struct cpu *cpu, gva_t linear, gpa_t *gpa);
 /* Where the processor fetches from: fills *gpa for [linear], with execute rights checked. */
 enum step paging_fetch(struct cpu *cpu, gva_t linear, gpa_t *gpa);
+/* The page of an entry that is in use, and whether a fetch from there is from a global page. */
+gpa_t tlb_entry_gpa(const struct cpu *cpu, enum tlb_kind kind, uint64_t index);
+bool tlb_is_global(const struct cpu *cpu, enum tlb_kind kind, gva_t linear);
 /* Forgets write tags to a page that from now on must not be written behind the monitor's back. */
 void tlb_protect_page(struct cpu *cpu, gpa_t page);
 /* No guest physical address has more bits than this. */

@@ -27,10 +27,23 @@ enum step paging_translate(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
 struct tlb_rights {
     bool write, execute; /* by the privilege of the table; reading is granted */
     bool large;          /* the guest's page is: INVLPG must look for more than one entry */
+    bool global;         /* it stays over a load of CR3 */
 };
 
 void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear, const struct translation *out,
               struct tlb_rights rights);
+
+/* --- between paging.c and tlb.c --- */
+
+/* The guest-physical address of a fetch; false: a miss. */
+bool tlb_fetch(struct cpu *cpu, enum tlb_kind kind, gva_t linear, gpa_t *gpa);
+
+/* What a load of CR3 empties: all but global pages. */
+void tlb_flush_local(struct cpu *cpu);
+
+/* Empties the entries of one page of 4 KiB in every table; INVLPG: large pages whole. */
+void tlb_drop_page(struct cpu *cpu, gva_t page);
+void tlb_flush_page(struct cpu *cpu, gva_t page);
 
 /* What the registers say, for a walk of the guest's tables in guest memory. */
 void paging_context(const struct cpu *cpu, struct guest_walk_context *context);

@@ -63,6 +63,7 @@ enum step paging_translate_ept(struct cpu *cpu, enum tlb_kind kind, gva_t linear
                  .write = walk.writable && mapping.writable && mapping.dirty,
                  .execute = walk.executable,
                  .large = walk.page_bytes > PAGE_SIZE,
+                 .global = walk.global && (cpu->x.cr4 & X86_CR4_PGE),
              });
     return STEP_NEXT;
 }

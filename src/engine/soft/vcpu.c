@@ -116,6 +116,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     cpu->host = *config->host;
     cpu->count_until = UINT64_MAX;
     cpu->model = config->model;
+    cpu->tlb_keeps_nothing = config->tlb_keeps_nothing;
     cpu->tlb_entries = config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES;
     cpu->tlb_mask = MAX(cpu->tlb_entries, (uint64_t)TLB_MIN_SLOTS) - 1;
     memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
@@ -272,7 +273,7 @@ static void vcpu_tlb_for_each(struct engine_vcpu *vcpu,
                 fn(opaque, &(struct engine_tlb_entry){
                                .table = names[kind],
                                .gva = page,
-                               .gpa = cpu->tlb_pages[kind][i],
+                               .gpa = tlb_entry_gpa(cpu, kind, i),
                                .hva = (const void *)(uintptr_t)(entry->addend + page),
                                .read = entry->read == page,
                                .write = entry->write == page,
