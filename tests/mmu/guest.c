@@ -211,12 +211,12 @@ enum step guest_run(struct guest *g, const void *bytes, size_t len)
 void guest_slots_changed(struct guest *g)
 {
     mmu_follow_slots(g->mmu);
-    tlb_flush_all(g->cpu);
+    paging_changed(g->cpu);
 }
 
 void guest_set_a20(struct guest *g, bool on)
 {
     g->a20_mask = on ? UINT64_MAX : ~BIT(20);
     mmu_a20_changed(g->mmu);
-    tlb_flush_all(g->cpu);
+    paging_changed(g->cpu);
 }

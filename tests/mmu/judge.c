@@ -1,6 +1,7 @@
 /* Compares an access with everything that the manual allows. */
 #include "judge.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/soft/paging.h"
@@ -181,7 +182,7 @@ struct undo {
         gpa_t gpa;
         unsigned len;
         uint8_t bytes[JUDGE_BYTES];
-    } old[12];
+    } old[8 + 2 * MAX_CHOICES];
     unsigned count;
 };
 
@@ -253,6 +254,15 @@ static void commit(struct trial *t, const struct choice *choice[2], unsigned par
     m->now++;
 }
 
+/* Everywhere that a write may have gone to, so that it is seen where it has not. */
+static void put_targets_aside(const struct piece *p, struct model *m, struct undo *u)
+{
+    for (unsigned i = 0; i < p->choices; i++) {
+        if (!p->choice[i].fault && model_kind(m, p->choice[i].gpa) != MODEL_NOTHING)
+            put_aside(u, m, p->choice[i].gpa, p->bytes);
+    }
+}
+
 /* Whether everything is as these choices for the parts say; then the model follows. */
 static bool is_what_happened(struct trial *t, const struct choice *choice[2])
 {
@@ -276,9 +286,7 @@ static bool is_what_happened(struct trial *t, const struct choice *choice[2])
     written_bytes(t, data);
     at = 0;
     for (unsigned i = 0; writes && i < t->pieces; at += t->piece[i].bytes, i++) {
-        if (model_kind(m, choice[i]->gpa) == MODEL_NOTHING)
-            continue;
-        put_aside(&undo, m, choice[i]->gpa, t->piece[i].bytes);
+        put_targets_aside(&t->piece[i], m, &undo);
         if (model_kind(m, choice[i]->gpa) == MODEL_RAM)
             memcpy(m->bytes + choice[i]->gpa, data + at, t->piece[i].bytes);
     }
@@ -344,19 +352,68 @@ static void see(struct world *w, const struct judge_outcome *o)
     w->count.mmio += w->g.mmio_count > 0;
 }
 
+/* Whether a write to where the tables lead now would change nothing: then look elsewhere, too. */
+static bool write_is_invisible(const struct trial *t)
+{
+    const struct model *m = &t->w->m;
+    uint8_t data[JUDGE_BYTES];
+    unsigned at = 0;
+
+    written_bytes(t, data);
+    for (unsigned i = 0; t->how.write && i < t->pieces; at += t->piece[i].bytes, i++) {
+        const struct naive_result *walk = &t->piece[i].walk;
+
+        if (!walk->ok || model_kind(m, walk->gpa) == MODEL_NOTHING)
+            continue;
+        if (model_kind(m, walk->gpa) == MODEL_ROM ||
+            memcmp(m->bytes + walk->gpa, data + at, t->piece[i].bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool add_all_remembered(struct trial *t)
+{
+    for (unsigned i = 0; i < t->pieces; i++) {
+        if (!add_remembered(t, &t->piece[i]))
+            return world_fail(t->w, "there is too much to remember");
+    }
+    return true;
+}
+
+/* With --verbose: what the manual's walk says before the access is made. */
+static void say_walk(struct trial *t, const struct piece *p)
+{
+    const struct naive_result *r = &p->walk;
+    char entries[100] = "";
+    int at = 0;
+
+    for (unsigned i = 0; i < r->entries; i++)
+        at += snprintf(entries + at, sizeof(entries) - (unsigned)at, " %llx:%llx",
+                       (unsigned long long)r->entry[i].gpa, (unsigned long long)r->entry[i].value);
+    printf("    %s %llx by%s; the guest %s\n", r->ok ? "gpa" : "fault",
+           (unsigned long long)(r->ok ? r->gpa : r->error), entries,
+           t->outcome.fault ? "faults" : "goes on");
+}
+
 static bool judge_trial(struct trial *t)
 {
     struct world *w = t->w;
+    bool all;
 
-    for (unsigned i = 0; i < t->pieces; i++)
+    for (unsigned i = 0; i < t->pieces; i++) {
         walk_now(t, &t->piece[i]);
+        if (w->verbose)
+            say_walk(t, &t->piece[i]);
+    }
+    all = write_is_invisible(t);
+    if (all && !add_all_remembered(t))
+        return false;
     if (try_choices(t))
         return true;
-    for (unsigned i = 0; i < t->pieces; i++) {
-        if (!add_remembered(t, &t->piece[i]))
-            return world_fail(w, "there is too much to remember");
-    }
-    if (!try_choices(t))
+    if (!all && !add_all_remembered(t))
+        return false;
+    if (all || !try_choices(t))
         return fail(t);
     w->count.stale++;
     return true;

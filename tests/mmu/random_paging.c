@@ -4,11 +4,12 @@
  * says what must happen (judge.h tells exactly what is judged, stale.h what may be remembered).
  *
  *   random_paging [--seed N] [--steps N] [--mode ept|shadow|both] [--shadow-pages N]
- *                 [--tlb-entries N] [--flush always|random] [--audit N] [--compare N] [--verbose]
+ *                 [--tlb-entries N] [--flush always|random] [--audit N] [--compare N]
+ *                 [--closely STEP] [--verbose]
  *
  * Under `both` the same seed runs in each mode, with a flush after each edit, and what the guests
  * have seen must be the same. A failure prints what was done last, both walks of the address, and
- * the command that brings it back.
+ * the command that brings it back; --closely audits and compares each step from one on.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -131,7 +132,7 @@ static no_return void usage(void)
 {
     fprintf(stderr, "usage: random_paging [--seed N] [--steps N] [--mode ept|shadow|both]\n"
                     "       [--shadow-pages N] [--tlb-entries N] [--flush always|random]\n"
-                    "       [--audit N] [--compare N] [--verbose]\n");
+                    "       [--audit N] [--compare N] [--closely STEP] [--verbose]\n");
     exit(2);
 }
 
@@ -157,10 +158,12 @@ int main(int argc, char **argv)
         {"tlb-entries", required_argument, NULL, 't'},
         {"audit", required_argument, NULL, 'a'},
         {"compare", required_argument, NULL, 'c'},
+        {"closely", required_argument, NULL, 'l'},
         {"verbose", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
-    struct run run = {.seed = 1, .steps = 100000, .config = {.audit = 64, .compare = 64}};
+    struct run run = {
+        .seed = 1, .steps = 100000, .config = {.audit = 64, .compare = 64, .closely = UINT64_MAX}};
     bool both = false;
     int c;
 
@@ -175,6 +178,7 @@ int main(int argc, char **argv)
         case 't': run.guest.tlb_entries = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'a': run.config.audit = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'c': run.config.compare = (unsigned)strtoul(optarg, NULL, 0); break;
+        case 'l': run.config.closely = strtoull(optarg, NULL, 0); break;
         case 'v': run.verbose = true; break;
         default: usage();
         }

@@ -151,6 +151,13 @@ static void follow(struct search *q, const struct naive_walk *walk, uint64_t end
     unsigned bytes = naive_entry_bytes(&q->regs);
     const struct model_past *past = NULL;
 
+    /* Where no bit can be set, none is waited for. */
+    if (model_kind(m, at) != MODEL_RAM) {
+        uint64_t value = model_entry((void *)m, at, bytes);
+
+        follow_value(q, walk, value | NAIVE_ACCESSED | NAIVE_DIRTY, end);
+        return;
+    }
     follow_value(q, walk, model_entry((void *)m, at, bytes), end);
     while ((past = model_past(m, at / 8, past))) {
         uint64_t value = past->value;

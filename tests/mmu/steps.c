@@ -34,7 +34,7 @@ static gva_t some_gva(struct world *w)
 
 static const char *const kind_names[] = {"read", "write", "change", "fetch"};
 
-static bool step_access(struct world *w)
+static bool access_at(struct world *w, gva_t gva)
 {
     static const enum judge_kind kinds[] = {
         JUDGE_READ, JUDGE_READ, JUDGE_READ, JUDGE_WRITE, JUDGE_WRITE, JUDGE_RMW, JUDGE_FETCH,
@@ -42,7 +42,7 @@ static bool step_access(struct world *w)
     static const uint8_t sizes[] = {1, 2, 4, 8, 8, 16};
     struct judge_access access = {
         .kind = kinds[world_below(w, ARRAY_SIZE(kinds))],
-        .gva = some_gva(w),
+        .gva = gva,
         .user = world_chance(w, 500),
         .ac = world_chance(w, 300),
     };
@@ -58,6 +58,11 @@ static bool step_access(struct world *w)
               kind_names[access.kind], access.size, (unsigned long long)access.gva,
               access.user ? " by the user" : "", access.ac ? " with AC" : "");
     return judge(w, &access, judge_act, NULL);
+}
+
+static bool step_access(struct world *w)
+{
+    return access_at(w, some_gva(w));
 }
 
 /* An entry somewhere in the tables. */
@@ -147,9 +152,8 @@ static void device_store(struct world *w, gpa_t gpa, const void *value, unsigned
     w->m.now++;
 }
 
-static bool step_edit(struct world *w)
+static bool edit(struct world *w, struct place p)
 {
-    struct place p = world_chance(w, 600) ? place_on_walk(w, some_gva(w)) : random_place(w);
     unsigned at = 0, bytes = p.bytes;
 
     w->count.edits++;
@@ -162,6 +166,11 @@ static bool step_edit(struct world *w)
         return true;
     }
     return store(w, p.gpa + at, (uint8_t *)&p.value + at, bytes);
+}
+
+static bool step_edit(struct world *w)
+{
+    return edit(w, world_chance(w, 600) ? place_on_walk(w, some_gva(w)) : random_place(w));
 }
 
 /* Makes an address lead to a page of data, with all rights, and mostly uses it at once. */
@@ -226,6 +235,30 @@ static bool step_flush(struct world *w)
     case 3: return registers_cr3(w, w->r.cr3);
     default: return registers_invlpg(w, some_gva(w));
     }
+}
+
+static bool edited(struct world *w, const struct steps_config *config, bool well)
+{
+    return well && (!config->always_flush || registers_flush(w));
+}
+
+/*
+ * What a kernel does: uses an address, changes its mapping, uses it again though that is bold, then
+ * flushes this address, or the address space, and uses it once more.
+ */
+static bool step_probe(struct world *w, const struct steps_config *config)
+{
+    gva_t gva = some_gva(w);
+    bool well = access_at(w, gva) && (world_chance(w, 500) || access_at(w, gva));
+
+    well = edited(w, config, well && edit(w, place_on_walk(w, gva)));
+    if (well && world_chance(w, 700))
+        well = access_at(w, gva);
+    if (well && world_chance(w, 200))
+        well = access_at(w, gva ^ BIT(12));
+    if (well && world_chance(w, 700))
+        well = world_chance(w, 700) ? registers_invlpg(w, gva) : step_flush(w);
+    return well && access_at(w, gva) && (world_chance(w, 500) || access_at(w, gva));
 }
 
 /* CR0.WP, CR4's flags, EFER.NXE. */
@@ -312,11 +345,6 @@ static bool step_format(struct world *w)
                             (unsigned)world_below(w, WORLD_ROOTS));
 }
 
-static bool edited(struct world *w, const struct steps_config *config, bool well)
-{
-    return well && (!config->always_flush || registers_flush(w));
-}
-
 /* Two of 32-bit's and PAE's tables never fit: this switches without turning paging off. */
 static bool step_pae(struct world *w)
 {
@@ -347,26 +375,30 @@ static bool one_step(struct world *w, const struct steps_config *config)
 {
     uint64_t n = world_below(w, 100);
 
-    if (n < 60)
+    if (n < 50)
         return step_access(w);
-    if (n < 76)
+    if (n < 62)
         return edited(w, config, step_edit(w));
-    if (n < 80)
+    if (n < 70)
         return edited(w, config, step_map(w));
-    if (n < 88)
+    if (n < 86)
+        return step_probe(w, config);
+    if (n < 91)
         return step_flush(w);
-    if (n < 95)
+    if (n < 96)
         return step_switch(w);
     return rare_step(w, config);
 }
 
 static bool checks(struct world *w, const struct steps_config *config)
 {
+    bool closely = w->step >= config->closely;
     char why[200] = "";
 
-    if (config->compare && w->step % config->compare == 0 && !world_compare(w))
+    if ((closely || (config->compare && w->step % config->compare == 0)) && !world_compare(w))
         return false;
-    if (config->audit && w->step % config->audit == 0 && !mmu_audit(w->g.mmu, why, sizeof(why)))
+    if ((closely || (config->audit && w->step % config->audit == 0)) &&
+        !mmu_audit(w->g.mmu, why, sizeof(why)))
         return world_fail(w, "the audit finds: %s", why);
     return true;
 }

@@ -9,6 +9,7 @@ struct steps_config {
     bool always_flush; /* after each edit: then there is one right outcome */
     unsigned audit;    /* every so many steps; 0: never */
     unsigned compare;
+    uint64_t closely; /* audit and compare each step from this one on */
 };
 
 /* One step; false: world_fail was called. */
