@@ -232,6 +232,13 @@ def long_mode():
             # Code that was decoded long ago, changed: INC becomes a jump to done.
             "hbreak loop",
             "continue",
+            "delete",
+            "set $pc = $pc + 0x400000",  # the same code, at other addresses
+            "hbreak store",
+            "hbreak *(0x400000 + load)",
+            "continue",
+            "p $pc - 0x400000 == load",
+            "set $pc = $pc - 0x400000",
             "set {char}store = 0xe9",
             "set {int}(store + 1) = done - store - 5",
             "set {int}&quit = 1",
@@ -251,7 +258,7 @@ def long_mode():
         gdb.expect(rf"<loop>:\s+{two}$", *[r"refused: Cannot access memory"] * 2)
         gdb.expect(r"refused: Cannot access memory", r"refused: Could not write register")
         gdb.expect(r"= 0x5a5aa5a5$", r'"OK"', r'"1"', r"0x9000:\s+0x5a5aa5a5$", r"virtual")
-        gdb.expect(rf"exited with code 0{DEBUG_EXIT:o}\]")
+        gdb.expect(r"^Breakpoint", r"^Breakpoint", r"= 1$", rf"exited with code 0{DEBUG_EXIT:o}\]")
         gdb.ends()
         vm.ends_with(DEBUG_EXIT, 10)
 

@@ -73,6 +73,22 @@ static void test_breakpoint_in_known_code(void **state)
     assert_int_equal(go(rig, &debug), ENGINE_STOP_HALT);
 }
 
+/* Set while the vCPU stands still, with nothing else changed: what is remembered must go. */
+static void test_breakpoint_set_later(void **state)
+{
+    struct rig *rig = *state;
+    struct engine_debug debug = {.breakpoints = 1, .breakpoint = {CODE + 4}, .pass_first = true};
+
+    /* inc %ax; inc %bx; loop CODE; nop; inc %cx; jmp CODE */
+    PUT(rig, CODE, "\x40\x43\xe2\xfc\x90\x41\xeb\xf8");
+    RCX(rig) = 50;
+    start(rig);
+    STOPS(rig, &debug, ENGINE_DEBUG_BREAKPOINT, CODE + 4);
+    STOPS(rig, &debug, ENGINE_DEBUG_BREAKPOINT, CODE + 4);
+    debug.breakpoint[debug.breakpoints++] = CODE + 1;
+    STOPS(rig, &debug, ENGINE_DEBUG_BREAKPOINT, CODE + 1);
+}
+
 /* Nobody arrives inside an instruction, and its block is not made again and again. */
 static void test_breakpoint_inside_an_instruction(void **state)
 {
@@ -359,6 +375,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_breakpoint_in_known_code),
+        TEST(test_breakpoint_set_later),
         TEST(test_breakpoint_inside_an_instruction),
         TEST(test_breakpoint_at_repeated_instruction),
         TEST(test_breakpoint_at_handler),
