@@ -21,6 +21,22 @@ static size_t sample_gdb(uint8_t *file)
     return sizeof(lines) - 1;
 }
 
+/* A guest's paging and lines for the monitor console (fuzz_monitor.c). */
+static size_t sample_monitor(uint8_t *file)
+{
+    static const uint8_t guest[64] = {0x2f, 0, 0, 0, 0, 0, 0, 0, 0x67, 0x12, 0, 0,
+                                      0,    0, 0, 0, 7, 2, 1, 0, 0,    0,    0, 0x80};
+    static const char lines[] =
+        "info status\ninfo registers\ninfo slots\ninfo e820\ninfo mmu\ninfo shadow pages\n"
+        "info ept leaves\ninfo tlb\ninfo exits\ninfo memory\naudit\nhelp x\n"
+        "walk 0x401234\nwalk $rsp + 0x10 - 8\nx/8xg $pc\nx /20i 0x10000\nxp/4s 0x1000\n"
+        "x/3dh 0\nx/2tb $rax\nx/a $cr3\nx/9c 65536\nx/2ow 1\nx/uw 2\nstop\ncont\nquit\n";
+
+    memcpy(file, guest, sizeof(guest));
+    memcpy(file + sizeof(guest), lines, sizeof(lines) - 1);
+    return sizeof(guest) + sizeof(lines) - 1;
+}
+
 static const struct {
     const char *name;
     size_t (*make)(uint8_t *file);
@@ -31,6 +47,7 @@ static const struct {
     {"cd", sample_cd},
     {"disk", sample_disk},
     {"gdb", sample_gdb},
+    {"monitor", sample_monitor},
 };
 
 static int write_sample(const char *dir, size_t index)
