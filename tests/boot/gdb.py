@@ -12,10 +12,11 @@ import subprocess
 import sys
 import time
 
+from console_client import Console, socket_path
 from vm import TIME_OUT, TMP, TRIPLE_FAULT, USAGE, Vm, check, linux, main, need, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOCKET = f"{TMP}/gdb"
+SOCKET, CONSOLE = socket_path("gdb"), socket_path()
 ELF, FLAT = f"{TMP}/debug.elf", f"{TMP}/debug.bin"
 OWN_ERROR = 1
 DEBUG_EXIT = 0x15 << 1 | 1
@@ -306,14 +307,16 @@ def steps():
 
 def comings_and_goings():
     """^C, detach, a connection that is lost, and the guest that goes on each time."""
-    with guest() as vm:
+    with guest("--monitor", f"unix:{CONSOLE}") as vm:
+        console = Console(CONSOLE).greeted()
         for ending in ("detach", "kill -9", "^C"):
             gdb = gdb_on(vm, "p {long}&rounds", "break store", "continue", "delete", "continue")
             gdb.expect(r"= \d+$", r"in store \(\)")
             if ending == "kill -9":
                 gdb.end()
                 continue
-            time.sleep(0.05)  # gdb shall be past its own work for `continue`
+            while "the guest runs" not in console.say("info status"):
+                check(time.monotonic() < gdb.limit, "the guest does not go on")
             gdb.interrupt()
             gdb.expect(r"SIGINT")
             gdb.ends()  # the script's end detaches
@@ -382,11 +385,14 @@ def kernel():
 
 
 def tcp():
-    """A port, and that the guest waits for gdb: it does not print, and the time-out comes."""
-    with Vm(FLAT, "--memory", "16M", "--gdb", "12997", "--wait", limit_s=2) as vm:
-        vm.expect_error("target remote localhost:12997")
-        gdb = Gdb("p/x $rip", "continue", target="localhost:12997")
-        gdb.expect(r"= 0xfff0$", rf"exited with code 0{TIME_OUT:o}\]")
+    """A TCP port; the guest is where it starts, and runs for ever when it is let go."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with Vm(FLAT, "--memory", "16M", "--gdb", port, "--wait", limit_s=2) as vm:
+        vm.expect_error(f"target remote localhost:{port}")
+        gdb = Gdb("p/x $rip", target=f"localhost:{port}")
+        gdb.expect(r"= 0xfff0$", r"detached")
         vm.ends_with(TIME_OUT, 10)
 
 
