@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@
 #define READ_BYTES  4096
 #define BACKLOG     4
 /* Reads and offers in one turn of the loop: a client that never stops does not starve the rest. */
-#define TURNS 64
+#define TURNS 16
 
 struct listener {
     struct events *events;
@@ -31,6 +32,7 @@ struct listener {
     int listen_fd;
     int client_fd;           /* -1: none */
     bool doomed;             /* the client is to be closed */
+    bool deaf;               /* it reads no more; what it has sent counts all the same */
     bool ended;              /* the client sends no more; it is closed when it has its answers */
     bool accepts;            /* listen_fd is watched */
     struct sockaddr_un path; /* of a Unix socket, else empty */
@@ -108,7 +110,7 @@ static void close_client(struct listener *listener)
     events_remove(listener->events, listener->client_fd);
     close(listener->client_fd);
     listener->client_fd = -1;
-    listener->doomed = listener->ended = false;
+    listener->doomed = listener->deaf = listener->ended = false;
     listener->in_count = listener->out_first = listener->out_count = 0;
     free(listener->out);
     listener->out = NULL;
@@ -125,9 +127,10 @@ static void flush(struct listener *listener)
                          listener->out_count, MSG_NOSIGNAL | MSG_DONTWAIT);
 
         if (n < 0) {
-            if (errno != EAGAIN && errno != EINTR)
-                doom(listener); /* it has gone */
-            return;
+            if (errno == EAGAIN || errno == EINTR)
+                return;
+            listener->deaf = true;
+            n = (ssize_t)listener->out_count;
         }
         listener->out_first += (size_t)n;
         listener->out_count -= (size_t)n;
@@ -190,6 +193,15 @@ static void on_client(void *opaque)
     update_watch(listener);
 }
 
+/* A client that has gone is seen to before the next one, whose connection may be reported first. */
+static void look_for_end(struct listener *listener)
+{
+    struct pollfd client = {.fd = listener->client_fd};
+
+    if (listener->client_fd >= 0 && poll(&client, 1, 0) > 0)
+        on_client(listener);
+}
+
 static void refuse(int fd)
 {
     static const char words[] = "umbra: another client is connected; try again when it has gone\n";
@@ -209,6 +221,7 @@ static void on_connection(void *opaque)
             watch_listen(listener, false);
         return;
     }
+    look_for_end(listener);
     if (listener->client_fd >= 0 || events_add(listener->events, fd, on_client, listener) != 0) {
         refuse(fd);
         return;
@@ -252,7 +265,7 @@ static bool make_room(struct listener *listener, size_t count)
 
 void listener_send(struct listener *listener, const void *bytes, size_t count)
 {
-    if (listener->client_fd < 0 || listener->doomed || count == 0)
+    if (listener->client_fd < 0 || listener->doomed || listener->deaf || count == 0)
         return;
     if (!make_room(listener, count)) {
         log_warn("a client does not read what it asked for; its connection is closed");

@@ -8,6 +8,7 @@
  *
  * A second client is told so in a line and closed. A client that sends without reading is not read
  * from while LISTENER_CONGESTED_BYTES wait for it; one for whom LISTENER_MAX_BYTES wait is dropped.
+ * What a client has sent before it went counts.
  *
  * It refuses to know lines and packets.
  *

@@ -201,9 +201,9 @@ def on_socket(mode):
         console.close()
         clients(vm)
         deaf_client(vm)
-        # Stopped by a client that leaves: the next one finds it so, and may end it.
+        # Stopped by a client that leaves at once: the next one finds it so, and may end it.
         console = settled()
-        console.say("stop")
+        console.send("info status\n" * 20 + "stop\n")
         console.close()
         console = settled()
         check("is stopped by the console" in console.say("info status"), "who stops the VM")
