@@ -15,7 +15,7 @@ fi
 options=(--kernel "$kernel" --initrd "$initrd" --append "console=ttyS0 umbra.batch" --no-reboot)
 points=1500 # at the least; a kernel that ends early is none that boots
 
-said=$(timeout 880 tools/lockstep --seconds 800 --mmu ept -- --mmu shadow -- --mmu shadow --shadow-pages 64 \
+said=$(timeout 650 tools/lockstep --seconds 640 --mmu ept -- --mmu shadow -- --mmu shadow --shadow-pages 64 \
     --tlb-entries 1 --all "${options[@]}")
 status=$?
 tail -n 80 <<<"$said"
@@ -23,6 +23,6 @@ tail -n 80 <<<"$said"
 equal=$(sed -nE 's/.*equal at ([0-9]+) points .* status 0$/\1/p' <<<"$said")
 [ "${equal:-0}" -ge $points ] || { echo "not $points points, or the guest did not power off" && exit 1; }
 
-timeout 400 tools/lockstep --upto 300000000 --seconds 300 --mmu ept -- --mmu ept --tlb-entries 1 \
+timeout 220 tools/lockstep --upto 300000000 --seconds 210 --mmu ept -- --mmu ept --tlb-entries 1 \
     --all "${options[@]}" | tail -n 80
 exit "${PIPESTATUS[0]}"
