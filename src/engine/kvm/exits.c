@@ -13,6 +13,7 @@
 static void count(struct engine_vcpu *vcpu, enum exit_reason reason)
 {
     vcpu->counters.exits[reason]++;
+    vcpu->counted = reason;
 }
 
 static enum kvm_next stop(enum engine_stop *why, enum engine_stop reason)
@@ -159,7 +160,7 @@ static enum kvm_next fail_entry(struct engine_vcpu *vcpu, enum engine_stop *why)
     return stop(why, ENGINE_STOP_ERROR);
 }
 
-enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why)
+static enum kvm_next serve(struct engine_vcpu *vcpu, enum engine_stop *why)
 {
     vcpu->exit_pending = false;
     kvm_drain_writes(vcpu);
@@ -185,4 +186,18 @@ enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why)
                  "KVM_RUN ended for a reason (%u) that is not known", vcpu->run->exit_reason);
         return stop(why, ENGINE_STOP_ERROR);
     }
+}
+
+/* What the host needs to leave the guest and to enter it again is not in the time of an exit. */
+enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    uint64_t (*host_ns)(void *opaque) = vcpu->host.host_ns;
+    uint64_t begin = host_ns ? host_ns(vcpu->host.opaque) : 0;
+    enum kvm_next next;
+
+    vcpu->counted = EXIT_REASONS;
+    next = serve(vcpu, why);
+    if (host_ns && vcpu->counted < EXIT_REASONS)
+        vcpu->counters.exit_ns[vcpu->counted] += host_ns(vcpu->host.opaque) - begin;
+    return next;
 }
