@@ -58,7 +58,7 @@ struct engine_vcpu {
     struct engine_host host;
     const struct cpu_model *model;
     struct engine_counters counters;
-    unsigned counted; /* the reason of the exit being served; EXIT_REASONS: none yet */
+    unsigned counted;          /* the reason of the exit being served; EXIT_REASONS: none yet */
     _Atomic uint32_t requests; /* KVM_REQUEST_*; release on set, acquire on look */
     uint8_t sipi_vector;
     uint64_t apic_base; /* IA32_APIC_BASE as KVM has it */
