@@ -119,7 +119,7 @@ void report_page(FILE *out, const struct report *report)
     report_exit_plots(out, report);
     section(out, "Exits by cost",
             "Time is host time inside the monitor for that reason, without the exits inside it. "
-            "Sorted by it.");
+            "Sorted by it. Page faults that exit under shadow paging are exceptions here.");
     report_exit_table(out, report);
     section(out, "Page faults and violations",
             "Under shadow paging a page fault exits, and the monitor decides: inject it, fill an "
