@@ -16,7 +16,7 @@
 #define PAGE     4096ull
 #define LARGE    (512 * PAGE)
 #define MIB      0x100000ull
-#define WORK     0x8000000000ull /* where workloads map: the second entry of the PML4 */
+#define WORK     0x8140000000ull /* where workloads map: one gigabyte of the second PML4 entry */
 #define NO_FLUSH (1ull << 63)    /* in a CR3 value, with PCIDs */
 
 enum pte {

@@ -190,7 +190,7 @@ void page_fault(uint64_t address, struct frame *frame)
         frame->rip = (uint64_t)read_resume;
         return;
     }
-    expect(address >= WORK && address < WORK + (1ull << 39), "a page fault outside the work area");
+    expect(address >= WORK && address < WORK + (1ull << 30), "a page fault outside the work area");
     if (!(frame->error & ERROR_PRESENT)) {
         expect(paging.maps, "a page is missing that was mapped");
         space_map(paging.root, address & ~(PAGE - 1), tag_of(address));
