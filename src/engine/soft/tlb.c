@@ -236,12 +236,11 @@ static bool audit_locals(const struct cpu *cpu, char *why, size_t size)
     for (unsigned i = 0; i < cpu->tlb_locals; i++)
         listed[cpu->tlb_local[i]] = 1;
     for (unsigned i = 0; i < TLB_KINDS * TLB_MAX_ENTRIES; i++) {
-        const struct tlb_entry *entry = &cpu->tlb_tables[0][i];
+        unsigned kind = i / TLB_MAX_ENTRIES, index = i % TLB_MAX_ENTRIES;
+        gva_t page = entry_page(&cpu->tlb_tables[kind][index]);
 
-        if (entry_page(entry) != TLB_NO_TAG && !(cpu->tlb_pages[0][i] & PAGE_GLOBAL) &&
-            !listed[i]) {
-            snprintf(why, size, "a load of CR3 would keep the local page %#" PRIx64,
-                     entry_page(entry));
+        if (page != TLB_NO_TAG && !(cpu->tlb_pages[kind][index] & PAGE_GLOBAL) && !listed[i]) {
+            snprintf(why, size, "a load of CR3 would keep the local page %#" PRIx64, page);
             return false;
         }
     }
