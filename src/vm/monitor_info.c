@@ -115,6 +115,7 @@ void monitor_memory(struct monitor_call *call)
 {
     size_t count;
     const struct mem_slot *slots = mem_slots(call->vm->mem, &count);
+    struct stats_snapshot stats;
 
     fprintf(call->out, "%-12s %10s %10s %10s %10s %10s  (KiB)\n", "slot", "configured", "resident",
             "dirty", "shared", "huge");
@@ -128,6 +129,9 @@ void monitor_memory(struct monitor_call *call)
                 sum.shared * 4, sum.huge * 4,
                 sum.looked_at * PAGE_SIZE < slots[i].size_bytes ? "  of the first 16 GiB" : "");
     }
+    vm_stats_snapshot(call->vm, &stats);
+    fprintf(call->out, "Umbra's process keeps %" PRIu64 " KiB in the host's memory\n",
+            stats.value[STAT_process_bytes] / KIB);
     fputs("dirty: written since the log was fetched, or ever; shared: merged or mapped elsewhere;\n"
           "shared and huge need the right to read /proc/self/pagemap and /proc/kpageflags\n",
           call->out);

@@ -457,7 +457,8 @@ static void test_info(void **state)
                  "rflags 0000000000000002", "cs   f000  base 00000000ffff0000");
     EXPECT_PARTS(*state, "info slots", "low ", "RAM", "0x9ffff", "bios", "ROM", "64 KiB\n", "main");
     EXPECT_PARTS(*state, "info e820", "0x9cfff  usable RAM\n", "0x7fffff  ACPI tables\n");
-    EXPECT_PARTS(*state, "info memory", "low ", "640", "main", "7168");
+    EXPECT_PARTS(*state, "info memory", "low ", "640", "main", "7168", "Umbra's process keeps ",
+                 " KiB in the host's memory\n");
     EXPECT_PARTS(*state, "info tlb", "0 entries in use\n");
     EXPECT_PARTS(*state, "info exits", "exits", "reason");
     EXPECT_PARTS(*state, "info", "status ", "registers ", "memory ");
