@@ -38,8 +38,8 @@ void paging_context(const struct cpu *cpu, struct guest_walk_context *context)
         .pse = cpu->x.cr4 & X86_CR4_PSE,
         .wp = cpu->x.cr0 & X86_CR0_WP,
         .nxe = cpu->x.msr.efer & X86_EFER_NXE,
-        .smep = cpu->x.cr4 & X86_CR4_SMEP,
-        .smap = cpu->x.cr4 & X86_CR4_SMAP,
+        .smep = (cpu->x.cr0 & X86_CR0_PG) && (cpu->x.cr4 & X86_CR4_SMEP),
+        .smap = (cpu->x.cr0 & X86_CR0_PG) && (cpu->x.cr4 & X86_CR4_SMAP),
         .gib_pages = cpu->model->has[X86_FEATURE_PDPE1GB],
     };
 }
