@@ -134,7 +134,9 @@ bool guest_create(struct guest *g, const struct guest_config *config)
         .tsc_hz = 1000000000,
         .a20_mask = a20_mask,
     };
-    struct mmu_config mmu = {.mode = config->mode, .shadow_pages = config->shadow_pages};
+    struct mmu_config mmu = {.mode = config->mode,
+                             .shadow_pages = config->shadow_pages,
+                             .unsync_off = config->unsync_off};
     struct engine_vcpu_config vcpu = {.host = &host, .model = &g->model};
     const char *missing = "";
 

@@ -16,6 +16,7 @@ struct guest_config {
     enum mmu_mode mode;
     unsigned shadow_pages; /* 0: the default */
     unsigned tlb_entries;  /* 0: the default */
+    bool unsync_off;       /* each write to a guest table is told */
 };
 
 struct guest {

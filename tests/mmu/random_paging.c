@@ -4,7 +4,8 @@
  * says what must happen (judge.h tells exactly what is judged, stale.h what may be remembered).
  *
  *   random_paging [--seed N] [--steps N] [--mode ept|shadow|both] [--shadow-pages N]
- *                 [--tlb-entries N] [--flush always|random] [--audit N] [--compare N]
+ *                 [--unsync-off] [--tlb-entries N] [--flush always|random] [--audit N] [--compare
+ * N]
  *                 [--closely STEP] [--verbose]
  *
  * Under `both` the same seed runs in each mode, with a flush after each edit, and what the guests
@@ -41,7 +42,7 @@ static void say_command(const struct run *run)
         printf(" --shadow-pages %u", run->guest.shadow_pages);
     if (run->guest.tlb_entries)
         printf(" --tlb-entries %u", run->guest.tlb_entries);
-    printf("\n");
+    printf("%s\n", run->guest.unsync_off ? " --unsync-off" : "");
 }
 
 static void say_counts(const struct world *w, const struct run *run, double seconds)
@@ -130,9 +131,10 @@ static bool run_both(struct run *run)
 
 static no_return void usage(void)
 {
-    fprintf(stderr, "usage: random_paging [--seed N] [--steps N] [--mode ept|shadow|both]\n"
-                    "       [--shadow-pages N] [--tlb-entries N] [--flush always|random]\n"
-                    "       [--audit N] [--compare N] [--closely STEP] [--verbose]\n");
+    fprintf(stderr,
+            "usage: random_paging [--seed N] [--steps N] [--mode ept|shadow|both]\n"
+            "       [--shadow-pages N] [--unsync-off] [--tlb-entries N] [--flush always|random]\n"
+            "       [--audit N] [--compare N] [--closely STEP] [--verbose]\n");
     exit(2);
 }
 
@@ -159,6 +161,7 @@ int main(int argc, char **argv)
         {"audit", required_argument, NULL, 'a'},
         {"compare", required_argument, NULL, 'c'},
         {"closely", required_argument, NULL, 'l'},
+        {"unsync-off", no_argument, NULL, 'u'},
         {"verbose", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
@@ -179,6 +182,7 @@ int main(int argc, char **argv)
         case 'a': run.config.audit = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'c': run.config.compare = (unsigned)strtoul(optarg, NULL, 0); break;
         case 'l': run.config.closely = strtoull(optarg, NULL, 0); break;
+        case 'u': run.guest.unsync_off = true; break;
         case 'v': run.verbose = true; break;
         default: usage();
         }

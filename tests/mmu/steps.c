@@ -34,7 +34,7 @@ static gva_t some_gva(struct world *w)
 
 static const char *const kind_names[] = {"read", "write", "change", "fetch"};
 
-static bool access_at(struct world *w, gva_t gva)
+static bool access_at(struct world *w, const struct steps_config *config, gva_t gva)
 {
     static const enum judge_kind kinds[] = {
         JUDGE_READ, JUDGE_READ, JUDGE_READ, JUDGE_WRITE, JUDGE_WRITE, JUDGE_RMW, JUDGE_FETCH,
@@ -47,6 +47,8 @@ static bool access_at(struct world *w, gva_t gva)
         .ac = world_chance(w, 300),
     };
     uint64_t noise = world_random(w);
+    struct judge_outcome outcome;
+    bool written;
 
     access.size = access.kind == JUDGE_FETCH ? 1 : sizes[world_below(w, ARRAY_SIZE(sizes))];
     access.implicit = (access.kind == JUDGE_READ || access.kind == JUDGE_WRITE) &&
@@ -57,12 +59,16 @@ static bool access_at(struct world *w, gva_t gva)
     world_say(w, "%s%s of %u bytes at %#llx%s%s", access.implicit ? "implicit " : "",
               kind_names[access.kind], access.size, (unsigned long long)access.gva,
               access.user ? " by the user" : "", access.ac ? " with AC" : "");
-    return judge(w, &access, judge_act, NULL);
+    if (!judge(w, &access, judge_act, &outcome))
+        return false;
+    /* What was written may have been a table. */
+    written = (access.kind == JUDGE_WRITE || access.kind == JUDGE_RMW) && !outcome.fault;
+    return !config->always_flush || !written || registers_flush(w);
 }
 
-static bool step_access(struct world *w)
+static bool step_access(struct world *w, const struct steps_config *config)
 {
-    return access_at(w, some_gva(w));
+    return access_at(w, config, some_gva(w));
 }
 
 /* An entry somewhere in the tables. */
@@ -249,16 +255,16 @@ static bool edited(struct world *w, const struct steps_config *config, bool well
 static bool step_probe(struct world *w, const struct steps_config *config)
 {
     gva_t gva = some_gva(w);
-    bool well = access_at(w, gva) && (world_chance(w, 500) || access_at(w, gva));
+    bool well = access_at(w, config, gva) && (world_chance(w, 500) || access_at(w, config, gva));
 
     well = edited(w, config, well && edit(w, place_on_walk(w, gva)));
     if (well && world_chance(w, 700))
-        well = access_at(w, gva);
+        well = access_at(w, config, gva);
     if (well && world_chance(w, 200))
-        well = access_at(w, gva ^ BIT(12));
+        well = access_at(w, config, gva ^ BIT(12));
     if (well && world_chance(w, 700))
         well = world_chance(w, 700) ? registers_invlpg(w, gva) : step_flush(w);
-    return well && access_at(w, gva) && (world_chance(w, 500) || access_at(w, gva));
+    return well && access_at(w, config, gva) && (world_chance(w, 500) || access_at(w, config, gva));
 }
 
 /* CR0.WP, CR4's flags, EFER.NXE. */
@@ -376,7 +382,7 @@ static bool one_step(struct world *w, const struct steps_config *config)
     uint64_t n = world_below(w, 100);
 
     if (n < 50)
-        return step_access(w);
+        return step_access(w, config);
     if (n < 62)
         return edited(w, config, step_edit(w));
     if (n < 70)
@@ -398,7 +404,8 @@ static bool checks(struct world *w, const struct steps_config *config)
     if ((closely || (config->compare && w->step % config->compare == 0)) && !world_compare(w))
         return false;
     if ((closely || (config->audit && w->step % config->audit == 0)) &&
-        !mmu_audit(w->g.mmu, why, sizeof(why)))
+        (!mmu_audit(w->g.mmu, why, sizeof(why)) ||
+         !engine_soft.vcpu_audit(w->g.vcpu, why, sizeof(why))))
         return world_fail(w, "the audit finds: %s", why);
     return true;
 }
