@@ -17,24 +17,29 @@
 #include "mem/mem.h"
 #include "mmu/shadow_internal.h"
 
+/* A walk is made anew when somebody else has changed the tables since; not this often in a row. */
+#define MAX_WALKS 1000
+
 struct fault {
     struct shadow *shadow;
     const struct guest_walk_context *context;
     gva_t gva;
     const struct guest_walk_access *access;
-    gpa_t gpa; /* A20 applied */
+    gpa_t gpa;    /* A20 applied; known at the leaf */
+    bool changed; /* the tables are others than were walked a moment ago: walk again */
 };
 
 /* Whether an entry with these rights serves the access, as shadow_walk looks at them. */
 static bool rights_serve(uint64_t entry, const struct guest_walk_context *context,
                          const struct guest_walk_access *access)
 {
+    bool smep = context->smep && context->format != GUEST_PAGING_NONE;
     bool user_page = entry & SPTE_U;
 
     if (access->user && !user_page)
         return false;
     if (access->fetch)
-        return !(entry & SPTE_NX) && (access->user || !user_page || !context->smep);
+        return !(entry & SPTE_NX) && (access->user || !user_page || !smep);
     if (access->smap && user_page)
         return false;
     return !access->write || (entry & SPTE_W);
@@ -132,10 +137,16 @@ static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page
     struct shadow *shadow = fault->shadow;
     const struct mem_slot *slot = mem_find_slot(shadow->mem, fault->gpa);
     unsigned index = shadow_index(fault->gva, page->role.level);
-    bool trick = access->write && !access->user && grant->user && !grant->write;
-    uint64_t rights = shadow_leaf_rights(page->role, grant, trick && !page->role.smap);
+    bool trick = access->write && !access->user && grant->user && !grant->write && !page->role.wp;
+    bool emulate = trick && page->role.smap;
+    uint64_t rights = shadow_leaf_rights(page->role, grant, trick && !emulate);
     gpa_t base = ALIGN_DOWN(fault->gpa, shadow_span(page->role.level));
 
+    result->gpa = fault->gpa;
+    if (!emulate && !rights_serve(rights, fault->context, access)) {
+        fault->changed = true;
+        return SHADOW_RETRY;
+    }
     if (!slot) {
         shadow_set_leaf(shadow, page, index, SPTE_MMIO | rights | base);
         return SHADOW_MMIO;
@@ -200,8 +211,12 @@ static enum shadow_fault map(struct fault *fault, struct shadow_root *root,
         unsigned index = shadow_index(fault->gva, page->role.level);
         struct shadow_grant grant = shadow_grant(shadow, page, index, fault->context);
 
-        if (!grant.present)
-            return SHADOW_RETRY; /* another processor was here since the walk */
+        if (!grant.present) {
+            fault->changed = true;
+            return SHADOW_RETRY;
+        }
+        fault->gpa = (grant.gpa | (fault->gva & (shadow_span(page->role.level) - 1))) &
+                     fault->context->a20_mask;
         /* Once split a page stays so: what split it tends to come back. */
         if (!grant.table && !shadow_is_link(page->table[index], page->role.level) &&
             leaf_fits(fault, grant.gpa, page->role.level))
@@ -210,15 +225,29 @@ static enum shadow_fault map(struct fault *fault, struct shadow_root *root,
     }
 }
 
+static enum shadow_fault walk_and_map(struct fault *fault, struct shadow_root *root,
+                                      struct shadow_fault_result *result)
+{
+    struct shadow *shadow = fault->shadow;
+    struct guest_walk_result walk;
+    bool allowed;
+
+    shadow->walking = true;
+    shadow->walking_32bit = fault->context->format == GUEST_PAGING_32BIT;
+    allowed = guest_walk(fault->context, fault->gva, fault->access, &walk);
+    shadow->walking = false;
+    result->error = walk.error;
+    return allowed ? map(fault, root, result) : SHADOW_INJECT;
+}
+
 enum shadow_fault shadow_handle_fault(struct shadow *shadow, struct shadow_root *root,
                                       const struct guest_walk_context *context, gva_t gva,
                                       const struct guest_walk_access *access,
                                       struct shadow_fault_result *result)
 {
     struct fault fault = {.shadow = shadow, .context = context, .gva = gva, .access = access};
-    struct guest_walk_result walk;
     enum shadow_fault end;
-    bool allowed;
+    unsigned walks = 0;
 
     ASSERT(root->page, "the processor's CR3 was set before it faulted");
     shadow_settle(shadow, context);
@@ -228,17 +257,12 @@ enum shadow_fault shadow_handle_fault(struct shadow *shadow, struct shadow_root 
         shadow->stats.mmio++;
         return SHADOW_MMIO;
     }
-    shadow->walking = true;
-    shadow->walking_32bit = context->format == GUEST_PAGING_32BIT;
-    allowed = guest_walk(context, gva, access, &walk);
-    shadow->walking = false;
-    if (!allowed) {
-        shadow->stats.injected++;
-        result->error = walk.error;
-        return SHADOW_INJECT;
-    }
-    result->gpa = fault.gpa = walk.gpa & context->a20_mask;
-    end = map(&fault, root, result);
+    do {
+        ASSERT(walks++ < MAX_WALKS, "what a walk allows the tables grant");
+        fault.changed = false;
+        end = walk_and_map(&fault, root, result);
+    } while (unlikely(fault.changed));
+    shadow->stats.injected += end == SHADOW_INJECT;
     shadow->stats.mmio += end == SHADOW_MMIO;
     return end;
 }

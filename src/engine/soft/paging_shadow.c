@@ -73,6 +73,7 @@ enum step paging_translate_shadow(struct cpu *cpu, enum tlb_kind kind, gva_t lin
                  .write = mapping.writable,
                  .execute = mapping.executable,
                  .large = mapping.guest_large,
+                 .global = mapping.global && (cpu->x.cr4 & X86_CR4_PGE),
              });
     return STEP_NEXT;
 }

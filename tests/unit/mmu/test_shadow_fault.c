@@ -485,6 +485,7 @@ static void test_no_paging(void **state)
     assert_int_equal(touch(&rig, ROM, &super_write), SHADOW_ROM);
     assert_int_equal(touch(&rig, HOLE + 9, &super_read), SHADOW_MMIO);
     assert_int_equal(rig.result.gpa, HOLE + 9);
+    assert_int_equal(faults_of(&rig, 9 * MIB, &super_fetch), 1); /* SMEP needs paging */
     assert_int_equal(faults_of(&rig, 5 * MIB, &user_fetch), 0);
     assert_int_equal(touch(&rig, 5 * MIB, &super_fetch), SHADOW_RETRY);
     rig_free(&rig);
