@@ -273,14 +273,39 @@ void guest_create_board(struct guest *guest)
     board_reset(guest->board);
 }
 
+/* Either mode of memory virtualization, with few shadow pages. */
+static void create_mmu(struct guest *guest)
+{
+    struct mmu_config config = {.mode = MMU_EPT};
+
+    if (dice_chance(guest->dice, 128)) {
+        config.mode = MMU_SHADOW;
+        config.shadow_pages = MMU_SHADOW_PAGES_MIN + dice_below(guest->dice, 64);
+        config.unsync_off = dice_chance(guest->dice, 64);
+    }
+    guest->mmu = mmu_create(guest->mem, &config);
+    FUZZ_CHECK(guest->mmu);
+}
+
+/* Whatever the guest did, tables, TLB and slots agree. */
+static void check_mmu(struct guest *guest)
+{
+    char why[256];
+
+    if (mmu_audit(guest->mmu, why, sizeof(why)) &&
+        engine_soft.vcpu_audit(guest->vcpu, why, sizeof(why)))
+        return;
+    fprintf(stderr, "%s: %s\n", mmu_mode_name(mmu_mode(guest->mmu)), why);
+    FUZZ_CHECK(!"the tables or the TLB break an invariant");
+}
+
 void guest_create(struct guest *guest)
 {
     guest_create_board(guest);
     guest->host = host_functions;
     guest->host.opaque = guest;
     guest_signals_before();
-    guest->mmu = mmu_create(guest->mem, &(struct mmu_config){.mode = MMU_EPT});
-    FUZZ_CHECK(guest->mmu);
+    create_mmu(guest);
     FUZZ_CHECK(engine_soft.vcpu_create(&guest->vcpu,
                                        &(struct engine_vcpu_config){.mmu = guest->mmu,
                                                                     .host = &guest->host,
@@ -336,6 +361,7 @@ void guest_run(struct guest *guest, uint64_t blocks)
         enum engine_stop why = engine_soft.vcpu_run(guest->vcpu);
 
         guest_check_state(guest, why);
+        check_mmu(guest);
         FUZZ_CHECK(why != ENGINE_STOP_ERROR && why != ENGINE_STOP_WAIT);
         if (guest->ended)
             return;
