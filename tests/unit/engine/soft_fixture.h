@@ -214,7 +214,7 @@ static void fixture_destroy(struct fixture *f)
 }
 
 /* Runs one instruction at RIP; RIP is put back as the run loop does it. */
-static enum step fixture_run(struct fixture *f, const void *bytes, size_t len)
+static inline enum step fixture_run(struct fixture *f, const void *bytes, size_t len)
 {
     struct cpu *cpu = &f->cpu;
     struct x86_insn insn;
