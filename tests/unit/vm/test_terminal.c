@@ -21,6 +21,8 @@ struct guest {
     uint8_t bytes[16384];
     size_t count, room;
     size_t quits, monitors;
+    uint8_t keys[16]; /* for the monitor console */
+    size_t key_count;
 };
 
 static size_t guest_input(void *opaque, const uint8_t *bytes, size_t count)
@@ -44,7 +46,20 @@ static void guest_monitor(void *opaque, bool on)
     ((struct guest *)opaque)->monitors++;
 }
 
-static const struct terminal_ops ops = {guest_input, guest_quit, guest_monitor, NULL};
+static void guest_monitor_key(void *opaque, uint8_t key)
+{
+    struct guest *guest = opaque;
+
+    assert_true(guest->key_count < sizeof(guest->keys));
+    guest->keys[guest->key_count++] = key;
+}
+
+static const struct terminal_ops ops = {
+    .input = guest_input,
+    .quit = guest_quit,
+    .monitor = guest_monitor,
+    .monitor_key = guest_monitor_key,
+};
 
 static bool readable(int fd)
 {
