@@ -306,9 +306,14 @@ static void test_escapes(void **state)
     type(keyboard, "\001"); /* a key of its own */
     type(keyboard, "x\001c");
     await(terminal, &guest.monitors, 1);
+    type(keyboard, "hi\003\001cb"); /* the console's, and back to the guest */
+    await(terminal, &guest.count, 6);
+    assert_int_equal(guest.monitors, 2);
+    assert_int_equal(guest.key_count, 3);
+    assert_memory_equal(guest.keys, "hi\003", 3);
     assert_int_equal(guest.quits, 1);
-    assert_int_equal(guest.count, 5);
-    assert_memory_equal(guest.bytes, "a\003b\001\001", 5);
+    assert_int_equal(guest.count, 6);
+    assert_memory_equal(guest.bytes, "a\003b\001\001b", 6);
 
     terminal_destroy(terminal);
     assert_int_equal(tcgetattr(tty, &after), 0);
