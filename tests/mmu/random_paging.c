@@ -47,13 +47,15 @@ static void say_command(const struct run *run)
 
 static void say_counts(const struct world *w, const struct run *run, double seconds)
 {
-    printf("%s, seed %llu: %llu steps in %.1f s: %llu accesses (%llu faults, %llu by remembered "
+    printf("%s, seed %llu: %llu steps in %.1f s: %llu accesses (%llu by instructions, %llu faults, "
+           "%llu by remembered "
            "translations, %llu to MMIO), %llu edits, %llu flushes, %llu register loads\n",
            mmu_mode_name(run->guest.mode), (unsigned long long)run->seed,
            (unsigned long long)w->step, seconds, (unsigned long long)w->count.accesses,
-           (unsigned long long)w->count.faults, (unsigned long long)w->count.stale,
-           (unsigned long long)w->count.mmio, (unsigned long long)w->count.edits,
-           (unsigned long long)w->count.flushes, (unsigned long long)w->count.switches);
+           (unsigned long long)w->count.by_instruction, (unsigned long long)w->count.faults,
+           (unsigned long long)w->count.stale, (unsigned long long)w->count.mmio,
+           (unsigned long long)w->count.edits, (unsigned long long)w->count.flushes,
+           (unsigned long long)w->count.switches);
 }
 
 struct last_words {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "instructions.h"
 #include "judge.h"
 #include "mem/mem.h"
 #include "registers.h"
@@ -47,6 +48,7 @@ static bool access_at(struct world *w, const struct steps_config *config, gva_t 
         .ac = world_chance(w, 300),
     };
     uint64_t noise = world_random(w);
+    judge_actor *act = judge_act;
     struct judge_outcome outcome;
     bool written;
 
@@ -59,7 +61,10 @@ static bool access_at(struct world *w, const struct steps_config *config, gva_t 
     world_say(w, "%s%s of %u bytes at %#llx%s%s", access.implicit ? "implicit " : "",
               kind_names[access.kind], access.size, (unsigned long long)access.gva,
               access.user ? " by the user" : "", access.ac ? " with AC" : "");
-    if (!judge(w, &access, judge_act, &outcome))
+    if (world_chance(w, 300) && instructions_can(w, &access))
+        act = instructions_act;
+    w->count.by_instruction += act == instructions_act;
+    if (!judge(w, &access, act, &outcome) || w->failure[0])
         return false;
     /* What was written may have been a table. */
     written = (access.kind == JUDGE_WRITE || access.kind == JUDGE_RMW) && !outcome.fault;

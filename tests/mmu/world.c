@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mem/mem.h"
+#include "instructions.h"
 #include "mmu/guest_walk.h"
 
 #define P  BIT(0)
@@ -240,13 +241,14 @@ static void put64(struct world *w, gpa_t gpa, uint64_t value)
 
 static void build_window(struct world *w)
 {
-    uint64_t rights = P | RW | AD;
+    uint64_t rights = P | RW | US | AD; /* of all levels but the last */
 
     put64(w, WINDOW_PDPT * PAGE_SIZE, WINDOW_PD * PAGE_SIZE | rights);
     for (unsigned i = 0; i < 2; i++)
         put64(w, WINDOW_PD * PAGE_SIZE + 8 * i, (WINDOW_PT + i) * PAGE_SIZE | rights);
     for (unsigned i = 0; i < 1024; i++) {
-        uint32_t entry = (uint32_t)(i * PAGE_SIZE | rights);
+        bool user = i == INSTRUCTIONS_USER_PAGE;
+        uint32_t entry = (uint32_t)(i * PAGE_SIZE | P | RW | AD | (user ? US : 0));
 
         put64(w, WINDOW_PT * PAGE_SIZE + 8 * i, entry);
         put(w, WINDOW_PT32 * PAGE_SIZE + 4 * i, &entry, 4);
@@ -288,6 +290,7 @@ void world_rebuild(struct world *w)
         build_table(w, world_root(NAIVE_PAE, i), NAIVE_PAE, 3);
     }
     build_window(w);
+    instructions_install(w, put);
     /* As if another processor had done it, and then told this one to flush. */
     guest_slots_changed(&w->g);
     stale_flush_all(&w->s, &w->m, &w->r);

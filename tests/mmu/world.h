@@ -9,6 +9,7 @@
  *   2e0..2e4           tables of the window: linear addresses through which the guest reaches the
  *                      first 4 MiB in each of its address spaces, so that it can edit its tables
  *   2f0                the operands of instructions
+ *   2f1..2f6           code, descriptors and stack of instructions.h
  */
 #ifndef UMBRA_TESTS_MMU_WORLD_H
 #define UMBRA_TESTS_MMU_WORLD_H
@@ -45,9 +46,10 @@ struct world {
     bool has_failed_gva;
     struct naive_access failed_access;
 
-    uint64_t outcome; /* a hash of all that the guest has seen */
+    uint8_t installed[5][PAGE_SIZE]; /* what instructions.c relies on */
+    uint64_t outcome;                /* a hash of all that the guest has seen */
     struct {
-        uint64_t accesses, faults, stale, edits, flushes, switches, mmio, compared;
+        uint64_t accesses, by_instruction, faults, stale, edits, flushes, switches, mmio, compared;
     } count;
 };
 
