@@ -17,8 +17,8 @@ struct vm;
 bool vm_pause(struct vm *vm) must_check;
 
 /*
- * A pause by the vCPU's own thread, outside the engine and with the machine lock held: it parks when
- * it looks next. Somebody else gives the pause back.
+ * A pause by the vCPU's own thread, outside the engine and with the machine lock held: it parks
+ * when it looks next. Somebody else gives the pause back.
  */
 void vm_pause_here_locked(struct vm *vm);
 

@@ -42,9 +42,12 @@
 
 static void set_request(struct engine_vcpu *vcpu, uint32_t request)
 {
-    /* Release: pairs with the loop's acquire. */
-    atomic_fetch_or_explicit(&vcpu->requests, request, memory_order_release);
-    if (atomic_load_explicit(&vcpu->running, memory_order_acquire)) {
+    /*
+     * Sequentially consistent, as is the store of `running` before the loop's look: either it sees
+     * the request, or this sees it run.
+     */
+    atomic_fetch_or(&vcpu->requests, request);
+    if (atomic_load(&vcpu->running)) {
         vcpu->run->immediate_exit = 1;
         pthread_kill(vcpu->thread, KICK_SIGNAL);
     }
@@ -424,7 +427,7 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
     enum engine_stop why;
 
     vcpu->thread = pthread_self();
-    atomic_store_explicit(&vcpu->running, true, memory_order_release);
+    atomic_store(&vcpu->running, true);
     why = run_loop(vcpu);
     complete_exit(vcpu);
     kvm_drain_writes(vcpu);

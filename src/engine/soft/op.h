@@ -36,7 +36,7 @@ struct op {
     uint16_t mnemonic; /* ZydisMnemonic */
     uint16_t aux;      /* second immediate (ENTER), far pointer's selector, or private use */
     uint8_t src2;      /* third register operand (VEX BMI: MULX, ANDN ...) */
-    uint8_t lookups;    /* memory operands, also implied ones: how often it asks the TLB */
+    uint8_t lookups;   /* memory operands, also implied ones: how often it asks the TLB */
     uint8_t pad[4];
 };
 

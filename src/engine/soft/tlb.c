@@ -131,18 +131,16 @@ static void flush_locals_by_search(struct cpu *cpu)
 
 void tlb_flush_local(struct cpu *cpu)
 {
-    struct tlb_entry *first = cpu->tlb_tables[0];
-
     if (cpu->tlb_locals > TLB_LOCALS) {
         flush_locals_by_search(cpu);
     } else {
         for (unsigned i = 0; i < cpu->tlb_locals; i++) {
-            unsigned at = cpu->tlb_local[i];
-            const gpa_t *pages = cpu->tlb_pages[0];
+            unsigned kind = cpu->tlb_local[i] / TLB_MAX_ENTRIES;
+            unsigned index = cpu->tlb_local[i] % TLB_MAX_ENTRIES;
 
             /* A global page may have taken its place since. */
-            if (!(pages[at] & PAGE_GLOBAL))
-                empty(&first[at]);
+            if (!(cpu->tlb_pages[kind][index] & PAGE_GLOBAL))
+                empty(&cpu->tlb_tables[kind][index]);
         }
     }
     cpu->tlb_locals = 0;
