@@ -1,0 +1,131 @@
+#!/usr/bin/python3 -B
+# The kvm engine on a whole KVM: QEMU's TCG, which emulates SVM, runs Debian's kernel, whose kvm-amd
+# gives umbra a /dev/kvm; there umbra boots the test guests and Debian's kernel, with nested paging
+# and with KVM's shadow pages, and without a /dev/kvm. What is checked inside stands in guest_test.
+# test: timeout=600
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
+from vm import CACHE, TMP, UMBRA, check, main, need  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIMIT_S = 540
+MODULES = ("virt/lib/irqbypass.ko", "arch/x86/kvm/kvm.ko", "arch/x86/kvm/kvm-amd.ko")
+
+
+def libraries(program):
+    """The shared libraries that a program needs here, as paths."""
+    answer = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"(/\S+) \(", answer)
+
+
+def make_initrd(path):
+    """Debian's initramfs with an archive behind it that brings umbra and its guests."""
+    root = f"{TMP}/overlay"
+    inside = f"{root}/umbra"
+    os.makedirs(inside)
+    for library in libraries(UMBRA):
+        os.makedirs(root + os.path.dirname(library), exist_ok=True)
+        shutil.copy(library, root + library)
+    shutil.copy(UMBRA, f"{inside}/umbra")
+    for name in ("cloud/vmlinuz", "initramfs.cpio.gz"):
+        shutil.copy(f"{CACHE}/{name}", inside)
+    for name in MODULES:
+        shutil.copy(f"{CACHE}/cloud/modules/kernel/{name}", inside)
+    shutil.copy(f"{HERE}/guest_test", f"{root}/umbra-test")
+    names = subprocess.run(["find", "."], cwd=root, capture_output=True, check=True).stdout
+    archive = subprocess.run(
+        ["cpio", "--quiet", "-o", "-H", "newc"], cwd=root, input=names, capture_output=True, check=True
+    ).stdout
+    with open(path, "wb") as out, open(f"{CACHE}/initramfs.cpio.gz", "rb") as first:
+        shutil.copyfileobj(first, out)
+        out.write(gzip.compress(archive, 1))
+
+
+def run_outer(initrd):
+    """Runs the outer guest to its end; returns what it printed."""
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "1536", "-nodefaults"]
+    command += ["-display", "none", "-serial", "stdio", "-no-reboot"]
+    command += ["-kernel", f"{CACHE}/cloud/vmlinuz", "-initrd", initrd]
+    command += ["-append", "console=ttyS0 quiet"]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        timeout=LIMIT_S, check=False,
+    )
+    return done.stdout.replace("\r", "")
+
+
+class Results:
+    """What guest_test said: statuses, and the words behind each."""
+
+    def __init__(self, text):
+        self.text = text
+        self.status = {}
+        self.said = {}
+        self.engines = {}
+        part = name = ""
+        for line in text.split("\n"):
+            if found := re.match(r"check: (\S+) (\d+)$", line):
+                name = found[1]
+                self.status[name] = int(found[2])
+                self.said[name] = []
+            elif line.startswith("said: ") and name:
+                self.said[name].append(line[len("said: ") :])
+            elif line.startswith("engines: "):
+                words = line[len("engines: ") :]
+                if words in ("hidden", "npt=1", "npt=0"):
+                    part = words
+                    self.engines[part] = {}
+                elif found := re.match(r"(kvm|soft) ", words):
+                    self.engines[part][found[1]] = words.split(None, 4)[1:]
+
+    def expect(self, name, status=0, said=""):
+        """A guest ended with this status, and a line that it or umbra said matches."""
+        got = self.status.get(name)
+        words = "\n".join(self.said.get(name, []))
+        check(got == status, f"{name}: status {got}, expected {status}; it said:\n{words}")
+        check(re.search(said, words, re.M), f"{name} did not say {said!r} but:\n{words}")
+
+
+def check_guests(results, paging):
+    results.expect(f"{paging}-embedded", said="^engine kvm")
+    for words in ("^engine kvm", "^clocksource: .*kvm-clock", "^up since", "powering off"):
+        results.expect(f"{paging}-linux", said=words)
+    results.expect(f"{paging}-auto", said="^engine soft .*KVM is no help here")
+
+
+def check_engines(results):
+    hidden, npt, shadow = (results.engines.get(part, {}) for part in ("hidden", "npt=1", "npt=0"))
+    check(hidden.get("kvm", [""] * 4)[:3] == ["no", "no", "-"], f"hidden: {hidden}")
+    check("no /dev/kvm" in hidden["kvm"][3], f"hidden: {hidden}")
+    check(npt.get("kvm", [""] * 4)[2] == "NPT", f"npt=1: {npt}")
+    check(shadow.get("kvm", [""] * 4)[2] == "shadow", f"npt=0: {shadow}")
+    for part in (hidden, npt, shadow):
+        check(float(part["soft"][0]) > 1 and float(part["soft"][1]) > 1, f"soft: {part}")
+
+
+def test():
+    need(f"{CACHE}/cloud/vmlinuz", "tools/fetch-guests cloud")
+    need(f"{CACHE}/initramfs.cpio.gz", "tools/make-initramfs amd64")
+    initrd = f"{TMP}/initrd"
+    make_initrd(initrd)
+    text = run_outer(initrd)
+    results = Results(text)
+    try:
+        results.expect("hidden-auto", said="^engine soft .*no /dev/kvm")
+        results.expect("hidden-kvm", 2)
+        check_engines(results)
+        check_guests(results, "npt1")
+        check_guests(results, "npt0")
+        results.expect("user-irqchip-embedded", said="^engine kvm")
+    except BaseException:
+        print(text[-6000:])
+        raise
+
+
+main(test)
