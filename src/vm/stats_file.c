@@ -174,6 +174,28 @@ static void put_counters(struct document *doc, const struct vm *vm,
     put(doc, doc->root, "counters", counters);
 }
 
+struct host_counters {
+    struct document *doc;
+    json_t *object;
+};
+
+static void put_host_counter(void *opaque, const char *name, uint64_t value)
+{
+    struct host_counters *counters = opaque;
+
+    put(counters->doc, counters->object, name, number(value));
+}
+
+/* What the host's KVM has counted, under its own names; empty with the soft engine. */
+static void put_host_counters(struct document *doc, const struct vm *vm)
+{
+    struct host_counters counters = {doc, json_object()};
+
+    if (vm->engine->vcpu_host_counters)
+        vm->engine->vcpu_host_counters(vm->vcpu, put_host_counter, &counters);
+    put(doc, doc->root, "host_counters", counters.object);
+}
+
 static void put_ports(struct document *doc, const uint64_t *ports)
 {
     json_t *rows = json_array();
@@ -315,6 +337,7 @@ int stats_file_write(const char *path, const struct vm *vm, const struct stats_r
     put_host(&doc);
     put(&doc, doc.root, "host_ns", number(last->time_ns));
     put_exits(&doc, last);
+    put_host_counters(&doc, vm);
     put_counters(&doc, vm, last);
     put_ports(&doc, stats_recorder_ports(recorder));
     put_memory(&doc, vm);

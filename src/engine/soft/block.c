@@ -20,7 +20,7 @@
 #include "engine/soft/debug.h"
 #include "engine/soft/native.h"
 
-#define HASH_BITS       14
+#define HASH_BITS       16
 #define HASH_SIZE       (1u << HASH_BITS)
 #define PAGE_HASH_SIZE  4096u
 #define JUMP_CACHE_SIZE 4096u
