@@ -19,17 +19,19 @@ static void print_trace(void)
 
 void help_print_main(void)
 {
-    printf("Umbra runs PC guests on x86-64 Linux, with its own processor in software.\n"
-           "\n"
-           "  umbra run [FILE] [OPTION...]   start a guest; without FILE a small one inside Umbra\n"
-           "  umbra engines                  who can run guests on this host, and how fast\n"
-           "  umbra report A.json [B.json]   a page of what runs counted (run --stats=A.json)\n"
-           "  umbra help run                 the options of run\n"
-           "  umbra help trace               the names that --trace takes\n"
-           "  umbra version                  the version\n"
-           "\n"
-           "FILE is a Linux bzImage, a multiboot kernel, a raw disk image, a bootable CD image or\n"
-           "a flat real-mode binary; its content decides. man umbra says it all.\n");
+    printf(
+        "Umbra runs PC guests on x86-64 Linux: on the host's KVM where that is fast, else on its\n"
+        "own processor in software.\n"
+        "\n"
+        "  umbra run [FILE] [OPTION...]   start a guest; without FILE a small one inside Umbra\n"
+        "  umbra engines                  who can run guests on this host, and how fast\n"
+        "  umbra report A.json [B.json]   a page of what runs counted (run --stats=A.json)\n"
+        "  umbra help run                 the options of run\n"
+        "  umbra help trace               the names that --trace takes\n"
+        "  umbra version                  the version\n"
+        "\n"
+        "FILE is a Linux bzImage, a multiboot kernel, a raw disk image, a bootable CD image or\n"
+        "a flat real-mode binary; its content decides. man umbra says it all.\n");
 }
 
 static const struct topic {

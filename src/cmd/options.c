@@ -224,7 +224,10 @@ void options_print_help(const struct option_table *table)
         else
             snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "",
                      row->value ? row->value : "");
-        printf("  %-*s %s\n", HELP_COLUMN, left, row->help);
+        if (strlen(left) > HELP_COLUMN)
+            printf("  %s\n  %*s %s\n", left, HELP_COLUMN, "", row->help);
+        else
+            printf("  %-*s %s\n", HELP_COLUMN, left, row->help);
     }
     printf("  %-*s %s\n", HELP_COLUMN, "--help", "this text");
 }

@@ -27,22 +27,28 @@ def stop_in_user_code(console):
     check(False, f"the guest was never in user code, {TRIES} times")
 
 
+def frame_of(vm, gva):
+    """The guest-physical page of an address of the busy shell, as its kernel says."""
+    read = f"dd if=/proc/$BUSY/pagemap bs=8 skip={gva // PAGE} count=1 2>/dev/null"
+    entry = vm.command(f"{read} | hexdump -e '2/4 \"%08x \"'")
+    low, high = (int(half, 16) for half in entry.split())
+    frame = (high << 32 | low) & ((1 << 55) - 1)
+    check(frame, f"the guest's pagemap says {entry!r}")
+    return frame
+
+
 def user_address(vm, console, mode):
     """A page of the stack of a busy shell, against its pagemap."""
     vm.command("(while :; do :; done) & BUSY=$!")
     line = vm.command("grep stack /proc/$BUSY/maps")
     gva = int(line.split()[0].split("-")[1], 16) - PAGE + 0x123
-    skip = gva // PAGE
-    entry = vm.command(
-        f"dd if=/proc/$BUSY/pagemap bs=8 skip={skip} count=1 2>/dev/null | hexdump -e '2/4 \"%08x \"'"
-    )
-    low, high = (int(half, 16) for half in entry.split())
-    frame = (high << 32 | low) & ((1 << 55) - 1)
-    check(frame, f"the guest's pagemap says {entry!r}")
-    stop_in_user_code(console)
-    text = console.say(f"walk {gva:#x}")
-    tlb = console.say("info tlb")
-    console.say("cont")
+    frame = 0
+    while frame_of(vm, gva) != frame:  # the page gets another one by copy-on-write, once
+        frame = frame_of(vm, gva)
+        stop_in_user_code(console)
+        text = console.say(f"walk {gva:#x}")
+        tlb = console.say("info tlb")
+        console.say("cont")
     check(gpa_of(text) == frame * PAGE + 0x123, f"not {frame * PAGE:#x}:\n{text}")
     check("4 KiB, user" in text, text)
     # The supervisor is kept off a user's page by SMAP; the page may be shared still after the fork.
