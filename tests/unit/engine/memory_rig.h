@@ -12,89 +12,37 @@
 
 #include <cmocka.h>
 
-#include "engine/engine.h"
 #include "engine/soft/vcpu.h"
-#include "mem/mem.h"
-#include "mmu/mmu.h"
-#include "x86/cpuid.h"
+#include "vcpu_rig.h"
 
 #define PTE_TABLE 0x07u /* present, writable, user */
 #define PTE_LARGE 0x87u
 
-struct memory_rig {
-    struct mem *mem;
-    struct mmu *mmu;
-    struct cpu_model model;
-    struct engine_vcpu *vcpu;
-};
-
-static uint32_t memory_rig_port_read(void *opaque, uint16_t port, unsigned width)
-{
-    return 0;
-}
-
-static void memory_rig_port_write(void *opaque, uint16_t port, unsigned width, uint32_t value)
-{
-}
-
-static uint64_t memory_rig_mmio_read(void *opaque, gpa_t gpa, unsigned width)
-{
-    return UINT64_MAX >> (64 - 8 * width);
-}
-
-static void memory_rig_mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
-{
-}
-
-static uint64_t memory_rig_a20(void *opaque)
-{
-    return UINT64_MAX;
-}
-
 /* Memory without slots, and the vCPU in its reset state. */
-static struct memory_rig *memory_rig_create(enum mmu_mode mode)
+static struct vcpu_rig *memory_rig_create(enum mmu_mode mode)
 {
-    struct memory_rig *rig = calloc(1, sizeof(*rig));
-    const struct engine_host host = {
-        .opaque = rig,
-        .port_read = memory_rig_port_read,
-        .port_write = memory_rig_port_write,
-        .mmio_read = memory_rig_mmio_read,
-        .mmio_write = memory_rig_mmio_write,
-        .a20_mask = memory_rig_a20,
-    };
-    const char *missing;
+    struct vcpu_rig *rig = calloc(1, sizeof(*rig));
+    const struct engine_host host = vcpu_rig_host(rig);
 
     assert_non_null(rig);
-    assert_int_equal(cpu_model_init(&rig->model, "max", &missing), 0);
-    rig->mem = mem_create(NULL);
-    assert_non_null(rig->mem);
-    rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = mode});
-    assert_non_null(rig->mmu);
-    assert_int_equal(
-        engine_soft.vcpu_create(
-            &rig->vcpu,
-            &(struct engine_vcpu_config){.mmu = rig->mmu, .host = &host, .model = &rig->model}),
-        0);
+    vcpu_rig_init(rig, &engine_soft, "max");
+    vcpu_rig_start(rig, mode, &host, 0);
     return rig;
 }
 
-static void memory_rig_destroy(struct memory_rig *rig)
+static void memory_rig_destroy(struct vcpu_rig *rig)
 {
-    engine_soft.vcpu_destroy(rig->vcpu);
-    mmu_destroy(rig->mmu);
-    mem_destroy(rig->mem);
+    vcpu_rig_fini(rig);
     free(rig);
 }
 
-static inline void memory_rig_put64(struct memory_rig *rig, gpa_t gpa, uint64_t value)
+static inline void memory_rig_put64(struct vcpu_rig *rig, gpa_t gpa, uint64_t value)
 {
     assert_true(mem_write(rig->mem, gpa, &value, sizeof(value)));
 }
 
 /* 64-bit mode at CPL 0: RIP, RSP and the PML4. */
-static inline void memory_rig_start(struct memory_rig *rig, uint64_t rip, uint64_t rsp,
-                                    uint64_t cr3)
+static inline void memory_rig_start(struct vcpu_rig *rig, uint64_t rip, uint64_t rsp, uint64_t cr3)
 {
     struct x86_state state;
 
@@ -117,7 +65,7 @@ static inline void memory_rig_start(struct memory_rig *rig, uint64_t rip, uint64
     engine_soft.vcpu_set_state(rig->vcpu, &state);
 }
 
-static inline void memory_rig_check_audit(const struct memory_rig *rig)
+static inline void memory_rig_check_audit(const struct vcpu_rig *rig)
 {
     char why[200] = "";
 

@@ -10,10 +10,7 @@
 
 #include <cmocka.h>
 
-#include "engine/engine.h"
-#include "mem/mem.h"
-#include "mmu/mmu.h"
-#include "x86/cpuid.h"
+#include "vcpu_rig.h"
 
 #define CODE      0x1000u
 #define STACK     0x8000u
@@ -25,10 +22,7 @@
 static const gpa_t edges[] = {0, 0x10000, 0x11000, 0x12000, 0x13000, 0x400000, 0x401000, 0x800000};
 
 struct rig {
-    struct mem *mem;
-    struct mmu *mmu;
-    struct cpu_model model;
-    struct engine_vcpu *vcpu;
+    struct vcpu_rig base;
     struct x86_state state;
     bool each;               /* stop at each instruction */
     bool interrupt;          /* raise INTR at a stop */
@@ -36,29 +30,15 @@ struct rig {
     unsigned stops;
 };
 
-static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
-{
-    return 0;
-}
-
-static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t value)
-{
-}
-
 /* A device that interrupts when it is written to. */
 static void mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
 {
-    engine_soft.vcpu_set_intr(((struct rig *)opaque)->vcpu, true);
-}
-
-static uint64_t a20_mask(void *opaque)
-{
-    return UINT64_MAX;
+    engine_soft.vcpu_set_intr(((struct rig *)opaque)->base.vcpu, true);
 }
 
 static uint64_t count_of(const struct rig *rig)
 {
-    return engine_soft.vcpu_counters(rig->vcpu)->instructions;
+    return engine_soft.vcpu_counters(rig->base.vcpu)->instructions;
 }
 
 static uint64_t tsc_now(void *opaque)
@@ -70,7 +50,7 @@ static int interrupt_acknowledge(void *opaque, unsigned vcpu)
 {
     struct rig *rig = opaque;
 
-    engine_soft.vcpu_set_intr(rig->vcpu, false);
+    engine_soft.vcpu_set_intr(rig->base.vcpu, false);
     return VECTOR;
 }
 
@@ -79,51 +59,35 @@ static void count_reached(void *opaque)
     struct rig *rig = opaque;
     uint64_t count = count_of(rig);
 
-    engine_soft.vcpu_get_state(rig->vcpu, &rig->state);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
     assert_true(count < MAX_STOPS);
     rig->rip[count] = rig->state.gpr[X86_RIP];
     rig->stops++;
     if (rig->interrupt)
-        engine_soft.vcpu_set_intr(rig->vcpu, true);
-    engine_soft.vcpu_count_until(rig->vcpu, rig->each ? count + 1 : UINT64_MAX);
+        engine_soft.vcpu_set_intr(rig->base.vcpu, true);
+    engine_soft.vcpu_count_until(rig->base.vcpu, rig->each ? count + 1 : UINT64_MAX);
 }
 
 static struct rig *rig_create(unsigned tlb_entries, bool exact)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    const struct engine_host host = {
-        .opaque = rig,
-        .port_read = port_read,
-        .port_write = port_write,
-        .mmio_write = mmio_write,
-        .interrupt_acknowledge = interrupt_acknowledge,
-        .tsc_now = tsc_now,
-        .a20_mask = a20_mask,
-        .count_reached = exact ? count_reached : NULL,
-    };
+    struct engine_host host = vcpu_rig_host(rig);
     const uint16_t vector[2] = {HANDLER, 0};
     const uint8_t iret = 0xcf;
-    const char *missing;
 
     assert_non_null(rig);
-    assert_int_equal(cpu_model_init(&rig->model, "max", &missing), 0);
-    rig->mem = mem_create(NULL);
-    assert_non_null(rig->mem);
+    host.mmio_write = mmio_write;
+    host.interrupt_acknowledge = interrupt_acknowledge;
+    host.tsc_now = tsc_now;
+    host.count_reached = exact ? count_reached : NULL;
+    vcpu_rig_init(&rig->base, &engine_soft, "max");
     for (size_t i = 0; i + 1 < ARRAY_SIZE(edges); i++)
-        assert_int_equal(
-            mem_add_slot(rig->mem, "ram", edges[i], edges[i + 1] - edges[i], MEM_SLOT_RAM), 0);
-    rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});
-    assert_non_null(rig->mmu);
-    assert_int_equal(engine_soft.vcpu_create(
-                         &rig->vcpu, &(struct engine_vcpu_config){.mmu = rig->mmu,
-                                                                  .host = &host,
-                                                                  .model = &rig->model,
-                                                                  .tlb_entries = tlb_entries}),
-                     0);
+        vcpu_rig_add_ram(&rig->base, edges[i], edges[i + 1] - edges[i]);
+    vcpu_rig_start(&rig->base, MMU_EPT, &host, tlb_entries);
     for (unsigned i = 0; i < 256; i++)
-        mem_write(rig->mem, 4 * i, vector, sizeof(vector));
-    mem_write(rig->mem, HANDLER, &iret, 1);
-    engine_soft.vcpu_get_state(rig->vcpu, &rig->state);
+        mem_write(rig->base.mem, 4 * i, vector, sizeof(vector));
+    mem_write(rig->base.mem, HANDLER, &iret, 1);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
     for (unsigned i = 0; i < X86_SEGS; i++) {
         rig->state.seg[i].selector = 0;
         rig->state.seg[i].base = 0;
@@ -136,20 +100,18 @@ static struct rig *rig_create(unsigned tlb_entries, bool exact)
 
 static void rig_destroy(struct rig *rig)
 {
-    engine_soft.vcpu_destroy(rig->vcpu);
-    mmu_destroy(rig->mmu);
-    mem_destroy(rig->mem);
+    vcpu_rig_fini(&rig->base);
     free(rig);
 }
 
 /* Runs code to its HLT, with the first stop after so many instructions. */
 static void run(struct rig *rig, const char *code, size_t len, uint64_t first_stop)
 {
-    assert_true(mem_write(rig->mem, CODE, code, len));
-    engine_soft.vcpu_set_state(rig->vcpu, &rig->state);
-    engine_soft.vcpu_count_until(rig->vcpu, first_stop);
-    assert_int_equal(engine_soft.vcpu_run(rig->vcpu), ENGINE_STOP_HALT);
-    engine_soft.vcpu_get_state(rig->vcpu, &rig->state);
+    assert_true(mem_write(rig->base.mem, CODE, code, len));
+    engine_soft.vcpu_set_state(rig->base.vcpu, &rig->state);
+    engine_soft.vcpu_count_until(rig->base.vcpu, first_stop);
+    assert_int_equal(engine_soft.vcpu_run(rig->base.vcpu), ENGINE_STOP_HALT);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
 }
 
 #define RUN(rig, code, first_stop) run(rig, code, sizeof(code) - 1, first_stop)
@@ -216,7 +178,7 @@ static void test_interrupt_between_two_instructions(void **state)
         rig->interrupt = true;
         rig->state.rflags |= X86_FLAG_IF;
         RUN(rig, "\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\x90\xf4", stop);
-        mem_read(rig->mem, STACK - 6, &pushed, sizeof(pushed));
+        mem_read(rig->base.mem, STACK - 6, &pushed, sizeof(pushed));
         assert_int_equal(pushed, CODE + stop);
         assert_int_equal(count_of(rig), 14); /* and IRET */
         rig_destroy(rig);
@@ -232,7 +194,7 @@ static void test_interrupt_behind_its_cause(void **state)
     rig->state.rflags |= X86_FLAG_IF;
     /* nop; mov %al, 0x900000; nop ... */
     RUN(rig, "\x90\x67\xa2\x00\x00\x90\x00\x90\x90\x90\xf4", UINT64_MAX);
-    mem_read(rig->mem, STACK - 6, &pushed, sizeof(pushed));
+    mem_read(rig->base.mem, STACK - 6, &pushed, sizeof(pushed));
     assert_int_equal(pushed, CODE + 7);
     rig_destroy(rig);
 }
@@ -245,7 +207,7 @@ static void test_interrupt_waits_for_if(void **state)
 
     rig->interrupt = true;
     RUN(rig, "\x90\x90\x90\xfb\x90\x90\x90\xf4", 1);
-    mem_read(rig->mem, STACK - 6, &pushed, sizeof(pushed));
+    mem_read(rig->base.mem, STACK - 6, &pushed, sizeof(pushed));
     assert_int_equal(pushed, CODE + 5);
     rig_destroy(rig);
 }
@@ -269,11 +231,11 @@ static void test_straddled_operands(void **state)
         uint8_t bytes[8] = {0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0x80};
         static const uint8_t after[8] = {0x10, 0x44, 0x33, 0x22, 0x11, 0xc0, 0x70, 0x80};
 
-        mem_write(rig->mem, at - 2, bytes, sizeof(bytes));
+        mem_write(rig->base.mem, at - 2, bytes, sizeof(bytes));
         rig->state.gpr[X86_RBX] = at;
         RUN(rig, code, UINT64_MAX);
         assert_int_equal(rig->state.gpr[X86_RDX], 0x60504030);
-        mem_read(rig->mem, at - 2, bytes, sizeof(bytes));
+        mem_read(rig->base.mem, at - 2, bytes, sizeof(bytes));
         assert_memory_equal(bytes, after, sizeof(after));
         rig_destroy(rig);
     }
@@ -290,7 +252,7 @@ static void test_entries_are_few(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct rig *rig = rig_create(cases[i].entries, false);
-        const struct engine_counters *counters = engine_soft.vcpu_counters(rig->vcpu);
+        const struct engine_counters *counters = engine_soft.vcpu_counters(rig->base.vcpu);
 
         RUN(rig, code, UINT64_MAX);
         assert_int_equal(counters->tlb_misses - counters->tlb_fetch_misses, cases[i].misses);

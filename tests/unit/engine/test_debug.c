@@ -5,7 +5,7 @@ static struct engine_debug_stop debug_stop(struct rig *rig)
 {
     struct engine_debug_stop stop;
 
-    engine_soft.vcpu_debug_stop(rig->vcpu, &stop);
+    engine_soft.vcpu_debug_stop(rig->base.vcpu, &stop);
     return stop;
 }
 
@@ -14,15 +14,15 @@ static enum engine_stop go(struct rig *rig, const struct engine_debug *debug)
 {
     enum engine_stop why;
 
-    engine_soft.vcpu_debug(rig->vcpu, debug);
-    why = engine_soft.vcpu_run(rig->vcpu);
-    engine_soft.vcpu_get_state(rig->vcpu, &rig->state);
+    engine_soft.vcpu_debug(rig->base.vcpu, debug);
+    why = engine_soft.vcpu_run(rig->base.vcpu);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
     return why;
 }
 
 static void start(struct rig *rig)
 {
-    engine_soft.vcpu_set_state(rig->vcpu, &rig->state);
+    engine_soft.vcpu_set_state(rig->base.vcpu, &rig->state);
 }
 
 #define STOPS(rig, debug, why_, address_)                                                          \
@@ -98,13 +98,13 @@ static void test_breakpoint_inside_an_instruction(void **state)
 
     PUT(rig, CODE, "\x40\xb8\x34\x12\xf4"); /* inc %ax; mov $0x1234, %ax; hlt */
     run_to_halt(rig);
-    made = engine_soft.vcpu_counters(rig->vcpu)->blocks_made;
+    made = engine_soft.vcpu_counters(rig->base.vcpu)->blocks_made;
     for (unsigned i = 0; i < 3; i++) {
         RIP(rig) = CODE;
         start(rig); /* forgets which addresses lead to which blocks */
         assert_int_equal(go(rig, &debug), ENGINE_STOP_HALT);
     }
-    assert_int_equal(engine_soft.vcpu_counters(rig->vcpu)->blocks_made, made);
+    assert_int_equal(engine_soft.vcpu_counters(rig->base.vcpu)->blocks_made, made);
 }
 
 /* One iteration of a repeated instruction is not arriving at it. */
@@ -117,7 +117,7 @@ static void test_breakpoint_at_repeated_instruction(void **state)
     RCX(rig) = 300;
     rig->state.gpr[X86_RDI] = DATA;
     start(rig);
-    engine_soft.vcpu_set_intr(rig->vcpu, true);
+    engine_soft.vcpu_set_intr(rig->base.vcpu, true);
     rig->state.rflags |= X86_FLAG_IF;
     STOPS(rig, &debug, ENGINE_DEBUG_BREAKPOINT, CODE);
     assert_int_equal(RCX(rig), 300);
@@ -165,7 +165,7 @@ static void test_watchpoints(void **state)
             };
             bool hit = (cases[i].reads && (kind & 1)) || (cases[i].writes && (kind & 2));
 
-            mem_write(rig->mem, CODE, cases[i].code, cases[i].bytes);
+            mem_write(rig->base.mem, CODE, cases[i].code, cases[i].bytes);
             RIP(rig) = CODE;
             start(rig);
             if (hit) {
@@ -254,7 +254,7 @@ static void test_steps_and_interrupts(void **state)
     rig->state.rflags |= X86_FLAG_IF;
     rig->vector = 20;
     start(rig);
-    engine_soft.vcpu_set_intr(rig->vcpu, true);
+    engine_soft.vcpu_set_intr(rig->base.vcpu, true);
     STEP(rig, CODE + 1);
     STEP(rig, CODE + 2);
     STOPS(rig, &step, ENGINE_DEBUG_STEP, HANDLERS + 20);
@@ -264,7 +264,7 @@ static void test_steps_and_interrupts(void **state)
     rig->state.rflags |= X86_FLAG_IF;
     start(rig);
     STEP(rig, CODE + 4);
-    engine_soft.vcpu_set_intr(rig->vcpu, true);
+    engine_soft.vcpu_set_intr(rig->base.vcpu, true);
     STEP(rig, HANDLERS + 20);
 }
 
@@ -282,7 +282,7 @@ static void test_pass_of_halted_processor(void **state)
     rig->state.rflags |= X86_FLAG_IF;
     rig->vector = 20;
     run_to_halt(rig);
-    engine_soft.vcpu_set_intr(rig->vcpu, true);
+    engine_soft.vcpu_set_intr(rig->base.vcpu, true);
     STOPS(rig, &debug, ENGINE_DEBUG_BREAKPOINT, HANDLERS + 20);
 }
 
@@ -361,11 +361,11 @@ static void test_kick_comes_before_the_step(void **state)
 
     PUT(rig, CODE, "\x90\x90\xf4");
     start(rig);
-    engine_soft.vcpu_kick(rig->vcpu);
+    engine_soft.vcpu_kick(rig->base.vcpu);
     assert_int_equal(go(rig, &step), ENGINE_STOP_KICK);
     assert_int_equal(RIP(rig), CODE);
-    assert_int_equal(engine_soft.vcpu_run(rig->vcpu), ENGINE_STOP_DEBUG);
-    engine_soft.vcpu_get_state(rig->vcpu, &rig->state);
+    assert_int_equal(engine_soft.vcpu_run(rig->base.vcpu), ENGINE_STOP_DEBUG);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
     assert_int_equal(RIP(rig), CODE + 1);
     assert_int_equal(go(rig, &(struct engine_debug){0}), ENGINE_STOP_HALT);
 }

@@ -134,7 +134,7 @@ extern const uint8_t dirty_guest[], dirty_guest_end[];
 #define PD_LARGE  (TABLES + 0x8000)
 #define SMALL_PTS 3
 
-static void make_tables(struct memory_rig *rig)
+static void make_tables(struct vcpu_rig *rig)
 {
     memory_rig_put64(rig, PML4, PDPT | PTE_TABLE);
     memory_rig_put64(rig, PDPT, PD_LOW | PTE_TABLE);
@@ -161,7 +161,7 @@ struct logged {
 #define MAX_WORDS (DATA_BYTES / PAGE_SIZE / 64)
 
 /* A page without its bit is as it was; the others are copied anew. */
-static void fetch_and_compare(struct memory_rig *rig, struct logged *slot)
+static void fetch_and_compare(struct vcpu_rig *rig, struct logged *slot)
 {
     const uint8_t *now = mem_host(rig->mem, slot->base, slot->bytes, false);
     uint64_t bits[MAX_WORDS];
@@ -188,7 +188,7 @@ static uint32_t next_random(uint32_t *random)
 }
 
 /* What a device does: up to three pages at once, wherever they lie. */
-static void write_as_device(struct memory_rig *rig, uint32_t *random)
+static void write_as_device(struct vcpu_rig *rig, uint32_t *random)
 {
     uint8_t bytes[2 * PAGE_SIZE + 100];
     uint64_t len = 1 + next_random(random) % sizeof(bytes);
@@ -197,13 +197,13 @@ static void write_as_device(struct memory_rig *rig, uint32_t *random)
     mem_write(rig->mem, DATA + next_random(random) % DATA_BYTES, bytes, len);
 }
 
-static void start_log(struct memory_rig *rig, struct logged *slot)
+static void start_log(struct vcpu_rig *rig, struct logged *slot)
 {
     assert_int_equal(mmu_dirty_log(rig->mmu, slot->base, true), 0);
     memcpy(slot->copy, mem_host(rig->mem, slot->base, slot->bytes, false), slot->bytes);
 }
 
-static void start_guest(struct memory_rig *rig)
+static void start_guest(struct vcpu_rig *rig)
 {
     struct x86_state state;
 
@@ -220,7 +220,7 @@ static void start_guest(struct memory_rig *rig)
 
 static void check_no_write_is_missed(enum mmu_mode mode)
 {
-    struct memory_rig *rig = memory_rig_create(mode);
+    struct vcpu_rig *rig = memory_rig_create(mode);
     struct logged slots[] = {{0, LOW_BYTES, malloc(LOW_BYTES), 0, 0},
                              {DATA, DATA_BYTES, malloc(DATA_BYTES), 0, 0}};
     uint32_t random = 2463534242u;

@@ -9,10 +9,7 @@
 
 #include <cmocka.h>
 
-#include "engine/engine.h"
-#include "mem/mem.h"
-#include "mmu/mmu.h"
-#include "x86/cpuid.h"
+#include "vcpu_rig.h"
 
 #define RAM_BYTES 0x200000u
 #define PML4      0x1000u
@@ -38,10 +35,7 @@
 #define SS32 0x18
 
 struct rig {
-    struct mem *mem;
-    struct mmu *mmu;
-    struct engine_vcpu *vcpu;
-    struct cpu_model model;
+    struct vcpu_rig base;
     struct x86_state state;
     uint32_t port_value;
     unsigned port_width;
@@ -67,28 +61,14 @@ static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned width)
     return UINT64_MAX;
 }
 
-static void mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
-{
-}
-
 static bool msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value)
 {
     return false;
 }
 
-static uint64_t tsc_now(void *opaque)
-{
-    return 0;
-}
-
-static uint64_t a20_mask(void *opaque)
-{
-    return UINT64_MAX;
-}
-
 static void put64(struct rig *rig, gpa_t gpa, uint64_t value)
 {
-    assert_true(mem_write(rig->mem, gpa, &value, sizeof(value)));
+    assert_true(mem_write(rig->base.mem, gpa, &value, sizeof(value)));
 }
 
 /* Maps a page of the window at 4 MiB. */
@@ -154,30 +134,16 @@ static void build_state32(struct rig *rig)
 static int setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    const struct engine_host host = {
-        .opaque = rig,
-        .port_read = port_read,
-        .port_write = port_write,
-        .mmio_read = mmio_read,
-        .mmio_write = mmio_write,
-        .msr_read = msr_read,
-        .tsc_now = tsc_now,
-        .a20_mask = a20_mask,
-    };
-    const char *missing;
+    struct engine_host host = vcpu_rig_host(rig);
 
     assert_non_null(rig);
-    assert_int_equal(cpu_model_init(&rig->model, "x86-64-v1", &missing), 0);
-    rig->mem = mem_create(NULL);
-    assert_non_null(rig->mem);
-    assert_int_equal(mem_add_slot(rig->mem, "ram", 0, RAM_BYTES, MEM_SLOT_RAM), 0);
-    rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = MMU_EPT});
-    assert_non_null(rig->mmu);
-    assert_int_equal(
-        engine_soft.vcpu_create(
-            &rig->vcpu,
-            &(struct engine_vcpu_config){.mmu = rig->mmu, .host = &host, .model = &rig->model}),
-        0);
+    host.port_read = port_read;
+    host.port_write = port_write;
+    host.mmio_read = mmio_read;
+    host.msr_read = msr_read;
+    vcpu_rig_init(&rig->base, &engine_soft, "x86-64-v1");
+    vcpu_rig_add_ram(&rig->base, 0, RAM_BYTES);
+    vcpu_rig_start(&rig->base, MMU_EPT, &host, 0);
     build_tables(rig);
     build_state(rig);
     *state = rig;
@@ -188,21 +154,19 @@ static int teardown(void **state)
 {
     struct rig *rig = *state;
 
-    engine_soft.vcpu_destroy(rig->vcpu);
-    mmu_destroy(rig->mmu);
-    mem_destroy(rig->mem);
+    vcpu_rig_fini(&rig->base);
     free(rig);
     return 0;
 }
 
 /* The bytes of a string literal at a guest-physical address. */
-#define PUT(rig, gpa, bytes) assert_true(mem_write((rig)->mem, gpa, bytes, sizeof(bytes) - 1))
+#define PUT(rig, gpa, bytes) assert_true(mem_write((rig)->base.mem, gpa, bytes, sizeof(bytes) - 1))
 
 static void run_until(struct rig *rig, enum engine_stop why)
 {
-    engine_soft.vcpu_set_state(rig->vcpu, &rig->state);
-    assert_int_equal(engine_soft.vcpu_run(rig->vcpu), why);
-    engine_soft.vcpu_get_state(rig->vcpu, &rig->state);
+    engine_soft.vcpu_set_state(rig->base.vcpu, &rig->state);
+    assert_int_equal(engine_soft.vcpu_run(rig->base.vcpu), why);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
 }
 
 /* --- the tests --- */
@@ -224,10 +188,10 @@ static void test_store_across_4_gib(void **state)
         "\x50\xf4");       /* push rax; hlt */
     run_until(rig, ENGINE_STOP_HALT);
     assert_int_equal(rig->state.gpr[X86_RDX], 0x8877665544332211);
-    assert_int_equal(mem_read32(rig->mem, DATA + PAGE_SIZE - 4), 0x44332211);
-    assert_int_equal(mem_read32(rig->mem, DATA + 2 * PAGE_SIZE), 0x88776655);
-    assert_int_equal(mem_read32(rig->mem, DATA + 2 * PAGE_SIZE - 4), 0);
-    assert_int_equal(mem_read32(rig->mem, DATA + PAGE_SIZE), 0);
+    assert_int_equal(mem_read32(rig->base.mem, DATA + PAGE_SIZE - 4), 0x44332211);
+    assert_int_equal(mem_read32(rig->base.mem, DATA + 2 * PAGE_SIZE), 0x88776655);
+    assert_int_equal(mem_read32(rig->base.mem, DATA + 2 * PAGE_SIZE - 4), 0);
+    assert_int_equal(mem_read32(rig->base.mem, DATA + PAGE_SIZE), 0);
 }
 
 /* INSD and OUTSD have no form of 8 bytes: it copied what lay behind a variable of ours. */
@@ -242,7 +206,7 @@ static void test_port_strings_ignore_rex_w(void **state)
     PUT(rig, CODE, "\x48\x6d\x48\x6f\xf4"); /* insd; outsd; hlt */
     run_until(rig, ENGINE_STOP_HALT);
     assert_int_equal(rig->state.gpr[X86_RDI], DATA + 4);
-    assert_int_equal(mem_read64(rig->mem, DATA), 0x44332211);
+    assert_int_equal(mem_read64(rig->base.mem, DATA), 0x44332211);
     assert_int_equal(rig->state.gpr[X86_RSI], DATA + 0x104);
     assert_int_equal(rig->port_width, 4);
     assert_int_equal(rig->port_value, 0x44332211);
@@ -256,7 +220,7 @@ static void test_reserved_flags_stay_clear(void **state)
 
     build_state32(rig);
     rig->state.gpr[X86_RSP] = STACK_TOP - sizeof(frame);
-    assert_true(mem_write(rig->mem, STACK_TOP - sizeof(frame), frame, sizeof(frame)));
+    assert_true(mem_write(rig->base.mem, STACK_TOP - sizeof(frame), frame, sizeof(frame)));
     PUT(rig, CODE, "\xcf");    /* iret */
     PUT(rig, 0x20000, "\xf4"); /* hlt at 2000:0000 in virtual-8086 mode: #GP */
     run_until(rig, ENGINE_STOP_SHUTDOWN);
@@ -321,7 +285,7 @@ static void test_instruction_wraps_onto_its_page(void **state)
 static void test_slots_have_guards(void **state)
 {
     struct rig *rig = *state;
-    const struct mem_slot *slot = mem_find_slot(rig->mem, 0);
+    const struct mem_slot *slot = mem_find_slot(rig->base.mem, 0);
     int ends[2];
 
     assert_int_equal(pipe(ends), 0);

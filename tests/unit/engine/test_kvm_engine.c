@@ -19,10 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "engine/engine.h"
-#include "mem/mem.h"
-#include "mmu/mmu.h"
-#include "x86/cpuid.h"
+#include "vcpu_rig.h"
 
 #define MEMORY_BYTES (64 * PAGE_SIZE)
 #define CODE         0x8000
@@ -41,11 +38,7 @@ struct note {
 };
 
 struct rig {
-    struct cpu_model model;
-    struct mem *mem;
-    struct mmu *mmu;
-    struct engine_vcpu *vcpu;
-    const struct engine *engine;
+    struct vcpu_rig base;
     struct note notes[MAX_NOTES];
     unsigned count;
     struct x86_state end;
@@ -84,7 +77,7 @@ static int acknowledge(void *opaque, unsigned vcpu)
     struct rig *rig = opaque;
 
     note(rig, 'a', 0, 0, 0);
-    rig->engine->vcpu_set_intr(rig->vcpu, false);
+    rig->base.engine->vcpu_set_intr(rig->base.vcpu, false);
     return 0x40;
 }
 
@@ -102,52 +95,27 @@ static bool no_msr(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
     return true;
 }
 
-static uint64_t tsc_now(void *opaque)
-{
-    return 0;
-}
-
-static uint64_t a20_mask(void *opaque)
-{
-    return UINT64_MAX;
-}
-
 static void rig_init(struct rig *rig, const struct engine *engine)
 {
-    const struct engine_host host = {
-        .opaque = rig,
-        .port_read = port_read,
-        .port_write = port_write,
-        .mmio_read = mmio_read,
-        .mmio_write = mmio_write,
-        .interrupt_acknowledge = acknowledge,
-        .msr_write = no_msr,
-        .tpr_read = zero,
-        .tpr_write = ignore,
-        .tsc_now = tsc_now,
-        .a20_mask = a20_mask,
-    };
-    const char *missing;
+    struct engine_host host = vcpu_rig_host(rig);
 
-    *rig = (struct rig){.engine = engine};
-    assert_int_equal(cpu_model_init(&rig->model, "x86-64-v1", &missing), 0);
-    rig->mem = mem_create(&(struct mem_config){.backend = MEM_BACKEND_ANON});
-    assert_non_null(rig->mem);
-    assert_int_equal(mem_add_slot(rig->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM), 0);
-    rig->mmu = mmu_create(rig->mem,
-                          &(struct mmu_config){.mode = engine == &engine_kvm ? MMU_HOST : MMU_EPT});
-    assert_non_null(rig->mmu);
-    assert_int_equal(engine->vcpu_create(&rig->vcpu,
-                                         &(struct engine_vcpu_config){
-                                             .mmu = rig->mmu, .host = &host, .model = &rig->model}),
-                     0);
+    *rig = (struct rig){0};
+    host.port_read = port_read;
+    host.port_write = port_write;
+    host.mmio_read = mmio_read;
+    host.mmio_write = mmio_write;
+    host.interrupt_acknowledge = acknowledge;
+    host.msr_write = no_msr;
+    host.tpr_read = zero;
+    host.tpr_write = ignore;
+    vcpu_rig_init(&rig->base, engine, "x86-64-v1");
+    vcpu_rig_add_ram(&rig->base, 0, MEMORY_BYTES);
+    vcpu_rig_start(&rig->base, engine == &engine_kvm ? MMU_HOST : MMU_EPT, &host, 0);
 }
 
 static void rig_fini(struct rig *rig)
 {
-    rig->engine->vcpu_destroy(rig->vcpu);
-    mmu_destroy(rig->mmu);
-    mem_destroy(rig->mem);
+    vcpu_rig_fini(&rig->base);
 }
 
 /* --- the guests --- */
@@ -211,7 +179,7 @@ static void enter_mode(struct rig *rig, struct x86_state *state, enum mode mode)
     if (mode == PROTECTED)
         return;
     for (unsigned i = 0; i < ARRAY_SIZE(tables); i++)
-        mem_write(rig->mem, tables[i][0], &tables[i][1], sizeof(uint64_t));
+        mem_write(rig->base.mem, tables[i][0], &tables[i][1], sizeof(uint64_t));
     state->cr3 = TABLES;
     state->cr4 = X86_CR4_PAE;
     state->cr0 |= X86_CR0_PG | X86_CR0_WP;
@@ -222,12 +190,12 @@ static void load(struct rig *rig, enum mode mode, const uint8_t *code, const uin
 {
     struct x86_state state;
 
-    assert_true(mem_write(rig->mem, CODE, code, (size_t)(end - code)));
-    rig->engine->vcpu_get_state(rig->vcpu, &state);
+    assert_true(mem_write(rig->base.mem, CODE, code, (size_t)(end - code)));
+    rig->base.engine->vcpu_get_state(rig->base.vcpu, &state);
     enter_mode(rig, &state, mode);
     state.gpr[X86_RIP] = CODE;
     state.gpr[X86_RSP] = STACK;
-    rig->engine->vcpu_set_state(rig->vcpu, &state);
+    rig->base.engine->vcpu_set_state(rig->base.vcpu, &state);
 }
 
 static void run_to_halt(struct rig *rig)
@@ -235,12 +203,12 @@ static void run_to_halt(struct rig *rig)
     enum engine_stop stop;
 
     do {
-        stop = rig->engine->vcpu_run(rig->vcpu);
+        stop = rig->base.engine->vcpu_run(rig->base.vcpu);
     } while (stop == ENGINE_STOP_KICK);
     if (stop == ENGINE_STOP_ERROR)
-        print_message("%s\n", rig->engine->vcpu_error(rig->vcpu));
+        print_message("%s\n", rig->base.engine->vcpu_error(rig->base.vcpu));
     assert_int_equal(stop, ENGINE_STOP_HALT);
-    rig->engine->vcpu_get_state(rig->vcpu, &rig->end);
+    rig->base.engine->vcpu_get_state(rig->base.vcpu, &rig->end);
 }
 
 /* --- the comparison --- */
@@ -256,8 +224,8 @@ static void compare_segments(const struct x86_state *a, const struct x86_state *
 
 static void compare(const struct rig *a, const struct rig *b)
 {
-    const void *low = mem_host(a->mem, 0, TABLES, false),
-               *other = mem_host(b->mem, 0, TABLES, false);
+    const void *low = mem_host(a->base.mem, 0, TABLES, false),
+               *other = mem_host(b->base.mem, 0, TABLES, false);
 
     for (unsigned i = 0; i < X86_GPR_SLOTS; i++)
         assert_int_equal(a->end.gpr[i], b->end.gpr[i]);
@@ -336,12 +304,12 @@ static void interrupt_ends_a_halt(void **state)
 
         rig_init(&rig, engines[i]);
         load(&rig, REAL, guest_interrupt, guest_interrupt_end);
-        mem_write(rig.mem, 0x40 * 4, vector, sizeof(vector));
+        mem_write(rig.base.mem, 0x40 * 4, vector, sizeof(vector));
         run_to_halt(&rig);
         assert_int_equal(rig.count, 0);
-        assert_false(rig.engine->vcpu_pending(rig.vcpu));
-        rig.engine->vcpu_set_intr(rig.vcpu, true);
-        assert_true(rig.engine->vcpu_pending(rig.vcpu));
+        assert_false(rig.base.engine->vcpu_pending(rig.base.vcpu));
+        rig.base.engine->vcpu_set_intr(rig.base.vcpu, true);
+        assert_true(rig.base.engine->vcpu_pending(rig.base.vcpu));
         run_to_halt(&rig);
         assert_int_equal(rig.count, 3);
         assert_int_equal(rig.notes[0].what, 'a');
@@ -359,7 +327,7 @@ static void state_survives_the_kernel(void **state)
 
     need_kvm();
     rig_init(&rig, &engine_kvm);
-    rig.engine->vcpu_get_state(rig.vcpu, &before);
+    rig.base.engine->vcpu_get_state(rig.base.vcpu, &before);
     for (unsigned i = X86_RAX; i <= X86_R15; i++)
         before.gpr[i] = 0x0101010101010101 * (i + 1);
     before.gpr[X86_RIP] = CODE;
@@ -374,8 +342,8 @@ static void state_survives_the_kernel(void **state)
     for (unsigned i = 0; i < 16; i++)
         memset(before.fpu.ymm[i], 0x10 + (int)i, 16);
     before.fpu.mxcsr = 0x1f80;
-    rig.engine->vcpu_set_state(rig.vcpu, &before);
-    rig.engine->vcpu_get_state(rig.vcpu, &after);
+    rig.base.engine->vcpu_set_state(rig.base.vcpu, &before);
+    rig.base.engine->vcpu_get_state(rig.base.vcpu, &after);
     assert_memory_equal(before.gpr, after.gpr, sizeof(before.gpr));
     assert_int_equal(before.msr.star, after.msr.star);
     assert_int_equal(before.msr.lstar, after.msr.lstar);
@@ -401,7 +369,7 @@ static void *kick_until_done(void *opaque)
     struct kicker *kicker = opaque;
 
     while (!atomic_load_explicit(&kicker->done, memory_order_acquire)) {
-        kicker->rig->engine->vcpu_kick(kicker->rig->vcpu);
+        kicker->rig->base.engine->vcpu_kick(kicker->rig->base.vcpu);
         sched_yield();
     }
     return NULL;
@@ -420,7 +388,7 @@ static void kick_ends_an_endless_loop(void **state)
     load(&rig, REAL, loop, loop + sizeof(loop));
     assert_int_equal(pthread_create(&thread, NULL, kick_until_done, &kicker), 0);
     for (unsigned i = 0; i < 10; i++)
-        assert_int_equal(rig.engine->vcpu_run(rig.vcpu), ENGINE_STOP_KICK);
+        assert_int_equal(rig.base.engine->vcpu_run(rig.base.vcpu), ENGINE_STOP_KICK);
     atomic_store_explicit(&kicker.done, true, memory_order_release);
     pthread_join(thread, NULL);
     rig_fini(&rig);
@@ -434,14 +402,14 @@ static void slots_follow(void **state)
 
     need_kvm();
     rig_init(&rig, &engine_kvm);
-    assert_int_equal(mem_add_slot(rig.mem, "more", MMIO_GPA, PAGE_SIZE, MEM_SLOT_RAM), 0);
-    rig.engine->vcpu_flush(rig.vcpu);
+    assert_int_equal(mem_add_slot(rig.base.mem, "more", MMIO_GPA, PAGE_SIZE, MEM_SLOT_RAM), 0);
+    rig.base.engine->vcpu_flush(rig.base.vcpu);
     load(&rig, LONG, code, code + sizeof(code));
     run_to_halt(&rig);
-    assert_int_equal(mem_read32(rig.mem, MMIO_GPA), 0x12345678);
+    assert_int_equal(mem_read32(rig.base.mem, MMIO_GPA), 0x12345678);
     assert_int_equal(rig.count, 0);
-    assert_int_equal(mem_remove_slot(rig.mem, MMIO_GPA), 0);
-    rig.engine->vcpu_flush(rig.vcpu);
+    assert_int_equal(mem_remove_slot(rig.base.mem, MMIO_GPA), 0);
+    rig.base.engine->vcpu_flush(rig.base.vcpu);
     load(&rig, LONG, code, code + sizeof(code));
     run_to_halt(&rig);
     assert_int_equal(rig.count, 1);
@@ -463,17 +431,17 @@ static void dirty_log_holds_what_was_written(void **state)
     need_kvm();
     rig_init(&rig, &engine_kvm);
     load(&rig, LONG, code, code + sizeof(code));
-    assert_int_equal(mmu_dirty_log(rig.mmu, 0, true), 0);
+    assert_int_equal(mmu_dirty_log(rig.base.mmu, 0, true), 0);
     run_to_halt(&rig);
-    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
+    assert_int_equal(mmu_dirty_fetch(rig.base.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
     assert_int_equal(bits[0] & ~tables, BIT(0x9) | BIT(0xb));
-    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
+    assert_int_equal(mmu_dirty_fetch(rig.base.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
     assert_int_equal(bits[0], 0);
     load(&rig, LONG, code, code + sizeof(code)); /* the monitor's own write is one, too */
-    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
+    assert_int_equal(mmu_dirty_fetch(rig.base.mmu, 0, bits, ARRAY_SIZE(bits)), 0);
     assert_true(bits[0] & BIT(CODE >> PAGE_SHIFT));
-    assert_int_equal(mmu_dirty_log(rig.mmu, 0, false), 0);
-    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, ARRAY_SIZE(bits)), -ENOENT);
+    assert_int_equal(mmu_dirty_log(rig.base.mmu, 0, false), 0);
+    assert_int_equal(mmu_dirty_fetch(rig.base.mmu, 0, bits, ARRAY_SIZE(bits)), -ENOENT);
     rig_fini(&rig);
 }
 

@@ -59,13 +59,14 @@ static void test_instructions_are_counted(void **state)
 {
     struct rig *rig = *state;
     uint8_t code[500];
-    uint64_t before = engine_soft.vcpu_counters(rig->vcpu)->instructions;
+    uint64_t before = engine_soft.vcpu_counters(rig->base.vcpu)->instructions;
 
     memset(code, 0x90, sizeof(code));
     code[sizeof(code) - 1] = HLT;
-    mem_write(rig->mem, CODE, code, sizeof(code));
+    mem_write(rig->base.mem, CODE, code, sizeof(code));
     run_to_halt(rig);
-    assert_int_equal(engine_soft.vcpu_counters(rig->vcpu)->instructions - before, sizeof(code));
+    assert_int_equal(engine_soft.vcpu_counters(rig->base.vcpu)->instructions - before,
+                     sizeof(code));
 }
 
 /* A write takes effect at the next instruction, in the running block and on the next page. */
@@ -84,7 +85,7 @@ static void test_code_that_changes_itself(void **state)
     for (unsigned i = 0; i < 3; i++) {
         const uint16_t value = (uint16_t)(0x2222 * i);
 
-        mem_write(rig->mem, edge + 1, &value, 2);
+        mem_write(rig->base.mem, edge + 1, &value, 2);
         RIP(rig) = edge;
         run_to_halt(rig);
         assert_int_equal(RAX(rig) & 0xffff, value);
@@ -106,10 +107,10 @@ static void test_limit_of_a_known_block(void **state)
     rig->state.seg[X86_CS].limit = CODE + 3;
     RAX(rig) = 0;
     RIP(rig) = CODE;
-    engine_soft.vcpu_set_state(rig->vcpu, &rig->state);
+    engine_soft.vcpu_set_state(rig->base.vcpu, &rig->state);
     /* The handler lies outside the limit too: no way out. */
-    assert_int_equal(engine_soft.vcpu_run(rig->vcpu), ENGINE_STOP_SHUTDOWN);
-    engine_soft.vcpu_get_state(rig->vcpu, &rig->state);
+    assert_int_equal(engine_soft.vcpu_run(rig->base.vcpu), ENGINE_STOP_SHUTDOWN);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
     assert_int_equal(RIP(rig), CODE + 2);
     assert_int_equal(RAX(rig) & 0xffff, 0);
 }

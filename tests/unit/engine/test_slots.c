@@ -9,9 +9,9 @@
 #define PLUG_BYTES (2 * MIB)
 #define MAPPED     (8 * MIB) /* GVA is GPA */
 
-static int make(struct memory_rig **out, enum mmu_mode mode)
+static int make(struct vcpu_rig **out, enum mmu_mode mode)
 {
-    struct memory_rig *rig = memory_rig_create(mode);
+    struct vcpu_rig *rig = memory_rig_create(mode);
 
     assert_int_equal(mem_add_slot(rig->mem, "low", 0, LOW_BYTES, MEM_SLOT_RAM), 0);
     memory_rig_put64(rig, PML4, (PML4 + 0x1000) | PTE_TABLE);
@@ -24,12 +24,12 @@ static int make(struct memory_rig **out, enum mmu_mode mode)
 
 static int make_ept(void **state)
 {
-    return make((struct memory_rig **)state, MMU_EPT);
+    return make((struct vcpu_rig **)state, MMU_EPT);
 }
 
 static int make_shadow(void **state)
 {
-    return make((struct memory_rig **)state, MMU_SHADOW);
+    return make((struct vcpu_rig **)state, MMU_SHADOW);
 }
 
 static int unmake(void **state)
@@ -39,7 +39,7 @@ static int unmake(void **state)
 }
 
 /* The monitor's side of a change, as src/vm/memory.c makes it with the vCPU stopped. */
-static void plug(struct memory_rig *rig, enum mem_slot_kind kind)
+static void plug(struct vcpu_rig *rig, enum mem_slot_kind kind)
 {
     assert_int_equal(mem_add_slot(rig->mem, "plug", PLUG, PLUG_BYTES, kind), 0);
     assert_true(mmu_follow_slots(rig->mmu));
@@ -47,7 +47,7 @@ static void plug(struct memory_rig *rig, enum mem_slot_kind kind)
     memory_rig_check_audit(rig);
 }
 
-static void unplug(struct memory_rig *rig)
+static void unplug(struct vcpu_rig *rig)
 {
     assert_int_equal(mem_remove_slot(rig->mem, PLUG), 0);
     assert_true(mmu_follow_slots(rig->mmu));
@@ -57,7 +57,7 @@ static void unplug(struct memory_rig *rig)
 #define PUT(rig, gpa, bytes) assert_true(mem_write((rig)->mem, gpa, bytes, sizeof(bytes) - 1))
 
 /* Runs from the state in which the vCPU stands, TLB and blocks as they are, to the next HLT. */
-static uint64_t run_to_halt(struct memory_rig *rig)
+static uint64_t run_to_halt(struct vcpu_rig *rig)
 {
     struct x86_state state;
 
@@ -72,7 +72,7 @@ static uint64_t run_to_halt(struct memory_rig *rig)
 #define GDT     0x7000u
 #define HANDLER 0x8000u
 
-static void make_handlers(struct memory_rig *rig)
+static void make_handlers(struct vcpu_rig *rig)
 {
     struct x86_state state;
 
@@ -92,13 +92,13 @@ static void make_handlers(struct memory_rig *rig)
 }
 
 /* The next answer of a guest that goes round. */
-static uint64_t next_halt(struct memory_rig *rig)
+static uint64_t next_halt(struct vcpu_rig *rig)
 {
     engine_soft.vcpu_nmi(rig->vcpu);
     return run_to_halt(rig);
 }
 
-static void start(struct memory_rig *rig)
+static void start(struct vcpu_rig *rig)
 {
     memory_rig_start(rig, CODE, STACK, PML4);
     make_handlers(rig);
@@ -106,7 +106,7 @@ static void start(struct memory_rig *rig)
 
 static void test_ram_comes_and_goes(void **state)
 {
-    struct memory_rig *rig = *state;
+    struct vcpu_rig *rig = *state;
 
     /* 1: mov 0x200ff8, %rax; incq 0x200ff8; hlt; jmp 1b */
     PUT(rig, CODE,
@@ -134,7 +134,7 @@ static void test_ram_comes_and_goes(void **state)
 /* Many changes between two looks: more than the memory remembers one by one. */
 static void test_many_changes_at_once(void **state)
 {
-    struct memory_rig *rig = *state;
+    struct vcpu_rig *rig = *state;
 
     PUT(rig, CODE, "\x48\x8b\x04\x25\xf8\x0f\x20\x00\xf4\xeb\xf5"); /* as above, without incq */
     start(rig);
@@ -154,7 +154,7 @@ static void test_many_changes_at_once(void **state)
 /* Code runs from a slot; the slot goes, another comes with other code: the new code runs. */
 static void test_code_of_another_slot(void **state)
 {
-    struct memory_rig *rig = *state;
+    struct vcpu_rig *rig = *state;
 
     PUT(rig, CODE, "\xbb\x00\x00\x20\x00\xff\xd3\xf4\xeb\xfb"); /* 1: mov $PLUG, %ebx; 2: call
                                                                  *%rbx; hlt; jmp 2b */
@@ -176,7 +176,7 @@ static void test_code_of_another_slot(void **state)
 /* Where no slot is, code reads as ones and raises #UD: not so once there is one. */
 static void test_code_where_nothing_was(void **state)
 {
-    struct memory_rig *rig = *state;
+    struct vcpu_rig *rig = *state;
 
     PUT(rig, CODE, "\xbb\x00\x00\x20\x00\xff\xd3\xf4\xeb\xfb");
     start(rig);
