@@ -26,34 +26,12 @@ struct digest {
     {                                                                                              \
         name, offsetof(struct x86_state, member), sizeof(((struct x86_state *)0)->member)          \
     }
-#define GPR(name, number)                                                                          \
-    {                                                                                              \
-        name, offsetof(struct x86_state, gpr) + 8 * (number), 8                                    \
-    }
 
-/* What is written as one number. */
+/* What is written as one number, behind RIP, RFLAGS and the general registers. */
 static const struct field {
     const char *name;
     size_t offset, bytes;
 } fields[] = {
-    GPR("rip", X86_RIP),
-    FIELD("rflags", rflags),
-    GPR("rax", X86_RAX),
-    GPR("rcx", X86_RCX),
-    GPR("rdx", X86_RDX),
-    GPR("rbx", X86_RBX),
-    GPR("rsp", X86_RSP),
-    GPR("rbp", X86_RBP),
-    GPR("rsi", X86_RSI),
-    GPR("rdi", X86_RDI),
-    GPR("r8", X86_R8),
-    GPR("r9", X86_R9),
-    GPR("r10", X86_R10),
-    GPR("r11", X86_R11),
-    GPR("r12", X86_R12),
-    GPR("r13", X86_R13),
-    GPR("r14", X86_R14),
-    GPR("r15", X86_R15),
     FIELD("cr0", cr0),
     FIELD("cr2", cr2),
     FIELD("cr3", cr3),
@@ -93,11 +71,6 @@ static const struct field {
     FIELD("mxcsr", fpu.mxcsr),
 };
 
-static const char *const segments[X86_ALL_SEGS] = {
-    [X86_ES] = "es", [X86_CS] = "cs", [X86_SS] = "ss",     [X86_DS] = "ds",
-    [X86_FS] = "fs", [X86_GS] = "gs", [X86_LDTR] = "ldtr", [X86_TR] = "tr",
-};
-
 static void write_bytes(FILE *file, const char *name, const uint8_t *bytes, size_t count)
 {
     fprintf(file, " %s=", name);
@@ -107,6 +80,9 @@ static void write_bytes(FILE *file, const char *name, const uint8_t *bytes, size
 
 static void write_registers(FILE *file, const struct x86_state *state)
 {
+    fprintf(file, " rip=%" PRIx64 " rflags=%" PRIx64, state->gpr[X86_RIP], state->rflags);
+    for (unsigned i = X86_RAX; i <= X86_R15; i++)
+        fprintf(file, " %s=%" PRIx64, x86_gpr_names[i], state->gpr[i]);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         uint64_t value = 0;
 
@@ -116,8 +92,8 @@ static void write_registers(FILE *file, const struct x86_state *state)
     for (unsigned i = 0; i < X86_ALL_SEGS; i++) {
         const struct x86_segment *s = &state->seg[i];
 
-        fprintf(file, " %s=%04x:%" PRIx64 ":%x:%x", segments[i], s->selector, s->base, s->limit,
-                s->attr);
+        fprintf(file, " %s=%04x:%" PRIx64 ":%x:%x", x86_seg_names[i], s->selector, s->base,
+                s->limit, s->attr);
     }
     fprintf(file, " gdtr=%" PRIx64 ":%x idtr=%" PRIx64 ":%x", state->gdtr.base, state->gdtr.limit,
             state->idtr.base, state->idtr.limit);

@@ -4,38 +4,22 @@
 
 #include "vm/monitor_internal.h"
 
-struct name {
-    const char *name;
-    size_t offset; /* of the uint64_t in struct x86_state */
+/* The general registers and RIP as people list them, which is not the order of their numbers. */
+static const enum x86_gpr gprs[] = {
+    X86_RAX, X86_RBX, X86_RCX, X86_RDX, X86_RSI, X86_RDI, X86_RBP, X86_RSP, X86_R8,
+    X86_R9,  X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15, X86_RIP,
 };
 
-#define GPR(name, number)                                                                          \
-    {                                                                                              \
-        name, offsetof(struct x86_state, gpr) + sizeof(uint64_t) * (number)                        \
-    }
 #define FIELD(name, path)                                                                          \
     {                                                                                              \
         name, offsetof(struct x86_state, path)                                                     \
     }
 
-static const struct name names[] = {
-    GPR("rax", X86_RAX),
-    GPR("rbx", X86_RBX),
-    GPR("rcx", X86_RCX),
-    GPR("rdx", X86_RDX),
-    GPR("rsi", X86_RSI),
-    GPR("rdi", X86_RDI),
-    GPR("rbp", X86_RBP),
-    GPR("rsp", X86_RSP),
-    GPR("r8", X86_R8),
-    GPR("r9", X86_R9),
-    GPR("r10", X86_R10),
-    GPR("r11", X86_R11),
-    GPR("r12", X86_R12),
-    GPR("r13", X86_R13),
-    GPR("r14", X86_R14),
-    GPR("r15", X86_R15),
-    GPR("rip", X86_RIP),
+/* The other names. */
+static const struct name {
+    const char *name;
+    size_t offset; /* of the uint64_t in struct x86_state */
+} names[] = {
     FIELD("rflags", rflags),
     FIELD("cr0", cr0),
     FIELD("cr2", cr2),
@@ -64,6 +48,12 @@ bool monitor_register(void *opaque, const char *name, uint64_t *value)
     const struct monitor_call *call = opaque;
     const struct x86_state *state = &call->state;
 
+    for (size_t i = 0; i < ARRAY_SIZE(gprs); i++) {
+        if (strcmp(x86_gpr_names[gprs[i]], name) == 0) {
+            *value = state->gpr[gprs[i]];
+            return true;
+        }
+    }
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (strcmp(names[i].name, name) == 0) {
             memcpy(value, (const char *)state + names[i].offset, sizeof(*value));
@@ -81,8 +71,10 @@ bool monitor_register(void *opaque, const char *name, uint64_t *value)
 
 void monitor_register_names(FILE *out)
 {
+    for (size_t i = 0; i < ARRAY_SIZE(gprs); i++)
+        fprintf(out, "$%s%s", x86_gpr_names[gprs[i]], gprs[i] == X86_R15 ? "\n" : " ");
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-        fprintf(out, "$%s%s", names[i].name, i % 16 == 15 ? "\n" : " ");
+        fprintf(out, "$%s ", names[i].name);
     fputs("\nand $pc and $sp, the linear addresses of the code and the stack.\n", out);
 }
 
@@ -110,16 +102,11 @@ uint64_t monitor_linear_mask(const struct x86_state *state)
 
 static void print_segments(FILE *out, const struct x86_state *state)
 {
-    static const char *const seg_names[X86_ALL_SEGS] = {
-        [X86_ES] = "es", [X86_CS] = "cs", [X86_SS] = "ss",     [X86_DS] = "ds",
-        [X86_FS] = "fs", [X86_GS] = "gs", [X86_LDTR] = "ldtr", [X86_TR] = "tr",
-    };
-
     for (unsigned i = 0; i < X86_ALL_SEGS; i++) {
         const struct x86_segment *seg = &state->seg[i];
 
         fprintf(out, "%-4s %04x  base %016" PRIx64 "  limit %08x  attr %04x  dpl %u%s\n",
-                seg_names[i], seg->selector, seg->base, seg->limit, seg->attr, x86_seg_dpl(seg),
+                x86_seg_names[i], seg->selector, seg->base, seg->limit, seg->attr, x86_seg_dpl(seg),
                 seg->attr & X86_SEG_UNUSABLE ? "  unusable" : "");
     }
     fprintf(out, "gdt        base %016" PRIx64 "  limit %08x\n", state->gdtr.base,
@@ -154,8 +141,7 @@ void monitor_registers(struct monitor_call *call)
     FILE *out = call->out;
 
     for (unsigned i = 0; i < 16; i++)
-        fprintf(out, "%-4s %016" PRIx64 "%s", names[i].name,
-                *(const uint64_t *)((const char *)state + names[i].offset),
+        fprintf(out, "%-4s %016" PRIx64 "%s", x86_gpr_names[gprs[i]], state->gpr[gprs[i]],
                 i % 4 == 3 ? "\n" : "  ");
     fprintf(out, "rip  %016" PRIx64 "\n", state->gpr[X86_RIP]);
     print_flags(out, state->rflags);

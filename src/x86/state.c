@@ -1,4 +1,4 @@
-/* The reset state of a processor. */
+/* The reset state of a processor, and its registers' names. */
 #include "x86/state.h"
 
 #include <string.h>
@@ -17,6 +17,18 @@
 
 #define ATTR_DATA (X86_SEG_P | X86_SEG_S | X86_SEG_WRITE | X86_SEG_ACCESSED)
 #define ATTR_CODE (ATTR_DATA | X86_SEG_CODE)
+
+const char *const x86_gpr_names[X86_GPR_SLOTS] = {
+    [X86_RAX] = "rax", [X86_RCX] = "rcx",   [X86_RDX] = "rdx", [X86_RBX] = "rbx", [X86_RSP] = "rsp",
+    [X86_RBP] = "rbp", [X86_RSI] = "rsi",   [X86_RDI] = "rdi", [X86_R8] = "r8",   [X86_R9] = "r9",
+    [X86_R10] = "r10", [X86_R11] = "r11",   [X86_R12] = "r12", [X86_R13] = "r13", [X86_R14] = "r14",
+    [X86_R15] = "r15", [X86_ZERO] = "zero", [X86_RIP] = "rip",
+};
+
+const char *const x86_seg_names[X86_ALL_SEGS] = {
+    [X86_ES] = "es", [X86_CS] = "cs", [X86_SS] = "ss",     [X86_DS] = "ds",
+    [X86_FS] = "fs", [X86_GS] = "gs", [X86_LDTR] = "ldtr", [X86_TR] = "tr",
+};
 
 static void reset_segments(struct x86_state *state)
 {

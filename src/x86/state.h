@@ -237,4 +237,8 @@ static inline bool x86_canonical(uint64_t address)
  */
 void x86_state_reset(struct x86_state *state, bool init);
 
+/* The registers' names in the manual's spelling, in lower case: "rax", "rip"; "es", "ldtr". */
+extern const char *const x86_gpr_names[X86_GPR_SLOTS];
+extern const char *const x86_seg_names[X86_ALL_SEGS];
+
 #endif

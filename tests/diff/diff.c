@@ -107,8 +107,6 @@ static void compare_vectors(struct report *r, const struct diff_case *c, const s
 static bool compare(struct test *t, const struct diff_case *c, const struct diff_state *h,
                     const struct diff_state *g, bool print)
 {
-    static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     struct report r = {.print = print};
     uint64_t flags = flags_mask(c, h);
     unsigned tolerance = diff_tolerance(c, h, g);
@@ -123,7 +121,7 @@ static bool compare(struct test *t, const struct diff_case *c, const struct diff
     differ(&r, "rip", c->before.rip, h->rip, g->rip);
     differ(&r, "rflags", c->before.rflags & flags, h->rflags & flags, g->rflags & flags);
     for (unsigned i = 0; i < (c->compat ? 8u : 16u); i++)
-        differ(&r, names[i], c->before.gpr[i], c->compat ? (uint32_t)h->gpr[i] : h->gpr[i],
+        differ(&r, x86_gpr_names[i], c->before.gpr[i], c->compat ? (uint32_t)h->gpr[i] : h->gpr[i],
                c->compat ? (uint32_t)g->gpr[i] : g->gpr[i]);
     if (!c->compat) {
         differ(&r, "fs base", c->before.fs_base, h->fs_base, g->fs_base);

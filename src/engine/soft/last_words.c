@@ -7,15 +7,6 @@
 #include "base/log.h"
 #include "engine/soft/cpu.h"
 
-static const char *const gpr_names[16] = {
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-    "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15",
-};
-
-static const char *const seg_names[X86_ALL_SEGS] = {
-    "es", "cs", "ss", "ds", "fs", "gs", "ldtr", "tr",
-};
-
 static const char *const mode_names[X86_MODES] = {
     [X86_MODE_REAL16] = "real 16",
     [X86_MODE_REAL32] = "real 32",
@@ -31,11 +22,11 @@ static void say_registers(const struct cpu *cpu)
     const struct x86_state *x = &cpu->x;
 
     for (unsigned i = 0; i < 16; i++)
-        log_raw("  %s %016" PRIx64 "%s", gpr_names[i], x->gpr[i], i % 4 == 3 ? "\n" : "");
+        log_raw("  %-3s %016" PRIx64 "%s", x86_gpr_names[i], x->gpr[i], i % 4 == 3 ? "\n" : "");
     log_raw("  rip %016" PRIx64 " rflags %08" PRIx64 " cpl %u mode %s\n", x->gpr[X86_RIP],
             cpu_rflags(cpu), cpu->cpl, mode_names[cpu->mode]);
     for (unsigned i = 0; i < X86_ALL_SEGS; i++)
-        log_raw("  %-4s %04x base %016" PRIx64 " limit %08x attr %04x\n", seg_names[i],
+        log_raw("  %-4s %04x base %016" PRIx64 " limit %08x attr %04x\n", x86_seg_names[i],
                 x->seg[i].selector, x->seg[i].base, x->seg[i].limit, x->seg[i].attr);
     log_raw("  gdt %016" PRIx64 " limit %04x idt %016" PRIx64 " limit %04x\n", x->gdtr.base,
             x->gdtr.limit, x->idtr.base, x->idtr.limit);
