@@ -1,6 +1,7 @@
 /* The table of commands, and those that act on the VM instead of looking into it. */
 #include "vm/monitor.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,16 @@ bool monitor_address(struct monitor_call *call, const char *text, uint64_t *valu
         return true;
     monitor_error(call, "%s", why);
     return false;
+}
+
+int monitor_option(struct monitor_call *call, const char *command, const char *word)
+{
+    if (call->arguments[0] == '\0')
+        return 0;
+    if (strcmp(call->arguments, word) == 0)
+        return 1;
+    monitor_error(call, "%s takes nothing or the word %s", command, word);
+    return -EINVAL;
 }
 
 bool monitor_stopped(const struct monitor *monitor)

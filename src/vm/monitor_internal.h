@@ -27,6 +27,12 @@ void monitor_error(struct monitor_call *call, const char *format, ...)
 /* The command's arguments, from `text` on, as an address; false when an error was printed. */
 bool monitor_address(struct monitor_call *call, const char *text, uint64_t *value);
 
+/*
+ * Whether the command's arguments are `word` rather than nothing; anything else prints an error,
+ * in which `command` is its name, and gives -EINVAL. Returns 1 or 0 otherwise.
+ */
+int monitor_option(struct monitor_call *call, const char *command, const char *word);
+
 /* The registers: what `$` knows (monitor_registers.c). */
 bool monitor_register(void *call, const char *name, uint64_t *value);
 void monitor_registers(struct monitor_call *call);

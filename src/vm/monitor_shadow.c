@@ -1,6 +1,5 @@
 /* Shadow paging in the monitor console: `info shadow`, and the shadow part of `walk`. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "mmu/dump.h"
 #include "mmu/mmu.h"
@@ -84,12 +83,11 @@ static void see_page(void *opaque, const struct shadow_page_info *info)
 void monitor_shadow(struct monitor_call *call)
 {
     const struct shadow *shadow = mmu_shadow(call->vm->mmu);
-    struct shadow_list list = {.out = call->out, .each = strcmp(call->arguments, "pages") == 0};
+    int each = monitor_option(call, "info shadow", "pages");
+    struct shadow_list list = {.out = call->out, .each = each == 1};
 
-    if (!list.each && call->arguments[0]) {
-        monitor_error(call, "info shadow takes nothing or the word pages");
+    if (each < 0)
         return;
-    }
     if (!shadow) {
         fputs("there are no shadow tables: the VM runs with --mmu ept (info ept)\n", call->out);
         return;

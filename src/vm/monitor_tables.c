@@ -84,12 +84,11 @@ static void see_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
 void monitor_ept(struct monitor_call *call)
 {
     const struct ept *ept = mmu_ept(call->vm->mmu);
-    struct ept_list list = {.out = call->out, .each = strcmp(call->arguments, "leaves") == 0};
+    int each = monitor_option(call, "info ept", "leaves");
+    struct ept_list list = {.out = call->out, .each = each == 1};
 
-    if (!list.each && call->arguments[0]) {
-        monitor_error(call, "info ept takes nothing or the word leaves");
+    if (each < 0)
         return;
-    }
     if (!ept) {
         fputs(mmu_shadow(call->vm->mmu)
                   ? "there is no EPT: the VM runs with --mmu shadow (info shadow)\n"
