@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../quiet_host.h"
 #include "mmu/mmu.h"
 
 /* Guest-physical pages. */
@@ -40,73 +41,6 @@ enum {
 #define PTE_U        BIT(2)
 #define PTE_AD       (BIT(5) | BIT(6))
 #define PTE_NX       BIT(63)
-
-static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
-{
-    return UINT32_MAX;
-}
-
-static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t value)
-{
-}
-
-static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned width)
-{
-    return UINT64_MAX;
-}
-
-static void mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
-{
-}
-
-static int no_interrupt(void *opaque, unsigned vcpu)
-{
-    return -1;
-}
-
-static bool no_msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value)
-{
-    return false;
-}
-
-static bool no_msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
-{
-    return false;
-}
-
-static uint64_t tpr_read(void *opaque, unsigned vcpu)
-{
-    return 0;
-}
-
-static void tpr_write(void *opaque, unsigned vcpu, uint64_t value)
-{
-}
-
-static uint64_t tsc_now(void *opaque)
-{
-    return 0;
-}
-
-static uint64_t a20_mask(void *opaque)
-{
-    return UINT64_MAX;
-}
-
-static const struct engine_host host_functions = {
-    .port_read = port_read,
-    .port_write = port_write,
-    .mmio_read = mmio_read,
-    .mmio_write = mmio_write,
-    .interrupt_acknowledge = no_interrupt,
-    .msr_read = no_msr_read,
-    .msr_write = no_msr_write,
-    .tpr_read = tpr_read,
-    .tpr_write = tpr_write,
-    .tsc_now = tsc_now,
-    .tsc_hz = 1000000000,
-    .a20_mask = a20_mask,
-};
 
 static void put64(struct diff_guest *guest, gpa_t gpa, uint64_t value)
 {
@@ -201,6 +135,7 @@ static void build_state(struct diff_guest *guest)
 
 int diff_guest_start(struct diff_guest *guest)
 {
+    const struct engine_host host = quiet_host(NULL);
     const char *missing;
     int err;
 
@@ -208,7 +143,7 @@ int diff_guest_start(struct diff_guest *guest)
     err = cpu_model_init(&guest->model, "max", &missing);
     if (err)
         return err;
-    guest->model.tsc_hz = host_functions.tsc_hz;
+    guest->model.tsc_hz = host.tsc_hz;
     guest->mem = mem_create(NULL);
     if (!guest->mem)
         return -ENOMEM;
@@ -224,8 +159,8 @@ int diff_guest_start(struct diff_guest *guest)
     if (!guest->mmu)
         return -ENOMEM;
     return engine_soft.vcpu_create(
-        &guest->vcpu, &(struct engine_vcpu_config){
-                          .mmu = guest->mmu, .host = &host_functions, .model = &guest->model});
+        &guest->vcpu,
+        &(struct engine_vcpu_config){.mmu = guest->mmu, .host = &host, .model = &guest->model});
 }
 
 void diff_guest_stop(struct diff_guest *guest)

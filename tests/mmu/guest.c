@@ -4,20 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/soft/block.h"
+#include "../one_insn.h"
+#include "../quiet_host.h"
 #include "engine/soft/paging.h"
 #include "engine/soft/vcpu.h"
 #include "model.h"
-#include "x86/insn.h"
-
-static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
-{
-    return UINT32_MAX;
-}
-
-static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t value)
-{
-}
 
 uint8_t guest_mmio_byte(gpa_t gpa)
 {
@@ -41,35 +32,6 @@ static void mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
         g->mmio[g->mmio_count].gpa = gpa + i;
         g->mmio[g->mmio_count++].byte = (uint8_t)(value >> (8 * i));
     }
-}
-
-static int no_interrupt(void *opaque, unsigned vcpu)
-{
-    return -1;
-}
-
-static bool no_msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value)
-{
-    return false;
-}
-
-static bool no_msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
-{
-    return false;
-}
-
-static uint64_t zero(void *opaque)
-{
-    return 0;
-}
-
-static uint64_t tpr_read(void *opaque, unsigned vcpu)
-{
-    return 0;
-}
-
-static void tpr_write(void *opaque, unsigned vcpu, uint64_t value)
-{
 }
 
 static uint64_t a20_mask(void *opaque)
@@ -119,21 +81,7 @@ static void protected_mode(struct guest *g)
 
 bool guest_create(struct guest *g, const struct guest_config *config)
 {
-    struct engine_host host = {
-        .opaque = g,
-        .port_read = port_read,
-        .port_write = port_write,
-        .mmio_read = mmio_read,
-        .mmio_write = mmio_write,
-        .interrupt_acknowledge = no_interrupt,
-        .msr_read = no_msr_read,
-        .msr_write = no_msr_write,
-        .tpr_read = tpr_read,
-        .tpr_write = tpr_write,
-        .tsc_now = zero,
-        .tsc_hz = 1000000000,
-        .a20_mask = a20_mask,
-    };
+    struct engine_host host = quiet_host(g);
     struct mmu_config mmu = {.mode = config->mode,
                              .shadow_pages = config->shadow_pages,
                              .unsync_off = config->unsync_off};
@@ -142,6 +90,9 @@ bool guest_create(struct guest *g, const struct guest_config *config)
 
     memset(g, 0, sizeof(*g));
     g->a20_mask = UINT64_MAX;
+    host.mmio_read = mmio_read;
+    host.mmio_write = mmio_write;
+    host.a20_mask = a20_mask;
     if (cpu_model_init(&g->model, "x86-64-v1", &missing) != 0) {
         fprintf(stderr, "random_paging: this host has no %s\n", missing);
         return false;
@@ -195,17 +146,9 @@ void guest_set_code64(struct guest *g, bool code64)
 enum step guest_run(struct guest *g, const void *bytes, size_t len)
 {
     struct cpu *cpu = g->cpu;
-    struct x86_insn insn;
-    struct op op;
-    struct binder_input in = {.cpu = cpu, .insn = &insn, .mode = (enum x86_mode)cpu->mode};
     uint64_t rip = cpu->x.gpr[X86_RIP];
-    enum step step;
+    enum step step = one_insn_run(cpu, bytes, len);
 
-    if (x86_decode(&insn, in.mode, bytes, len) != X86_DECODE_OK)
-        return cpu_raise(cpu, X86_UD);
-    op_bind(&op, &in);
-    cpu->x.gpr[X86_RIP] = rip + op.len;
-    step = op.fn(cpu, &op);
     cpu->x.gpr[X86_RIP] = rip;
     return step;
 }

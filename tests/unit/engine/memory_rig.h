@@ -22,7 +22,7 @@
 static struct vcpu_rig *memory_rig_create(enum mmu_mode mode)
 {
     struct vcpu_rig *rig = calloc(1, sizeof(*rig));
-    const struct engine_host host = vcpu_rig_host(rig);
+    const struct engine_host host = quiet_host(rig);
 
     assert_non_null(rig);
     vcpu_rig_init(rig, &engine_soft, "max");

@@ -39,7 +39,7 @@ static int interrupt_acknowledge(void *opaque, unsigned vcpu)
 static int setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    struct engine_host host = vcpu_rig_host(rig);
+    struct engine_host host = quiet_host(rig);
 
     assert_non_null(rig);
     host.interrupt_acknowledge = interrupt_acknowledge;

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "../../one_insn.h"
 #include "engine/soft/access.h"
 #include "engine/soft/block.h"
 #include "mmu/mmu.h"
@@ -217,17 +218,9 @@ static void fixture_destroy(struct fixture *f)
 static inline enum step fixture_run(struct fixture *f, const void *bytes, size_t len)
 {
     struct cpu *cpu = &f->cpu;
-    struct x86_insn insn;
-    struct op op;
-    struct binder_input in = {.cpu = cpu, .insn = &insn, .mode = (enum x86_mode)cpu->mode};
     uint64_t rip = cpu->x.gpr[X86_RIP];
-    enum step step;
+    enum step step = one_insn_run(cpu, bytes, len);
 
-    if (x86_decode(&insn, in.mode, bytes, len) != X86_DECODE_OK)
-        return cpu_raise(cpu, X86_UD);
-    op_bind(&op, &in);
-    cpu->x.gpr[X86_RIP] = rip + op.len;
-    step = op.fn(cpu, &op);
     if (step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap))
         cpu->x.gpr[X86_RIP] = rip;
     return step;

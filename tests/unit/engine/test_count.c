@@ -71,7 +71,7 @@ static void count_reached(void *opaque)
 static struct rig *rig_create(unsigned tlb_entries, bool exact)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    struct engine_host host = vcpu_rig_host(rig);
+    struct engine_host host = quiet_host(rig);
     const uint16_t vector[2] = {HANDLER, 0};
     const uint8_t iret = 0xcf;
 

@@ -56,16 +56,6 @@ static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t val
     rig->port_value = value;
 }
 
-static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned width)
-{
-    return UINT64_MAX;
-}
-
-static bool msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *value)
-{
-    return false;
-}
-
 static void put64(struct rig *rig, gpa_t gpa, uint64_t value)
 {
     assert_true(mem_write(rig->base.mem, gpa, &value, sizeof(value)));
@@ -134,13 +124,11 @@ static void build_state32(struct rig *rig)
 static int setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
-    struct engine_host host = vcpu_rig_host(rig);
+    struct engine_host host = quiet_host(rig);
 
     assert_non_null(rig);
     host.port_read = port_read;
     host.port_write = port_write;
-    host.mmio_read = mmio_read;
-    host.msr_read = msr_read;
     vcpu_rig_init(&rig->base, &engine_soft, "x86-64-v1");
     vcpu_rig_add_ram(&rig->base, 0, RAM_BYTES);
     vcpu_rig_start(&rig->base, MMU_EPT, &host, 0);

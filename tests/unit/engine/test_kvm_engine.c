@@ -81,15 +81,6 @@ static int acknowledge(void *opaque, unsigned vcpu)
     return 0x40;
 }
 
-static uint64_t zero(void *opaque, unsigned vcpu)
-{
-    return 0;
-}
-
-static void ignore(void *opaque, unsigned vcpu, uint64_t value)
-{
-}
-
 static bool no_msr(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
 {
     return true;
@@ -97,7 +88,7 @@ static bool no_msr(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
 
 static void rig_init(struct rig *rig, const struct engine *engine)
 {
-    struct engine_host host = vcpu_rig_host(rig);
+    struct engine_host host = quiet_host(rig);
 
     *rig = (struct rig){0};
     host.port_read = port_read;
@@ -106,8 +97,6 @@ static void rig_init(struct rig *rig, const struct engine *engine)
     host.mmio_write = mmio_write;
     host.interrupt_acknowledge = acknowledge;
     host.msr_write = no_msr;
-    host.tpr_read = zero;
-    host.tpr_write = ignore;
     vcpu_rig_init(&rig->base, engine, "x86-64-v1");
     vcpu_rig_add_ram(&rig->base, 0, MEMORY_BYTES);
     vcpu_rig_start(&rig->base, engine == &engine_kvm ? MMU_HOST : MMU_EPT, &host, 0);

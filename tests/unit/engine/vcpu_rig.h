@@ -1,6 +1,6 @@
 /*
- * What tests of a whole vCPU share: memory, the MMU and the vCPU of an engine, and a host that
- * offers nothing. A test puts its rig around this one and adds the slots and the calls it is about.
+ * What tests of a whole vCPU share: memory, the MMU and the vCPU of an engine. A test puts its rig
+ * around this one and adds the slots and the calls of the host that it is about.
  */
 #ifndef UMBRA_TESTS_VCPU_RIG_H
 #define UMBRA_TESTS_VCPU_RIG_H
@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../../quiet_host.h"
 #include "engine/engine.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
@@ -23,48 +24,6 @@ struct vcpu_rig {
     struct cpu_model model;
     struct engine_vcpu *vcpu;
 };
-
-static uint32_t vcpu_rig_port_read(void *opaque, uint16_t port, unsigned width)
-{
-    return 0;
-}
-
-static void vcpu_rig_port_write(void *opaque, uint16_t port, unsigned width, uint32_t value)
-{
-}
-
-static uint64_t vcpu_rig_mmio_read(void *opaque, gpa_t gpa, unsigned width)
-{
-    return UINT64_MAX >> (64 - 8 * width);
-}
-
-static void vcpu_rig_mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
-{
-}
-
-static uint64_t vcpu_rig_tsc_now(void *opaque)
-{
-    return 0;
-}
-
-static uint64_t vcpu_rig_a20_mask(void *opaque)
-{
-    return UINT64_MAX;
-}
-
-/* A host without devices; what a test wants to see of it, it puts in their place. */
-static inline struct engine_host vcpu_rig_host(void *opaque)
-{
-    return (struct engine_host){
-        .opaque = opaque,
-        .port_read = vcpu_rig_port_read,
-        .port_write = vcpu_rig_port_write,
-        .mmio_read = vcpu_rig_mmio_read,
-        .mmio_write = vcpu_rig_mmio_write,
-        .tsc_now = vcpu_rig_tsc_now,
-        .a20_mask = vcpu_rig_a20_mask,
-    };
-}
 
 /* Memory without slots, for a processor of this model; vcpu_rig_start makes the rest. */
 static inline void vcpu_rig_init(struct vcpu_rig *rig, const struct engine *engine,
