@@ -48,37 +48,47 @@ static void test_guest_entries(void **state)
     }
 }
 
+struct table_case {
+    unsigned level;
+    uint64_t entry;
+    const char *text;
+};
+
+static const struct table_case ept_cases[] = {
+    {4, 0x00007f0012345107, "RWXA-- table 0x7f0012345000"},
+    {2, 0x00007f00122003b7, "RWXADS page  0x7f0012200000"},
+    {1, 0x00007f0012345135, "R-XA-- page  0x7f0012345000"},
+    {1, 6, "-WX--- MMIO (misconfigured on purpose)"},
+    {3, 0, "------ not present"},
+};
+
 static void test_ept_entries(void **state)
 {
     char text[DUMP_BYTES];
 
-    dump_ept_entry(text, 4, 0x00007f0012345107);
-    assert_string_equal(text, "RWXA-- table 0x7f0012345000");
-    dump_ept_entry(text, 2, 0x00007f00122003b7);
-    assert_string_equal(text, "RWXADS page  0x7f0012200000");
-    dump_ept_entry(text, 1, 0x00007f0012345135);
-    assert_string_equal(text, "R-XA-- page  0x7f0012345000");
-    dump_ept_entry(text, 1, 6);
-    assert_string_equal(text, "-WX--- MMIO (misconfigured on purpose)");
-    dump_ept_entry(text, 3, 0);
-    assert_string_equal(text, "------ not present");
+    for (size_t i = 0; i < ARRAY_SIZE(ept_cases); i++) {
+        dump_ept_entry(text, ept_cases[i].level, ept_cases[i].entry);
+        assert_string_equal(text, ept_cases[i].text);
+    }
 }
+
+static const struct table_case shadow_cases[] = {
+    {4, 0x00007f0012345027, "PWUA---- table 0x7f0012345000"},
+    {2, 0x80007f00122000e3, "PW-ADS-N page  0x7f0012200000"},
+    {1, 0x80007f0012345063, "PW-AD--N page  0x7f0012345000"},
+    {1, 0, "-------- not present"},
+    /* The monitor's mark for MMIO, bit 9, with a GPA in the place of the frame. */
+    {1, 0x00000000fee00202, "-W------ MMIO, GPA 0xfee00000"},
+};
 
 static void test_shadow_entries(void **state)
 {
     char text[DUMP_BYTES];
 
-    dump_shadow_entry(text, 4, 0x00007f0012345027);
-    assert_string_equal(text, "PWUA---- table 0x7f0012345000");
-    dump_shadow_entry(text, 2, 0x80007f00122000e3);
-    assert_string_equal(text, "PW-ADS-N page  0x7f0012200000");
-    dump_shadow_entry(text, 1, 0x80007f0012345063);
-    assert_string_equal(text, "PW-AD--N page  0x7f0012345000");
-    dump_shadow_entry(text, 1, 0);
-    assert_string_equal(text, "-------- not present");
-    /* The monitor's mark for MMIO, bit 9, with a GPA in the place of the frame. */
-    dump_shadow_entry(text, 1, 0x00000000fee00202);
-    assert_string_equal(text, "-W------ MMIO, GPA 0xfee00000");
+    for (size_t i = 0; i < ARRAY_SIZE(shadow_cases); i++) {
+        dump_shadow_entry(text, shadow_cases[i].level, shadow_cases[i].entry);
+        assert_string_equal(text, shadow_cases[i].text);
+    }
 }
 
 static void test_longest(void **state)
