@@ -40,6 +40,15 @@
 #define TSS_ADDRESS      0xfffbd000u
 #define IDENTITY_ADDRESS 0xfffbc000u
 
+/*
+ * Sequentially consistent: the loop's clearing comes before its next look at the requests, or a
+ * request between the two would be neither seen nor interrupt KVM_RUN.
+ */
+static void set_immediate_exit(struct engine_vcpu *vcpu, bool on)
+{
+    __atomic_store_n(&vcpu->run->immediate_exit, on, __ATOMIC_SEQ_CST);
+}
+
 static void set_request(struct engine_vcpu *vcpu, uint32_t request)
 {
     /*
@@ -48,7 +57,7 @@ static void set_request(struct engine_vcpu *vcpu, uint32_t request)
      */
     atomic_fetch_or(&vcpu->requests, request);
     if (atomic_load(&vcpu->running)) {
-        vcpu->run->immediate_exit = 1;
+        set_immediate_exit(vcpu, true);
         pthread_kill(vcpu->thread, KICK_SIGNAL);
     }
 }
@@ -372,7 +381,8 @@ static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
     put_apic(vcpu);
     result = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
     if (result == -EINTR || result == -EAGAIN) {
-        vcpu->run->immediate_exit = 0;
+        get_apic(vcpu); /* the guest ran, until the signal came */
+        set_immediate_exit(vcpu, false);
         vcpu->exit_pending = false;
         return KVM_NEXT_ENTER;
     }
@@ -389,9 +399,9 @@ static void complete_exit(struct engine_vcpu *vcpu)
 {
     if (!vcpu->exit_pending)
         return;
-    vcpu->run->immediate_exit = 1;
+    set_immediate_exit(vcpu, true);
     ioctl(vcpu->fd, KVM_RUN, 0); /* comes back with EINTR */
-    vcpu->run->immediate_exit = 0;
+    set_immediate_exit(vcpu, false);
     vcpu->exit_pending = false;
 }
 
@@ -413,10 +423,13 @@ static enum engine_stop run_loop(struct engine_vcpu *vcpu)
 
         if (requests && serve_requests(vcpu, requests, &why) == KVM_NEXT_STOP)
             return why;
-        if (vcpu->halted && !pending(vcpu))
-            return ENGINE_STOP_HALT;
         if (!vcpu->exit_pending && !vcpu->vm.irqchips)
             inject_interrupt(vcpu);
+        /* An interrupt that was withdrawn, or a request that came just now, does not end a HLT. */
+        if (vcpu->halted && pending(vcpu))
+            continue;
+        if (vcpu->halted)
+            return ENGINE_STOP_HALT;
         if (enter(vcpu, &why) == KVM_NEXT_STOP)
             return why;
     }

@@ -41,6 +41,7 @@ struct rig {
     struct vcpu_rig base;
     struct note notes[MAX_NOTES];
     unsigned count;
+    bool withdrawn; /* the interrupt is gone when it is acknowledged */
     struct x86_state end;
 };
 
@@ -78,7 +79,7 @@ static int acknowledge(void *opaque, unsigned vcpu)
 
     note(rig, 'a', 0, 0, 0);
     rig->base.engine->vcpu_set_intr(rig->base.vcpu, false);
-    return 0x40;
+    return rig->withdrawn ? -1 : 0x40;
 }
 
 static bool no_msr(void *opaque, unsigned vcpu, uint32_t index, uint64_t value)
@@ -308,6 +309,32 @@ static void interrupt_ends_a_halt(void **state)
     }
 }
 
+/* An interrupt that is withdrawn before the processor takes it does not end the HLT, the next does.
+ */
+static void withdrawn_interrupt_leaves_the_halt(void **state)
+{
+    const uint16_t vector[2] = {CODE + 0x40, 0};
+    struct rig rig;
+
+    need_kvm();
+    rig_init(&rig, &engine_kvm);
+    load(&rig, REAL, guest_interrupt, guest_interrupt_end);
+    mem_write(rig.base.mem, 0x40 * 4, vector, sizeof(vector));
+    run_to_halt(&rig);
+    rig.withdrawn = true;
+    rig.base.engine->vcpu_set_intr(rig.base.vcpu, true);
+    run_to_halt(&rig);
+    assert_int_equal(rig.count, 1);
+    assert_int_equal(rig.notes[0].what, 'a');
+    rig.withdrawn = false;
+    rig.base.engine->vcpu_set_intr(rig.base.vcpu, true);
+    run_to_halt(&rig);
+    assert_int_equal(rig.count, 4);
+    assert_int_equal(rig.notes[2].value, 0x11);
+    assert_int_equal(rig.notes[3].value, 0x77);
+    rig_fini(&rig);
+}
+
 /* What is set is what is got, in every register that both engines have. */
 static void state_survives_the_kernel(void **state)
 {
@@ -442,6 +469,7 @@ int main(void)
         cmocka_unit_test(long_mode_guest_is_the_same),
         cmocka_unit_test(mmio_is_the_same),
         cmocka_unit_test(interrupt_ends_a_halt),
+        cmocka_unit_test(withdrawn_interrupt_leaves_the_halt),
         cmocka_unit_test(state_survives_the_kernel),
         cmocka_unit_test(kick_ends_an_endless_loop),
         cmocka_unit_test(slots_follow),
