@@ -43,19 +43,25 @@ static uint64_t ticks_since_lap(const struct lapic *lapic)
     return ns_to_ticks(lapic, clock_now_ns(lapic->config.clock) - lapic->timer.lap_start_ns);
 }
 
-uint32_t lapic_timer_current(const struct lapic *lapic)
+/* The count where the timer counts in this mode. */
+static uint32_t count_in(const struct lapic *lapic, uint32_t mode)
 {
     const struct lapic_timer *timer = &lapic->timer;
     uint64_t ticks;
 
-    if (timer->lap_ticks == 0 || timer_mode(lapic) == LVT_TIMER_DEADLINE)
+    if (timer->lap_ticks == 0 || mode == LVT_TIMER_DEADLINE)
         return 0;
     ticks = ticks_since_lap(lapic);
     if (ticks < timer->lap_ticks)
         return timer->lap_ticks - (uint32_t)ticks;
-    if (timer_mode(lapic) != LVT_TIMER_PERIODIC)
+    if (mode != LVT_TIMER_PERIODIC)
         return 0;
     return timer->initial - (uint32_t)((ticks - timer->lap_ticks) % timer->initial);
+}
+
+uint32_t lapic_timer_current(const struct lapic *lapic)
+{
+    return count_in(lapic, timer_mode(lapic));
 }
 
 /* Arms for the end of a periodic lap that is at least PERIOD_MIN_NS ahead. */
@@ -73,7 +79,11 @@ static void arm_periodic(struct lapic *lapic)
     timer_arm(&timer->timer, MAX(deadline, now + PERIOD_MIN_NS));
 }
 
-/* Arms for the next event of the present mode, or disarms. */
+/*
+ * Arms for the next event of the present mode, or disarms. One shot is armed for even when its end
+ * has passed: the clock goes on between the write of a short count and here, and the guest waits
+ * for that interrupt.
+ */
 static void rearm(struct lapic *lapic)
 {
     struct lapic_timer *timer = &lapic->timer;
@@ -85,7 +95,7 @@ static void rearm(struct lapic *lapic)
     if (timer_mode(lapic) == LVT_TIMER_PERIODIC) {
         if (!(lapic->lvt[LAPIC_LVT_TIMER] & LVT_MASKED))
             arm_periodic(lapic);
-    } else if (ticks_since_lap(lapic) < timer->lap_ticks) {
+    } else {
         timer_arm(&timer->timer, timer->lap_start_ns + ticks_to_ns(lapic, timer->lap_ticks));
     }
 }
@@ -131,7 +141,10 @@ static void expire(void *opaque)
         check_tsc_deadline(lapic);
         return;
     }
-    rearm(lapic);
+    if (timer_mode(lapic) == LVT_TIMER_PERIODIC)
+        rearm(lapic);
+    else
+        lapic->timer.lap_ticks = 0; /* one shot is over; the next initial count starts another */
     lapic_post_lvt(lapic, LAPIC_LVT_TIMER);
 }
 
@@ -171,6 +184,8 @@ void lapic_timer_set_divide(struct lapic *lapic, uint32_t divide)
 {
     uint32_t current = lapic_timer_current(lapic);
 
+    if (current == 0 && lapic->timer.lap_ticks != 0)
+        current = 1; /* its interrupt is still to come */
     lapic->timer.divide = divide & 0xb;
     if (timer_mode(lapic) != LVT_TIMER_DEADLINE)
         start_lap(lapic, current);
@@ -180,7 +195,8 @@ void lapic_timer_lvt_changed(struct lapic *lapic, uint32_t before)
 {
     struct lapic_timer *timer = &lapic->timer;
     uint32_t *entry = &lapic->lvt[LAPIC_LVT_TIMER];
-    bool was_deadline = (before & LVT_TIMER_MODE) == LVT_TIMER_DEADLINE;
+    uint32_t mode_before = before & LVT_TIMER_MODE;
+    bool was_deadline = mode_before == LVT_TIMER_DEADLINE;
 
     /* The reserved mode 3, and the deadline mode where there is none, count once. */
     if ((*entry & LVT_TIMER_MODE) == LVT_TIMER_MODE ||
@@ -191,6 +207,8 @@ void lapic_timer_lvt_changed(struct lapic *lapic, uint32_t before)
         timer->lap_ticks = 0;
         timer->initial = 0;
         timer->tsc_deadline = 0;
+    } else if (mode_before == LVT_TIMER_PERIODIC && timer_mode(lapic) != LVT_TIMER_PERIODIC) {
+        start_lap(lapic, count_in(lapic, mode_before)); /* the present period is the last */
     } else if (!was_deadline) {
         rearm(lapic);
     }
