@@ -54,7 +54,8 @@ static inline void bench_step(const char *next)
 static inline int bench_main(int argc, char **argv, const struct bench_workload *workloads,
                              unsigned count)
 {
-    bool step = argc > 1 && strcmp(argv[1], "step") == 0;
+    /* The last one: what the kernel does not know of its command line comes before it. */
+    bool step = argc > 1 && strcmp(argv[argc - 1], "step") == 0;
 
     bench_path = argv[0];
     if (argc > 1 && strcmp(argv[1], "nothing") == 0)
