@@ -1,9 +1,14 @@
 /* The choice between the engines, and the table of `umbra engines`. */
 #include "vm/engines.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/engine.h"
 #include "engine/kvm/kvm.h"
@@ -13,6 +18,47 @@
 #include "x86/cpuid.h"
 
 #define PROBE_LIMIT_NS (NS_PER_SEC / 10)
+/* For the process of the trial, which may be late on a busy host: by itself, and when asked for. */
+#define PATIENCE_MS       150
+#define PATIENCE_ASKED_MS 10000
+
+/*
+ * The trial in a process of its own: a KVM that answers late, or whose calls hang in the kernel,
+ * must not hold this one up. What is left of such a process the host clears away when it can.
+ */
+static void probe_kvm(struct kvm_probe *probe, int patience_ms)
+{
+    struct pollfd ready = {.events = POLLIN};
+    int pipe_fds[2];
+    pid_t child;
+
+    *probe = (struct kvm_probe){0};
+    kvm_host_paging(probe->paging, sizeof(probe->paging));
+    snprintf(probe->reason, sizeof(probe->reason), "the host has no room for a trial");
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
+        return;
+    child = fork();
+    if (child == 0) {
+        kvm_probe(probe, PROBE_LIMIT_NS, clock_host_ns);
+        _exit(write(pipe_fds[1], probe, sizeof(*probe)) != (ssize_t)sizeof(*probe));
+    }
+    close(pipe_fds[1]);
+    ready.fd = pipe_fds[0];
+    if (child > 0) {
+        snprintf(probe->reason, sizeof(probe->reason), "KVM gives no answer within %d ms",
+                 patience_ms);
+        if (poll(&ready, 1, patience_ms) == 1) {
+            struct kvm_probe found;
+
+            if (read(pipe_fds[0], &found, sizeof(found)) == (ssize_t)sizeof(found))
+                *probe = found;
+        } else {
+            kill(child, SIGKILL);
+        }
+        waitpid(child, NULL, probe->took_ns ? 0 : WNOHANG);
+    }
+    close(pipe_fds[0]);
+}
 
 static void refuse(struct vm_engine_choice *choice, const char *why)
 {
@@ -60,7 +106,7 @@ void vm_choose_engine(enum vm_engine want, enum vm_mmu mmu, const char *soft_onl
                      soft_only ? soft_only : "--mmu");
         return;
     }
-    kvm_probe(&probe, PROBE_LIMIT_NS, clock_host_ns);
+    probe_kvm(&probe, want == VM_ENGINE_AUTO ? PATIENCE_MS : PATIENCE_ASKED_MS);
     snprintf(choice->paging, sizeof(choice->paging), "%s", probe.paging);
     if (want == VM_ENGINE_KVM) {
         choose_kvm(mmu, soft_only, &probe, choice);
@@ -190,7 +236,7 @@ void vm_print_engines(FILE *out)
     struct kvm_probe probe;
     struct trial trial;
 
-    kvm_probe(&probe, PROBE_LIMIT_NS, clock_host_ns);
+    probe_kvm(&probe, PATIENCE_ASKED_MS);
     if (trial_init(&trial)) {
         for (unsigned mode = 0; mode < KVM_MODES; mode++)
             soft[mode] = trial_speed(&trial, mode);

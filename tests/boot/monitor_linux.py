@@ -3,6 +3,7 @@
 # address is what the guest's own kernel says; stop and cont; the buttons.
 # test: timeout=480
 import re
+import time
 
 from console_client import Console, socket_path
 from vm import POWER_OFF, RESET, check, linux, main
@@ -24,6 +25,7 @@ def stop_in_user_code(console):
         if "CPL 3" in console.say("info status"):
             return
         console.say("cont")
+        time.sleep(0.02)  # so that the guest gets anywhere between two looks
     check(False, f"the guest was never in user code, {TRIES} times")
 
 

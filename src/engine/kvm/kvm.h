@@ -29,6 +29,9 @@ struct kvm_probe {
  */
 void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(void));
 
+/* Which paging the parameters of the host's KVM module say: "EPT", "NPT", "shadow", "unknown". */
+void kvm_host_paging(char *name, size_t size);
+
 /* The words of a mode. */
 const char *kvm_mode_name(enum kvm_mode mode);
 

@@ -209,7 +209,7 @@ static bool parameter_on(const char *path)
     return value == 'Y' || value == '1';
 }
 
-static void read_paging(struct kvm_probe *probe)
+void kvm_host_paging(char *paging, size_t size)
 {
     const char *name = "unknown";
 
@@ -219,7 +219,7 @@ static void read_paging(struct kvm_probe *probe)
         name = parameter_on("/sys/module/kvm_amd/parameters/npt") ? "NPT" : "shadow";
     else if (access("/sys/module/kvm_pvm", F_OK) == 0)
         name = "shadow";
-    snprintf(probe->paging, sizeof(probe->paging), "%s", name);
+    snprintf(paging, size, "%s", name);
 }
 
 static const char *open_words(int err)
@@ -305,7 +305,7 @@ void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(vo
     timer_t timer;
 
     *probe = (struct kvm_probe){0};
-    read_paging(probe);
+    kvm_host_paging(probe->paging, sizeof(probe->paging));
     if (open_device(probe, &vm) && arm_alarm(&timer, limit_ns)) {
         probe->usable = true;
         for (unsigned mode = 0; mode < KVM_MODES; mode++)
