@@ -70,6 +70,13 @@ struct engine_host {
     void (*count_reached)(void *opaque);
 };
 
+/* The width of the next piece of an MMIO access with `left` bytes to go: the bus takes 1, 2, 4, 8.
+ */
+static inline unsigned engine_bus_piece(unsigned left)
+{
+    return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+
 /* Why a TLB was flushed; the rest are changes of CR0, CR4 and EFER, and resets. */
 enum engine_flush {
     ENGINE_FLUSH_CR3,

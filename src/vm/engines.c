@@ -188,17 +188,15 @@ static void enter_long_mode(struct trial *trial, struct x86_state *state)
     state->seg[X86_CS].attr = X86_SEG_P | X86_SEG_S | X86_SEG_CODE | X86_SEG_READ | X86_SEG_L;
 }
 
-/* dec ecx; jnz; hlt. Instructions a second, or 0 when it went wrong. */
+/* The loop that KVM is timed with. Instructions a second, or 0 when it went wrong. */
 static uint64_t trial_speed(struct trial *trial, enum kvm_mode mode)
 {
-    static const uint8_t real[] = {0x66, 0x49, 0x75, 0xfc, 0xf4};
-    static const uint8_t wide[] = {0xff, 0xc9, 0x75, 0xfc, 0xf4};
     struct x86_state state;
     uint64_t start, took;
 
     engine_soft.vcpu_reset(trial->vcpu, false);
     engine_soft.vcpu_get_state(trial->vcpu, &state);
-    mem_write(trial->mem, TRIAL_CODE, mode == KVM_MODE_REAL ? real : wide, sizeof(real));
+    mem_write(trial->mem, TRIAL_CODE, kvm_loop_code(mode), KVM_LOOP_BYTES);
     state.seg[X86_CS].base = 0;
     state.seg[X86_CS].selector = 0;
     state.gpr[X86_RIP] = TRIAL_CODE;

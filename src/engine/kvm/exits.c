@@ -16,12 +16,6 @@ static void count(struct engine_vcpu *vcpu, enum exit_reason reason)
     vcpu->counted = reason;
 }
 
-static enum kvm_next stop(enum engine_stop *why, enum engine_stop reason)
-{
-    *why = reason;
-    return KVM_NEXT_STOP;
-}
-
 /* A port access; string instructions bring several at once. */
 static enum kvm_next serve_io(struct engine_vcpu *vcpu)
 {
@@ -49,7 +43,7 @@ static enum kvm_next serve_io(struct engine_vcpu *vcpu)
 static void write_mmio(struct engine_vcpu *vcpu, gpa_t gpa, const uint8_t *data, unsigned bytes)
 {
     while (bytes > 0) {
-        unsigned width = bytes >= 8 ? 8 : bytes >= 4 ? 4 : bytes >= 2 ? 2 : 1;
+        unsigned width = engine_bus_piece(bytes);
         uint64_t value = 0;
 
         memcpy(&value, data, width);
@@ -89,7 +83,7 @@ static enum kvm_next serve_mmio(struct engine_vcpu *vcpu)
         return KVM_NEXT_ENTER;
     }
     while (left > 0) {
-        unsigned width = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        unsigned width = engine_bus_piece(left);
         gpa_t gpa = run->mmio.phys_addr + at;
         uint64_t value = vcpu->host.mmio_read(vcpu->host.opaque, gpa, width);
 
@@ -124,10 +118,10 @@ static enum kvm_next serve_system_event(struct engine_vcpu *vcpu, enum engine_st
 
     if (type == KVM_SYSTEM_EVENT_CRASH || type == KVM_SYSTEM_EVENT_RESET) {
         count(vcpu, EXIT_TRIPLE_FAULT);
-        return stop(why, ENGINE_STOP_SHUTDOWN);
+        return kvm_stop(why, ENGINE_STOP_SHUTDOWN);
     }
     snprintf(vcpu->error, sizeof(vcpu->error), "KVM reports system event %u", type);
-    return stop(why, ENGINE_STOP_ERROR);
+    return kvm_stop(why, ENGINE_STOP_ERROR);
 }
 
 static const char *internal_error_words(unsigned suberror)
@@ -149,7 +143,7 @@ static enum kvm_next fail_internal(struct engine_vcpu *vcpu, enum engine_stop *w
              "KVM_RUN ended in an internal error (%u): %s; this host's KVM does not run such a "
              "guest, use --engine soft",
              suberror, internal_error_words(suberror));
-    return stop(why, ENGINE_STOP_ERROR);
+    return kvm_stop(why, ENGINE_STOP_ERROR);
 }
 
 static enum kvm_next fail_entry(struct engine_vcpu *vcpu, enum engine_stop *why)
@@ -157,7 +151,7 @@ static enum kvm_next fail_entry(struct engine_vcpu *vcpu, enum engine_stop *why)
     snprintf(vcpu->error, sizeof(vcpu->error),
              "the processor refuses the VM entry (hardware reason %#" PRIx64 "); use --engine soft",
              (uint64_t)vcpu->run->fail_entry.hardware_entry_failure_reason);
-    return stop(why, ENGINE_STOP_ERROR);
+    return kvm_stop(why, ENGINE_STOP_ERROR);
 }
 
 static enum kvm_next serve(struct engine_vcpu *vcpu, enum engine_stop *why)
@@ -172,19 +166,21 @@ static enum kvm_next serve(struct engine_vcpu *vcpu, enum engine_stop *why)
     case KVM_EXIT_HLT:
         count(vcpu, EXIT_HLT);
         vcpu->halted = true;
-        return stop(why, ENGINE_STOP_HALT);
+        return kvm_stop(why, ENGINE_STOP_HALT);
     case KVM_EXIT_IRQ_WINDOW_OPEN: count(vcpu, EXIT_INTERRUPT_WINDOW); return KVM_NEXT_ENTER;
     case KVM_EXIT_SET_TPR: count(vcpu, EXIT_CR_ACCESS); return KVM_NEXT_ENTER;
     case KVM_EXIT_INTR: count(vcpu, EXIT_EXTERNAL_INTERRUPT); return KVM_NEXT_ENTER;
-    case KVM_EXIT_SHUTDOWN: count(vcpu, EXIT_TRIPLE_FAULT); return stop(why, ENGINE_STOP_SHUTDOWN);
-    case KVM_EXIT_DEBUG: return stop(why, ENGINE_STOP_DEBUG);
+    case KVM_EXIT_SHUTDOWN:
+        count(vcpu, EXIT_TRIPLE_FAULT);
+        return kvm_stop(why, ENGINE_STOP_SHUTDOWN);
+    case KVM_EXIT_DEBUG: return kvm_stop(why, ENGINE_STOP_DEBUG);
     case KVM_EXIT_SYSTEM_EVENT: return serve_system_event(vcpu, why);
     case KVM_EXIT_INTERNAL_ERROR: return fail_internal(vcpu, why);
     case KVM_EXIT_FAIL_ENTRY: return fail_entry(vcpu, why);
     default:
         snprintf(vcpu->error, sizeof(vcpu->error),
                  "KVM_RUN ended for a reason (%u) that is not known", vcpu->run->exit_reason);
-        return stop(why, ENGINE_STOP_ERROR);
+        return kvm_stop(why, ENGINE_STOP_ERROR);
     }
 }
 

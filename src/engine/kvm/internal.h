@@ -18,6 +18,9 @@
 /* Memory regions that KVM is told of at most; mem.c's limit of slots is lower. */
 #define KVM_MAX_REGIONS 64
 
+/* Below the BIOS, where no guest memory is: three pages that Intel's VT-x wants for a TSS. */
+#define KVM_TSS_ADDRESS 0xfffbd000u
+
 /* A slot as KVM was told of it. */
 struct kvm_region {
     gpa_t base;
@@ -79,6 +82,19 @@ struct engine_vcpu {
 int kvm_ioctl(int fd, unsigned long request, void *argument);
 int kvm_ioctl_value(int fd, unsigned long request, unsigned long value);
 
+/* --- open.c: engine.h's vcpu_create and vcpu_destroy --- */
+int kvm_vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config *config) must_check;
+void kvm_vcpu_destroy(struct engine_vcpu *vcpu);
+
+/* --- vcpu.c --- */
+
+/* Sets KVM_REQUEST_* bits; a vCPU that runs is made to look. Any thread. */
+void kvm_set_request(struct engine_vcpu *vcpu, uint32_t request);
+/* Puts words for what failed into vcpu->error; returns err. */
+int kvm_fail(struct engine_vcpu *vcpu, const char *what, int err);
+/* RESET, or INIT; 0 or -errno, with the words in vcpu->error. */
+int kvm_vcpu_reset(struct engine_vcpu *vcpu, bool init) must_check;
+
 /* --- memory.c: mirrors the slots. 0 or -errno. --- */
 int kvm_mirror_slots(struct kvm_vm *vm) must_check;
 int kvm_dirty_log(struct kvm_vm *vm, gpa_t base, bool on) must_check;
@@ -111,6 +127,12 @@ enum kvm_next {
     KVM_NEXT_ENTER, /* enter again */
     KVM_NEXT_STOP,  /* vcpu_run returns *why */
 };
+
+static inline enum kvm_next kvm_stop(enum engine_stop *why, enum engine_stop reason)
+{
+    *why = reason;
+    return KVM_NEXT_STOP;
+}
 
 /*
  * Serves the exit that vcpu->run describes. A function of its value: it calls the engine's host

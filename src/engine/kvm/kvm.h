@@ -32,6 +32,13 @@ void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(vo
 /* Which paging the parameters of the host's KVM module say: "EPT", "NPT", "shadow", "unknown". */
 void kvm_host_paging(char *name, size_t size);
 
+/*
+ * The guest code that a probe times: counts ECX down to 0, two instructions a round, and halts.
+ * Others who want comparable figures run the same.
+ */
+#define KVM_LOOP_BYTES 7
+const uint8_t *kvm_loop_code(enum kvm_mode mode);
+
 /* The words of a mode. */
 const char *kvm_mode_name(enum kvm_mode mode);
 

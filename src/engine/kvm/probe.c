@@ -54,12 +54,12 @@ static void on_alarm(int signal)
 }
 
 /* dec ecx; jnz; mov al, RESULT; hlt -- the same bytes but for the operand size in 16-bit mode. */
-static void write_loop(uint8_t *code, enum kvm_mode mode)
+const uint8_t *kvm_loop_code(enum kvm_mode mode)
 {
-    static const uint8_t real[] = {0x66, 0x49, 0x75, 0xfc, 0xb0, RESULT, 0xf4};
-    static const uint8_t wide[] = {0xff, 0xc9, 0x75, 0xfc, 0xb0, RESULT, 0xf4};
+    static const uint8_t real[KVM_LOOP_BYTES] = {0x66, 0x49, 0x75, 0xfc, 0xb0, RESULT, 0xf4};
+    static const uint8_t wide[KVM_LOOP_BYTES] = {0xff, 0xc9, 0x75, 0xfc, 0xb0, RESULT, 0xf4};
 
-    memcpy(code, mode == KVM_MODE_REAL ? real : wide, sizeof(real));
+    return mode == KVM_MODE_REAL ? real : wide;
 }
 
 static int make_vm(struct probe_vm *vm)
@@ -76,7 +76,7 @@ static int make_vm(struct probe_vm *vm)
         return -errno;
     vm->memory = p;
     region.userspace_addr = (uintptr_t)p;
-    kvm_ioctl_value(vm->vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000u);
+    kvm_ioctl_value(vm->vm_fd, KVM_SET_TSS_ADDR, KVM_TSS_ADDRESS);
     err = kvm_ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
     if (err < 0)
         return err;
@@ -128,7 +128,7 @@ static int start_loop(struct probe_vm *vm, enum kvm_mode mode, uint64_t rounds)
 
     if (err < 0)
         return err;
-    write_loop(vm->memory + CODE, mode);
+    memcpy(vm->memory + CODE, kvm_loop_code(mode), KVM_LOOP_BYTES);
     sregs.cs.base = 0;
     sregs.cs.selector = 0;
     if (mode == KVM_MODE_LONG)

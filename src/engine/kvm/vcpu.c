@@ -12,17 +12,12 @@
  * Source: KVM API, "KVM_RUN", "KVM_INTERRUPT", "immediate_exit".
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "engine/kvm/internal.h"
-#include "mmu/mmu.h"
 
 #define MSR_APIC_BASE 0x1b
 
@@ -31,14 +26,6 @@
 #define APIC_BASE_BSP   0x100u
 
 #define KICK_SIGNAL (SIGRTMIN + 1)
-
-/* The window of a VGA's memory (IBM VGA; it never moves). */
-#define VGA_WINDOW       0xa0000
-#define VGA_WINDOW_BYTES 0x20000
-
-/* Below the BIOS, where no guest memory is: three pages for Intel's TSS, one for its page table. */
-#define TSS_ADDRESS      0xfffbd000u
-#define IDENTITY_ADDRESS 0xfffbc000u
 
 /*
  * Sequentially consistent: the loop's clearing comes before its next look at the requests, or a
@@ -49,7 +36,7 @@ static void set_immediate_exit(struct engine_vcpu *vcpu, bool on)
     __atomic_store_n(&vcpu->run->immediate_exit, on, __ATOMIC_SEQ_CST);
 }
 
-static void set_request(struct engine_vcpu *vcpu, uint32_t request)
+void kvm_set_request(struct engine_vcpu *vcpu, uint32_t request)
 {
     /*
      * Sequentially consistent, as is the store of `running` before the loop's look: either it sees
@@ -79,144 +66,19 @@ static void install_kick(void)
     sigaction(KICK_SIGNAL, &action, NULL);
 }
 
-static int fail(struct engine_vcpu *vcpu, const char *what, int err)
+int kvm_fail(struct engine_vcpu *vcpu, const char *what, int err)
 {
     snprintf(vcpu->error, sizeof(vcpu->error), "%s: %s", what, strerror(-err));
     return err;
 }
 
-static int open_vm(struct engine_vcpu *vcpu, bool host_irqchip)
-{
-    struct kvm_vm *vm = &vcpu->vm;
-    uint64_t identity = IDENTITY_ADDRESS;
-    int result;
-
-    vm->device_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    if (vm->device_fd < 0)
-        return -errno;
-    result = kvm_ioctl_value(vm->device_fd, KVM_GET_API_VERSION, 0);
-    if (result != KVM_API_VERSION)
-        return result < 0 ? result : -EPROTO;
-    result = kvm_ioctl_value(vm->device_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-    if (result < (int)sizeof(struct kvm_run))
-        return result < 0 ? result : -EPROTO;
-    vm->run_bytes = (size_t)result;
-    vm->fd = kvm_ioctl_value(vm->device_fd, KVM_CREATE_VM, 0);
-    if (vm->fd < 0)
-        return vm->fd;
-    result = kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
-    if (result >= 0)
-        result = kvm_ioctl_value(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS);
-    if (result >= 0 && host_irqchip)
-        result = kvm_irqchip_create(vm);
-    return result < 0 ? result : kvm_mirror_slots(vm);
-}
-
-/*
- * Writes to the VGA window need no answer: KVM gathers them and comes out for the next other
- * access. Where it cannot, each of them is an exit.
- */
-static void gather_writes(struct engine_vcpu *vcpu)
-{
-    struct kvm_coalesced_mmio_zone zone = {.addr = VGA_WINDOW, .size = VGA_WINDOW_BYTES};
-    int page = kvm_ioctl_value(vcpu->vm.device_fd, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
-    size_t offset = (size_t)MAX(page, 0) * PAGE_SIZE;
-
-    if (page <= 0 || offset + PAGE_SIZE > vcpu->vm.run_bytes ||
-        kvm_ioctl(vcpu->vm.fd, KVM_REGISTER_COALESCED_MMIO, &zone) < 0)
-        return;
-    vcpu->ring = (struct kvm_coalesced_mmio_ring *)((char *)vcpu->run + offset);
-    vcpu->ring_entries = (PAGE_SIZE - sizeof(*vcpu->ring)) / sizeof(vcpu->ring->coalesced_mmio[0]);
-}
-
-static int open_vcpu(struct engine_vcpu *vcpu)
-{
-    void *run;
-
-    vcpu->fd = kvm_ioctl_value(vcpu->vm.fd, KVM_CREATE_VCPU, vcpu->index);
-    if (vcpu->fd < 0)
-        return vcpu->fd;
-    run = mmap(NULL, vcpu->vm.run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
-    if (run == MAP_FAILED)
-        return -errno;
-    vcpu->run = run;
-    vcpu->has_xsave = kvm_ioctl_value(vcpu->vm.device_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE) > 0;
-    gather_writes(vcpu);
-    return kvm_set_cpuid(vcpu);
-}
-
-/* --- what the monitor tells of guest memory; the vCPU is stopped --- */
-
-static void slots_changed(void *opaque)
-{
-    set_request(opaque, KVM_REQUEST_FLUSH);
-}
-
-static void dirty_log(void *opaque, gpa_t base, bool on)
-{
-    struct engine_vcpu *vcpu = opaque;
-    int err = kvm_dirty_log(&vcpu->vm, base, on);
-
-    if (err)
-        fail(vcpu, "KVM cannot log writes", err);
-}
-
-static void dirty_sync(void *opaque, gpa_t base)
-{
-    struct engine_vcpu *vcpu = opaque;
-    int err = kvm_dirty_sync(&vcpu->vm, base);
-
-    if (err)
-        fail(vcpu, "KVM does not tell what was written", err);
-}
-
-/* KVM has the tables and the TLB. */
-static void nothing(void *opaque)
-{
-}
-
-static void nothing_for_page(void *opaque, gpa_t page)
-{
-}
-
-static void attach(struct engine_vcpu *vcpu, struct mmu *mmu)
-{
-    vcpu->mmu = mmu;
-    vcpu->tlb_link = (struct mmu_tlb){
-        .opaque = vcpu,
-        .flush = nothing,
-        .write_protect = nothing_for_page,
-        .slots_changed = slots_changed,
-        .dirty_log = dirty_log,
-        .dirty_sync = dirty_sync,
-    };
-    mmu_attach(mmu, &vcpu->tlb_link);
-}
-
-static void vcpu_destroy(struct engine_vcpu *vcpu)
-{
-    if (!vcpu)
-        return;
-    mmu_detach(vcpu->mmu, &vcpu->tlb_link);
-    if (vcpu->run)
-        munmap(vcpu->run, vcpu->vm.run_bytes);
-    if (vcpu->fd >= 0)
-        close(vcpu->fd);
-    kvm_irqchip_destroy(&vcpu->vm);
-    if (vcpu->vm.fd >= 0)
-        close(vcpu->vm.fd);
-    if (vcpu->vm.device_fd >= 0)
-        close(vcpu->vm.device_fd);
-    free(vcpu);
-}
-
-static int reset(struct engine_vcpu *vcpu, bool init)
+int kvm_vcpu_reset(struct engine_vcpu *vcpu, bool init)
 {
     struct x86_state state = {0};
     int err = init ? kvm_get_state(vcpu, &state) : 0;
 
     if (err)
-        return fail(vcpu, "the vCPU's state cannot be read", err);
+        return kvm_fail(vcpu, "the vCPU's state cannot be read", err);
     x86_state_reset(&state, init);
     if (!init)
         vcpu->apic_base = APIC_BASE_RESET | (vcpu->index == 0 ? APIC_BASE_BSP : 0);
@@ -225,45 +87,16 @@ static int reset(struct engine_vcpu *vcpu, bool init)
     err = kvm_set_state(vcpu, &state);
     if (!err && !init && vcpu->vm.irqchips)
         err = kvm_irqchip_reset(vcpu);
-    return err ? fail(vcpu, "the vCPU cannot be reset", err) : 0;
+    return err ? kvm_fail(vcpu, "the vCPU cannot be reset", err) : 0;
 }
 
 static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config *config)
 {
-    struct engine_vcpu *vcpu = calloc(1, sizeof(*vcpu));
-    int err;
-
-    if (!vcpu)
-        return -ENOMEM;
-    vcpu->fd = vcpu->vm.fd = vcpu->vm.device_fd = -1;
-    vcpu->index = config->index;
-    vcpu->vm.mem = mmu_mem(config->mmu);
-    vcpu->host = *config->host;
-    vcpu->model = config->model;
-    attach(vcpu, config->mmu);
     install_kick();
-    err = open_vm(vcpu, config->host_irqchip);
-    if (!err)
-        err = open_vcpu(vcpu);
-    if (!err && vcpu->vm.irqchips)
-        err = kvm_irqchip_capture(vcpu);
-    if (!err)
-        err = reset(vcpu, false);
-    if (err) {
-        vcpu_destroy(vcpu);
-        return err;
-    }
-    *out = vcpu;
-    return 0;
+    return kvm_vcpu_create(out, config);
 }
 
 /* --- the run loop --- */
-
-static enum kvm_next stop(enum engine_stop *why, enum engine_stop reason)
-{
-    *why = reason;
-    return KVM_NEXT_STOP;
-}
 
 static enum kvm_next take_sipi(struct engine_vcpu *vcpu, enum engine_stop *why)
 {
@@ -284,8 +117,8 @@ static enum kvm_next take_sipi(struct engine_vcpu *vcpu, enum engine_stop *why)
     }
     if (!err)
         return KVM_NEXT_ENTER;
-    fail(vcpu, "a start-up IPI cannot be served", err);
-    return stop(why, ENGINE_STOP_ERROR);
+    kvm_fail(vcpu, "a start-up IPI cannot be served", err);
+    return kvm_stop(why, ENGINE_STOP_ERROR);
 }
 
 static enum kvm_next serve_requests(struct engine_vcpu *vcpu, uint32_t requests,
@@ -298,26 +131,26 @@ static enum kvm_next serve_requests(struct engine_vcpu *vcpu, uint32_t requests,
         if (vcpu->vm.generation != mem_generation(vcpu->vm.mem))
             err = kvm_mirror_slots(&vcpu->vm);
         if (err) {
-            fail(vcpu, "KVM does not take a change of memory", err);
-            return stop(why, ENGINE_STOP_ERROR);
+            kvm_fail(vcpu, "KVM does not take a change of memory", err);
+            return kvm_stop(why, ENGINE_STOP_ERROR);
         }
     }
     if (requests & KVM_REQUEST_KICK) {
         clear_request(vcpu, KVM_REQUEST_KICK);
-        return stop(why, ENGINE_STOP_KICK);
+        return kvm_stop(why, ENGINE_STOP_KICK);
     }
     if (requests & KVM_REQUEST_INIT) {
         clear_request(vcpu, KVM_REQUEST_INIT);
         vcpu->counters.exits[EXIT_INIT]++;
-        if (reset(vcpu, true))
-            return stop(why, ENGINE_STOP_ERROR);
+        if (kvm_vcpu_reset(vcpu, true))
+            return kvm_stop(why, ENGINE_STOP_ERROR);
     }
     if (requests & KVM_REQUEST_SIPI) {
         if (take_sipi(vcpu, why) == KVM_NEXT_STOP)
             return KVM_NEXT_STOP;
     }
     if (vcpu->wait_for_sipi)
-        return stop(why, ENGINE_STOP_WAIT);
+        return kvm_stop(why, ENGINE_STOP_WAIT);
     if (requests & KVM_REQUEST_NMI) {
         clear_request(vcpu, KVM_REQUEST_NMI);
         vcpu->halted = false;
@@ -387,8 +220,8 @@ static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
         return KVM_NEXT_ENTER;
     }
     if (result < 0) {
-        fail(vcpu, "KVM_RUN failed", result);
-        return stop(why, ENGINE_STOP_ERROR);
+        kvm_fail(vcpu, "KVM_RUN failed", result);
+        return kvm_stop(why, ENGINE_STOP_ERROR);
     }
     get_apic(vcpu);
     return kvm_serve_exit(vcpu, why);
@@ -453,8 +286,8 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
 static void vcpu_reset(struct engine_vcpu *vcpu, bool init)
 {
     atomic_store_explicit(&vcpu->requests, 0, memory_order_release);
-    if (reset(vcpu, init))
-        set_request(vcpu, KVM_REQUEST_KICK);
+    if (kvm_vcpu_reset(vcpu, init))
+        kvm_set_request(vcpu, KVM_REQUEST_KICK);
 }
 
 static void vcpu_get_state(struct engine_vcpu *vcpu, struct x86_state *state)
@@ -462,7 +295,7 @@ static void vcpu_get_state(struct engine_vcpu *vcpu, struct x86_state *state)
     int err = kvm_get_state(vcpu, state);
 
     if (err)
-        fail(vcpu, "the vCPU's state cannot be read", err);
+        kvm_fail(vcpu, "the vCPU's state cannot be read", err);
 }
 
 static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *state)
@@ -470,7 +303,7 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
     int err = kvm_set_state(vcpu, state);
 
     if (err)
-        fail(vcpu, "the vCPU's state cannot be set", err);
+        kvm_fail(vcpu, "the vCPU's state cannot be set", err);
     vcpu->halted = false;
     vcpu->wait_for_sipi = false;
 }
@@ -483,35 +316,35 @@ static void vcpu_set_irq(struct engine_vcpu *vcpu, unsigned gsi, bool level)
 static void vcpu_set_intr(struct engine_vcpu *vcpu, bool level)
 {
     if (level)
-        set_request(vcpu, KVM_REQUEST_INTR);
+        kvm_set_request(vcpu, KVM_REQUEST_INTR);
     else
         clear_request(vcpu, KVM_REQUEST_INTR);
 }
 
 static void vcpu_nmi(struct engine_vcpu *vcpu)
 {
-    set_request(vcpu, KVM_REQUEST_NMI);
+    kvm_set_request(vcpu, KVM_REQUEST_NMI);
 }
 
 static void vcpu_init(struct engine_vcpu *vcpu)
 {
-    set_request(vcpu, KVM_REQUEST_INIT);
+    kvm_set_request(vcpu, KVM_REQUEST_INIT);
 }
 
 static void vcpu_sipi(struct engine_vcpu *vcpu, uint8_t vector)
 {
     vcpu->sipi_vector = vector;
-    set_request(vcpu, KVM_REQUEST_SIPI);
+    kvm_set_request(vcpu, KVM_REQUEST_SIPI);
 }
 
 static void vcpu_kick(struct engine_vcpu *vcpu)
 {
-    set_request(vcpu, KVM_REQUEST_KICK);
+    kvm_set_request(vcpu, KVM_REQUEST_KICK);
 }
 
 static void vcpu_flush(struct engine_vcpu *vcpu)
 {
-    set_request(vcpu, KVM_REQUEST_FLUSH);
+    kvm_set_request(vcpu, KVM_REQUEST_FLUSH);
 }
 
 static bool vcpu_pending(struct engine_vcpu *vcpu)
@@ -558,7 +391,7 @@ static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, siz
 const struct engine engine_kvm = {
     .name = "kvm",
     .vcpu_create = vcpu_create,
-    .vcpu_destroy = vcpu_destroy,
+    .vcpu_destroy = kvm_vcpu_destroy,
     .vcpu_run = vcpu_run,
     .vcpu_reset = vcpu_reset,
     .vcpu_get_state = vcpu_get_state,

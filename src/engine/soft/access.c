@@ -117,7 +117,7 @@ static struct cpu *mmio_exit_begin(struct cpu *cpu)
 static void mmio_read(struct cpu *cpu, gpa_t gpa, uint8_t *value, unsigned size)
 {
     while (size > 0) {
-        unsigned width = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+        unsigned width = engine_bus_piece(size);
         uint64_t v;
 
         exit_scope struct cpu *timed = mmio_exit_begin(cpu);
@@ -132,7 +132,7 @@ static void mmio_read(struct cpu *cpu, gpa_t gpa, uint8_t *value, unsigned size)
 static void mmio_write(struct cpu *cpu, gpa_t gpa, const uint8_t *value, unsigned size)
 {
     while (size > 0) {
-        unsigned width = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+        unsigned width = engine_bus_piece(size);
         uint64_t v = 0;
 
         exit_scope struct cpu *timed = mmio_exit_begin(cpu);
