@@ -3,12 +3,11 @@
 # guest, the keys behind Ctrl-a, and a terminal that is always restored. And: a halted guest costs
 # the host nothing.
 # test: quick timeout=90
-import os
 import re
 import subprocess
 import termios
 
-from vm import POWER_OFF, TMP, Vm, assemble, check, main
+from vm import POWER_OFF, TMP, Vm, assemble, check, cpu_seconds, main
 
 OWN_ERROR = 1
 UART_BYTES = 64  # at most, that a UART and a BIOS that reads keys may swallow before the guest looks
@@ -90,12 +89,6 @@ def terminated(vm):
 def powered_off(vm):
     vm.send("q")
     vm.ends_with(POWER_OFF, 10)
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def halted():

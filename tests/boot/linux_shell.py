@@ -2,19 +2,12 @@
 # Debian's kernel on a terminal: commands are typed and answered, the clock is right, ^C goes to the
 # guest, an idle guest leaves the host alone, `exit` powers off, the terminal is as it was.
 # test: timeout=300
-import os
 import time
 
-from vm import POWER_OFF, check, linux, main
+from vm import POWER_OFF, check, cpu_seconds, linux, main
 
 CLOCK_ERROR_S = 4
 IDLE_SHARE = 0.5  # of one host processor, while the guest sleeps
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def check_answers(vm):

@@ -202,6 +202,13 @@ def need(path, how):
         raise Skipped(f"{path} is not there; {how}")
 
 
+def cpu_seconds(pid):
+    """The processor time that a process has used so far, its own and the kernel's for it."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def run(*command, **more):
     """A program of the host that must succeed; returns what it prints."""
     done = subprocess.run(

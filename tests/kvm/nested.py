@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
-from vm import CACHE, TMP, UMBRA, check, main, need  # noqa: E402
+from vm import CACHE, TMP, UMBRA, check, cpu_seconds, main, need  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT_S = 780
@@ -50,12 +50,6 @@ def make_initrd(path):
         out.write(gzip.compress(archive, 1))
 
 
-def processor_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def wait_or_stall(process, deadline):
     """Waits for the end; False when the time is over, or QEMU has done nothing for STALL_S."""
     seen, since = 0.0, time.monotonic()
@@ -64,7 +58,7 @@ def wait_or_stall(process, deadline):
             process.wait(timeout=2)
             return True
         except subprocess.TimeoutExpired:
-            used = processor_seconds(process.pid)
+            used = cpu_seconds(process.pid)
         if used > seen + 0.2:
             seen, since = used, time.monotonic()
         elif time.monotonic() > since + STALL_S:
