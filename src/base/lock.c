@@ -35,8 +35,3 @@ void lock_wait(struct lock *lock, pthread_cond_t *condition)
     ASSERT(held_ranks & (1u << lock->rank), "waiting needs the lock");
     pthread_cond_wait(condition, &lock->mutex);
 }
-
-bool lock_held(enum lock_rank rank)
-{
-    return held_ranks & (1u << rank);
-}

@@ -28,7 +28,4 @@ void lock_release(struct lock *lock);
 /* Waits on a condition with the lock held, releasing it meanwhile. */
 void lock_wait(struct lock *lock, pthread_cond_t *condition);
 
-/* Whether the calling thread holds a lock of this rank; for assertions. */
-bool lock_held(enum lock_rank rank);
-
 #endif

@@ -103,13 +103,6 @@ void bus_remove(struct bus *bus, enum bus_space space, uint64_t base)
     table->count--;
 }
 
-int bus_move(struct bus *bus, enum bus_space space, uint64_t old_base, uint64_t new_base,
-             uint64_t size, const struct bus_ops *ops, void *dev)
-{
-    bus_remove(bus, space, old_base);
-    return bus_add(bus, space, new_base, size, ops, dev);
-}
-
 static const struct bus_range *find(const struct bus *bus, enum bus_space space, uint64_t address)
 {
     const struct bus_table *table = &bus->table[space];

@@ -43,10 +43,6 @@ int bus_add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size,
 /* Gives up the range that starts at base (a PCI BAR moves); harmless when there is none. */
 void bus_remove(struct bus *bus, enum bus_space space, uint64_t base);
 
-/* Moves a range: removes at old base, adds at the new one; used by BARs. Same errors as bus_add. */
-int bus_move(struct bus *bus, enum bus_space space, uint64_t old_base, uint64_t new_base,
-             uint64_t size, const struct bus_ops *ops, void *dev) must_check;
-
 /* The access that a vCPU or a bus master makes. Width 1, 2, 4 or 8 (8: MMIO only). */
 uint64_t bus_read(struct bus *bus, enum bus_space space, uint64_t address, unsigned width);
 void bus_write(struct bus *bus, enum bus_space space, uint64_t address, unsigned width,
