@@ -65,11 +65,12 @@ static bool find_mark(const struct fault *fault, const struct shadow_root *root,
  */
 static bool leaf_fits(const struct fault *fault, gpa_t base, unsigned level)
 {
-    const struct mem_slot *slot = mem_find_slot(fault->shadow->mem, fault->gpa);
     uint64_t span = shadow_span(level);
+    const struct mem_slot *slot;
 
     if (level == 1)
         return true;
+    slot = mem_find_slot(fault->shadow->mem, fault->gpa);
     if (level == SHADOW_LEVELS || !slot || slot->dirty || fault->context->a20_mask != UINT64_MAX)
         return false;
     return ((uintptr_t)slot->hva - slot->base) % span == 0 && base >= slot->base &&

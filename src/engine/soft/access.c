@@ -200,8 +200,7 @@ static void write_piece(struct cpu *cpu, const struct translation *part, const u
         return;
     }
     memcpy(part->host, from, bytes);
-    /* The translation of the other page may have made a guest's table of this one. */
-    if (part->watched || mem_write_is_told(cpu->mem, part->gpa))
+    if (part->watched)
         mem_mark_written(cpu->mem, part->gpa, bytes);
 }
 
@@ -215,9 +214,14 @@ static enum step write_as(struct cpu *cpu, enum tlb_kind kind, gva_t linear, con
     if (step)
         return step;
     debug_accessed(cpu, linear, size, false, true);
+    if (likely(pieces.bytes[1] == 0)) {
+        write_piece(cpu, &pieces.part[0], from, size);
+        return STEP_NEXT;
+    }
+    /* The second page's translation may have made a guest's table of the first. */
+    pieces.part[0].watched |= mem_write_is_told(cpu->mem, pieces.part[0].gpa);
     write_piece(cpu, &pieces.part[0], from, pieces.bytes[0]);
-    if (pieces.bytes[1])
-        write_piece(cpu, &pieces.part[1], from + pieces.bytes[0], pieces.bytes[1]);
+    write_piece(cpu, &pieces.part[1], from + pieces.bytes[0], pieces.bytes[1]);
     return STEP_NEXT;
 }
 
