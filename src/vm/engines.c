@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,10 +23,31 @@
 /* For the process of the trial, which may be late on a busy host: by itself, and when asked for. */
 #define PATIENCE_MS       150
 #define PATIENCE_ASKED_MS 10000
+#define REAP_MS           100 /* for its end */
+
+/* Waits for the end of a process, unless it has none within a time: then the host clears it away.
+ */
+static void reap(pid_t child, int patience_ms)
+{
+    struct pollfd ended = {.fd = pidfd_open(child, 0), .events = POLLIN};
+    bool over = ended.fd >= 0 && poll(&ended, 1, patience_ms) == 1;
+
+    waitpid(child, NULL, over ? 0 : WNOHANG);
+    if (ended.fd >= 0)
+        close(ended.fd);
+}
+
+/* The trial's own process; it does not outlive this one, which may be ended any time. */
+static void probe_and_exit(struct kvm_probe *probe, int answer_fd)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    kvm_probe(probe, PROBE_LIMIT_NS, clock_host_ns);
+    _exit(write(answer_fd, probe, sizeof(*probe)) != (ssize_t)sizeof(*probe));
+}
 
 /*
  * The trial in a process of its own: a KVM that answers late, or whose calls hang in the kernel,
- * must not hold this one up. What is left of such a process the host clears away when it can.
+ * must not hold this one up.
  */
 static void probe_kvm(struct kvm_probe *probe, int patience_ms)
 {
@@ -38,10 +61,8 @@ static void probe_kvm(struct kvm_probe *probe, int patience_ms)
     if (pipe2(pipe_fds, O_CLOEXEC) != 0)
         return;
     child = fork();
-    if (child == 0) {
-        kvm_probe(probe, PROBE_LIMIT_NS, clock_host_ns);
-        _exit(write(pipe_fds[1], probe, sizeof(*probe)) != (ssize_t)sizeof(*probe));
-    }
+    if (child == 0)
+        probe_and_exit(probe, pipe_fds[1]);
     close(pipe_fds[1]);
     ready.fd = pipe_fds[0];
     if (child > 0) {
@@ -52,10 +73,12 @@ static void probe_kvm(struct kvm_probe *probe, int patience_ms)
 
             if (read(pipe_fds[0], &found, sizeof(found)) == (ssize_t)sizeof(found))
                 *probe = found;
+            else
+                snprintf(probe->reason, sizeof(probe->reason), "the trial ended without an answer");
         } else {
             kill(child, SIGKILL);
         }
-        waitpid(child, NULL, probe->took_ns ? 0 : WNOHANG);
+        reap(child, REAP_MS);
     }
     close(pipe_fds[0]);
 }

@@ -42,6 +42,7 @@ struct probe_vm {
     uint8_t *memory;
     uint64_t (*now_ns)(void);
     uint64_t deadline_ns;
+    const char *step; /* what is being done, for people */
 };
 
 const char *kvm_mode_name(enum kvm_mode mode)
@@ -68,21 +69,26 @@ static int make_vm(struct probe_vm *vm)
     void *p;
     int err;
 
+    vm->step = "KVM_CREATE_VM";
     vm->vm_fd = kvm_ioctl_value(vm->device_fd, KVM_CREATE_VM, 0);
     if (vm->vm_fd < 0)
         return vm->vm_fd;
+    vm->step = "memory for a guest";
     p = mmap(NULL, PROBE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return -errno;
     vm->memory = p;
     region.userspace_addr = (uintptr_t)p;
+    vm->step = "KVM_SET_USER_MEMORY_REGION";
     kvm_ioctl_value(vm->vm_fd, KVM_SET_TSS_ADDR, KVM_TSS_ADDRESS);
     err = kvm_ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
     if (err < 0)
         return err;
+    vm->step = "KVM_CREATE_VCPU";
     vm->vcpu_fd = kvm_ioctl_value(vm->vm_fd, KVM_CREATE_VCPU, 0);
     if (vm->vcpu_fd < 0)
         return vm->vcpu_fd;
+    vm->step = "the vCPU's page cannot be mapped";
     p = mmap(NULL, vm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu_fd, 0);
     if (p == MAP_FAILED)
         return -errno;
@@ -124,8 +130,10 @@ static int start_loop(struct probe_vm *vm, enum kvm_mode mode, uint64_t rounds)
 {
     struct kvm_regs regs = {.rip = CODE, .rcx = rounds, .rflags = X86_FLAG_ONE};
     struct kvm_sregs sregs;
-    int err = kvm_ioctl(vm->vcpu_fd, KVM_GET_SREGS, &sregs);
+    int err;
 
+    vm->step = "the vCPU's registers";
+    err = kvm_ioctl(vm->vcpu_fd, KVM_GET_SREGS, &sregs);
     if (err < 0)
         return err;
     memcpy(vm->memory + CODE, kvm_loop_code(mode), KVM_LOOP_BYTES);
@@ -137,12 +145,13 @@ static int start_loop(struct probe_vm *vm, enum kvm_mode mode, uint64_t rounds)
     return err < 0 ? err : kvm_ioctl(vm->vcpu_fd, KVM_SET_REGS, &regs);
 }
 
-/* Runs until HLT with the right result; -ETIME when the time is up, -EIO for any other end. */
+/* Runs until HLT with the right result; -ETIME when the time is up, -EPROTO for any other end. */
 static int run_loop(struct probe_vm *vm, uint64_t *took_ns)
 {
     uint64_t start = vm->now_ns();
     struct kvm_regs regs;
 
+    vm->step = "KVM_RUN";
     while (ioctl(vm->vcpu_fd, KVM_RUN, 0) < 0) {
         if (errno != EINTR && errno != EAGAIN)
             return -errno;
@@ -151,11 +160,11 @@ static int run_loop(struct probe_vm *vm, uint64_t *took_ns)
     }
     *took_ns = MAX(vm->now_ns() - start, (uint64_t)1);
     if (vm->run->exit_reason != KVM_EXIT_HLT || kvm_ioctl(vm->vcpu_fd, KVM_GET_REGS, &regs) < 0)
-        return -EIO;
-    return (regs.rax & 0xff) == RESULT && (uint32_t)regs.rcx == 0 ? 0 : -EIO;
+        return -EPROTO;
+    return (regs.rax & 0xff) == RESULT && (uint32_t)regs.rcx == 0 ? 0 : -EPROTO;
 }
 
-/* One loop in a VM of its own. */
+/* One loop in a VM of its own. What KVM refuses to do makes it of no use. */
 static int time_loop(struct kvm_probe *probe, const struct probe_vm *shared, enum kvm_mode mode,
                      uint64_t rounds, uint64_t *took_ns)
 {
@@ -175,7 +184,12 @@ static int time_loop(struct kvm_probe *probe, const struct probe_vm *shared, enu
     if (err >= 0)
         err = run_loop(&vm, took_ns);
     end_vm(&vm);
-    return err;
+    if (err < 0 && err != -ETIME && err != -EPROTO) {
+        probe->usable = false;
+        snprintf(probe->reason, sizeof(probe->reason), "%s: %s%s", vm.step, strerror(-err),
+                 err == -EBUSY ? " (another hypervisor may have the processor's extension)" : "");
+    }
+    return err < 0 ? err : 0;
 }
 
 static void time_mode(struct kvm_probe *probe, struct probe_vm *vm, enum kvm_mode mode)
@@ -190,7 +204,7 @@ static void time_mode(struct kvm_probe *probe, struct probe_vm *vm, enum kvm_mod
     probe->works[mode] = err == 0;
     if (!err)
         probe->per_second[mode] = (uint64_t)((unsigned __int128)(2 * rounds) * NS_PER_SEC / took);
-    else
+    else if (probe->usable)
         snprintf(probe->reason, sizeof(probe->reason), "a %s guest does not run: %s",
                  kvm_mode_name(mode),
                  err == -ETIME ? "it takes too long" : "it ends in the wrong way");
@@ -232,6 +246,27 @@ static const char *open_words(int err)
     }
 }
 
+/* What the engine cannot do without; false with the reason. */
+static bool has_capabilities(struct kvm_probe *probe, int device_fd)
+{
+    static const struct {
+        unsigned number;
+        const char *words;
+    } needed[] = {
+        {KVM_CAP_IMMEDIATE_EXIT, "immediate exit (Linux 4.11)"},
+        {KVM_CAP_READONLY_MEM, "read-only memory (Linux 3.7)"},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(needed); i++) {
+        if (kvm_ioctl_value(device_fd, KVM_CHECK_EXTENSION, needed[i].number) <= 0) {
+            snprintf(probe->reason, sizeof(probe->reason), "it is too old, without %s",
+                     needed[i].words);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Opens the device and looks at what it must have; false with the reason. */
 static bool open_device(struct kvm_probe *probe, struct probe_vm *vm)
 {
@@ -244,19 +279,17 @@ static bool open_device(struct kvm_probe *probe, struct probe_vm *vm)
     }
     version = kvm_ioctl_value(vm->device_fd, KVM_GET_API_VERSION, 0);
     bytes = kvm_ioctl_value(vm->device_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-    if (version != KVM_API_VERSION || bytes < (int)sizeof(struct kvm_run)) {
+    if (version < 0 || bytes < (int)sizeof(struct kvm_run)) {
+        snprintf(probe->reason, sizeof(probe->reason), "/dev/kvm does not answer as KVM does");
+        return false;
+    }
+    if (version != KVM_API_VERSION) {
         snprintf(probe->reason, sizeof(probe->reason), "its API has version %d, not %d", version,
                  KVM_API_VERSION);
         return false;
     }
     vm->run_bytes = (size_t)bytes;
-    if (kvm_ioctl_value(vm->device_fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT) <= 0 ||
-        kvm_ioctl_value(vm->device_fd, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) <= 0) {
-        snprintf(probe->reason, sizeof(probe->reason),
-                 "it is too old: no immediate exit or read-only memory");
-        return false;
-    }
-    return true;
+    return has_capabilities(probe, vm->device_fd);
 }
 
 /* Interrupts KVM_RUN at the deadline, and again and again after it. */
@@ -306,9 +339,14 @@ void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(vo
 
     *probe = (struct kvm_probe){0};
     kvm_host_paging(probe->paging, sizeof(probe->paging));
-    if (open_device(probe, &vm) && arm_alarm(&timer, limit_ns)) {
+    if (!open_device(probe, &vm)) {
+        probe->usable = false;
+    } else if (!arm_alarm(&timer, limit_ns)) {
+        snprintf(probe->reason, sizeof(probe->reason), "the host has no timer for a trial: %s",
+                 strerror(errno));
+    } else {
         probe->usable = true;
-        for (unsigned mode = 0; mode < KVM_MODES; mode++)
+        for (unsigned mode = 0; mode < KVM_MODES && probe->usable; mode++)
             time_mode(probe, &vm, mode);
         timer_delete(timer);
         judge(probe);
