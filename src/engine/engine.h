@@ -134,6 +134,9 @@ struct engine_vcpu_config {
     bool host_irqchip;
     bool tlb_keeps_nothing; /* off switch: a load of CR3 empties the TLB of global pages, too */
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
+    /* Where an engine that knows more than an -errno puts it when it fails; NULL: nobody asks. */
+    char *error;
+    size_t error_bytes;
 };
 
 /*

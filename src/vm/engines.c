@@ -25,8 +25,7 @@
 #define PATIENCE_ASKED_MS 10000
 #define REAP_MS           100 /* for its end */
 
-/* Waits for the end of a process, unless it has none within a time: then the host clears it away.
- */
+/* Waits for a process's end; one that finds none in time, the host clears away when it can. */
 static void reap(pid_t child, int patience_ms)
 {
     struct pollfd ended = {.fd = pidfd_open(child, 0), .events = POLLIN};

@@ -360,6 +360,8 @@ static int create_vcpu(struct vm *vm)
                                                   .model = &vm->model,
                                                   .host_irqchip = !vm->config->user_irqchip,
                                                   .tlb_entries = (unsigned)vm->config->tlb_entries,
+                                                  .error = vm->vcpu_error,
+                                                  .error_bytes = sizeof(vm->vcpu_error),
                                               });
 }
 
@@ -374,7 +376,8 @@ static int make_vcpu(struct vm *vm)
     if (!err || vm->engine == &engine_soft || vm->config->engine != VM_ENGINE_AUTO)
         return err;
     snprintf(vm->engine_why, sizeof(vm->engine_why), "KVM failed to make a vCPU: %s",
-             strerror(-err));
+             vm->vcpu_error[0] ? vm->vcpu_error : strerror(-err));
+    vm->vcpu_error[0] = '\0';
     vm->engine = &engine_soft;
     vm->model.tsc_hz = VM_TSC_HZ;
     vm_host_init(vm);
@@ -630,7 +633,9 @@ int vm_run(const struct vm_config *config)
         err = run(vm);
     }
     status = err ? VM_EXIT_ERROR : vm->status;
-    if (err)
+    if (err && vm->vcpu_error[0])
+        log_error("KVM failed to make a vCPU: %s; --engine soft runs everywhere", vm->vcpu_error);
+    else if (err)
         log_error("the VM could not be made: %s%s", strerror(-err), way_out(err));
     if (!err && config->screen)
         print_screen(vm);

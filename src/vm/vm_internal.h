@@ -43,6 +43,7 @@ struct vm {
     const struct engine *engine;
     char host_paging[16]; /* of the host's KVM, where that runs the guest */
     char engine_why[320]; /* why this one, for people */
+    char vcpu_error[256]; /* what the engine said when it made no vCPU; empty: nothing */
     struct engine_vcpu *vcpu;
     struct engine_host host;
     struct stats_recorder *stats; /* NULL: nobody asked for statistics */
