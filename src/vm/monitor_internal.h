@@ -64,6 +64,9 @@ void monitor_ept(struct monitor_call *call);
 void monitor_tlb(struct monitor_call *call);
 void monitor_audit(struct monitor_call *call);
 
+/* Says, where the tables asked for do not exist, by the mode which ones do. */
+void monitor_other_tables(struct monitor_call *call);
+
 /* Shadow paging's part of info shadow, info mmu and walk (monitor_shadow.c) */
 void monitor_shadow(struct monitor_call *call);
 void monitor_shadow_counters(struct monitor_call *call);

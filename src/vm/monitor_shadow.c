@@ -89,7 +89,7 @@ void monitor_shadow(struct monitor_call *call)
     if (each < 0)
         return;
     if (!shadow) {
-        fputs("there are no shadow tables: the VM runs with --mmu ept (info ept)\n", call->out);
+        monitor_other_tables(call);
         return;
     }
     shadow_for_each(shadow, see_page, &list);

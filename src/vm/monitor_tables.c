@@ -49,6 +49,22 @@ void monitor_mmu(struct monitor_call *call)
         monitor_shadow_counters(call);
 }
 
+void monitor_other_tables(struct monitor_call *call)
+{
+    switch (mmu_mode(call->vm->mmu)) {
+    case MMU_EPT:
+        fputs("there are no shadow tables: the VM runs with --mmu ept (info ept)\n", call->out);
+        return;
+    case MMU_SHADOW:
+        fputs("there is no EPT: the VM runs with --mmu shadow (info shadow)\n", call->out);
+        return;
+    case MMU_HOST:
+        fprintf(call->out, "the host's KVM has the tables (paging: %s) and does not show them\n",
+                call->vm->host_paging);
+        return;
+    }
+}
+
 /* --- info ept --- */
 
 struct ept_list {
@@ -90,10 +106,7 @@ void monitor_ept(struct monitor_call *call)
     if (each < 0)
         return;
     if (!ept) {
-        fputs(mmu_shadow(call->vm->mmu)
-                  ? "there is no EPT: the VM runs with --mmu shadow (info shadow)\n"
-                  : "the tables are in the host's kernel, which does not show them\n",
-              call->out);
+        monitor_other_tables(call);
         return;
     }
     ept_for_each(ept, see_leaf, &list);

@@ -385,6 +385,22 @@ static void test_walk_shadow(void **state)
     EXPECT_PARTS(rig, "audit", "tables: all invariants hold\n");
 }
 
+/* Under KVM there are neither: the host has the tables. */
+static void test_host_tables(void **state)
+{
+    struct rig *rig = *state;
+    struct mmu *own = rig->vm->mmu;
+
+    rig->vm->mmu = mmu_create(rig->vm->mem, &(struct mmu_config){.mode = MMU_HOST});
+    assert_non_null(rig->vm->mmu);
+    strcpy(rig->vm->host_paging, "NPT");
+    EXPECT_PARTS(rig, "info shadow", "the host's KVM has the tables (paging: NPT)");
+    EXPECT_PARTS(rig, "info ept", "the host's KVM has the tables (paging: NPT)");
+    EXPECT_PARTS(rig, "info mmu", "the host's KVM virtualizes memory: NPT\n");
+    mmu_destroy(rig->vm->mmu);
+    rig->vm->mmu = own;
+}
+
 static void test_tlb(void **state)
 {
     struct rig *rig = *state;
@@ -513,6 +529,7 @@ int main(void)
         SHADOW(test_walk_4level),
         EPT(test_walk_ept),
         SHADOW(test_walk_shadow),
+        EPT(test_host_tables),
         EPT(test_tlb),
         SHADOW(test_tlb),
         EPT(test_walk_32bit),
