@@ -74,18 +74,18 @@ void kvm_drain_writes(struct engine_vcpu *vcpu)
 static enum kvm_next serve_mmio(struct engine_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
+    gpa_t gpa = kvm_masked(&vcpu->vm, run->mmio.phys_addr);
     unsigned left = MIN(run->mmio.len, 8u), at = 0;
 
     count(vcpu, EXIT_EPT_MISCONFIG);
     vcpu->exit_pending = true;
     if (run->mmio.is_write) {
-        write_mmio(vcpu, run->mmio.phys_addr, run->mmio.data, left);
+        write_mmio(vcpu, gpa, run->mmio.data, left);
         return KVM_NEXT_ENTER;
     }
     while (left > 0) {
         unsigned width = engine_bus_piece(left);
-        gpa_t gpa = run->mmio.phys_addr + at;
-        uint64_t value = vcpu->host.mmio_read(vcpu->host.opaque, gpa, width);
+        uint64_t value = vcpu->host.mmio_read(vcpu->host.opaque, gpa + at, width);
 
         memcpy(run->mmio.data + at, &value, width);
         at += width;

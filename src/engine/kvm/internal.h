@@ -15,19 +15,29 @@
 #include "mem/mem.h"
 #include "mmu/mmu.h"
 
-/* Memory regions that KVM is told of at most; mem.c's limit of slots is lower. */
-#define KVM_MAX_REGIONS 64
+/* Memory regions that KVM is told of at most: more than twice mem.c's limit of slots (memory.c). */
+#define KVM_MAX_REGIONS 96
+
+/* The address line that a PC can hold at zero, and the length of what is seen twice then. */
+#define KVM_A20 BIT(20)
 
 /* Below the BIOS, where no guest memory is: three pages that Intel's VT-x wants for a TSS. */
 #define KVM_TSS_ADDRESS 0xfffbd000u
 
-/* A slot as KVM was told of it. */
+/* A slot, or a part of one, as KVM is told of it. */
 struct kvm_region {
-    gpa_t base;
+    gpa_t base;          /* where the guest finds it */
+    gpa_t shows;         /* its address among the slots: base, unless A20 is closed */
     uint64_t size_bytes; /* 0: the number is free */
     uint8_t *hva;
     bool read_only;
     bool logged; /* KVM remembers writes to it */
+};
+
+/* All that the guest is to find. */
+struct kvm_view {
+    unsigned count;
+    struct kvm_region regions[KVM_MAX_REGIONS];
 };
 
 /* The VM as KVM knows it. One vCPU uses it now; it has what the others will share. */
@@ -36,9 +46,9 @@ struct kvm_vm {
     int fd;
     size_t run_bytes; /* of a vCPU's shared page */
     struct mem *mem;
-    uint64_t generation; /* of the slots, when they were mirrored */
-    struct kvm_region regions[KVM_MAX_REGIONS];
-    struct kvm_irqchips *irqchips; /* NULL: the monitor's own controllers serve */
+    bool a20_closed;                            /* as regions show it */
+    struct kvm_region regions[KVM_MAX_REGIONS]; /* by KVM's number */
+    struct kvm_irqchips *irqchips;              /* NULL: the monitor's own controllers serve */
 };
 
 /* Requests to the vCPU, in one word, looked at before each entry. */
@@ -48,7 +58,7 @@ enum kvm_request {
     KVM_REQUEST_INIT = 4,
     KVM_REQUEST_SIPI = 8,
     KVM_REQUEST_KICK = 16,
-    KVM_REQUEST_FLUSH = 32, /* the slots changed */
+    KVM_REQUEST_FLUSH = 32, /* the slots or A20 changed */
 };
 
 struct engine_vcpu {
@@ -95,11 +105,23 @@ int kvm_fail(struct engine_vcpu *vcpu, const char *what, int err);
 /* RESET, or INIT; 0 or -errno, with the words in vcpu->error. */
 int kvm_vcpu_reset(struct engine_vcpu *vcpu, bool init) must_check;
 
-/* --- memory.c: mirrors the slots. 0 or -errno. --- */
-int kvm_mirror_slots(struct kvm_vm *vm) must_check;
-int kvm_dirty_log(struct kvm_vm *vm, gpa_t base, bool on) must_check;
-/* Marks in the slot's log what KVM has seen written since the last time. */
+/* --- memory.c: mirrors the slots. With the vCPU stopped, or on its thread. --- */
+
+/* What the guest finds where, for the slots as they are. */
+void kvm_make_view(struct kvm_view *view, const struct mem *mem, bool a20_closed);
+/* Makes KVM's regions that view; slots with a dirty log are logged. 0 or -errno. */
+int kvm_mirror_slots(struct kvm_vm *vm, bool a20_closed) must_check;
+/*
+ * Marks in the log of the slot at base what KVM has seen written since the last time; where KVM
+ * does not tell, all of it. 0, -ENOENT (no such slot, or not logged), or KVM's error.
+ */
 int kvm_dirty_sync(struct kvm_vm *vm, gpa_t base) must_check;
+
+/* The address that reaches the bus, or memory, for one that the processor sends. */
+static inline gpa_t kvm_masked(const struct kvm_vm *vm, gpa_t gpa)
+{
+    return vm->a20_closed ? gpa & ~KVM_A20 : gpa;
+}
 
 /* --- irqchip.c: the kernel's 8259 pair, I/O APIC and PIT. 0 or -errno. --- */
 struct kvm_irqchips;

@@ -39,7 +39,7 @@ static int open_vm(struct engine_vcpu *vcpu, bool host_irqchip)
         result = kvm_ioctl_value(vm->fd, KVM_SET_TSS_ADDR, KVM_TSS_ADDRESS);
     if (result >= 0 && host_irqchip)
         result = kvm_irqchip_create(vm);
-    return result < 0 ? result : kvm_mirror_slots(vm);
+    return result < 0 ? result : kvm_mirror_slots(vm, false);
 }
 
 /*
@@ -85,7 +85,7 @@ static void slots_changed(void *opaque)
 static void dirty_log(void *opaque, gpa_t base, bool on)
 {
     struct engine_vcpu *vcpu = opaque;
-    int err = kvm_dirty_log(&vcpu->vm, base, on);
+    int err = kvm_mirror_slots(&vcpu->vm, vcpu->vm.a20_closed);
 
     if (err)
         kvm_fail(vcpu, "KVM cannot log writes", err);

@@ -8,7 +8,6 @@
  *        |    KVM_RUN                                  <- signal or immediate_exit: look again
  *        +--- serve the exit (exits.c), or return
  *
- * DEVIATION: A20 stays open under KVM, which cannot mask addresses.
  * Source: KVM API, "KVM_RUN", "KVM_INTERRUPT", "immediate_exit".
  */
 #include <errno.h>
@@ -128,8 +127,7 @@ static enum kvm_next serve_requests(struct engine_vcpu *vcpu, uint32_t requests,
 
     if (requests & KVM_REQUEST_FLUSH) {
         clear_request(vcpu, KVM_REQUEST_FLUSH);
-        if (vcpu->vm.generation != mem_generation(vcpu->vm.mem))
-            err = kvm_mirror_slots(&vcpu->vm);
+        err = kvm_mirror_slots(&vcpu->vm, !(vcpu->host.a20_mask(vcpu->host.opaque) & KVM_A20));
         if (err) {
             kvm_fail(vcpu, "KVM does not take a change of memory", err);
             return kvm_stop(why, ENGINE_STOP_ERROR);
@@ -285,7 +283,7 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
 
 static void vcpu_reset(struct engine_vcpu *vcpu, bool init)
 {
-    atomic_store_explicit(&vcpu->requests, 0, memory_order_release);
+    clear_request(vcpu, ~(uint32_t)KVM_REQUEST_FLUSH); /* the board's reset opens A20, too */
     if (kvm_vcpu_reset(vcpu, init))
         kvm_set_request(vcpu, KVM_REQUEST_KICK);
 }
@@ -379,7 +377,7 @@ static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, siz
         struct kvm_translation translation = {.linear_address = gva};
 
         if (kvm_ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid ||
-            !mem_read(vcpu->vm.mem, translation.physical_address, to, n))
+            !mem_read(vcpu->vm.mem, kvm_masked(&vcpu->vm, translation.physical_address), to, n))
             return false;
         gva += n;
         to += n;

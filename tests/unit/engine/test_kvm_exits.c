@@ -193,6 +193,24 @@ static void mmio_of_odd_length_is_cut_into_powers_of_two(void **state)
     assert_int_equal(rig->vcpu.counters.exits[EXIT_EPT_MISCONFIG], 1);
 }
 
+static void closed_gate_masks_the_address(void **state)
+{
+    struct rig *rig = *state;
+    struct kvm_run *run = rig->vcpu.run;
+    enum engine_stop why;
+
+    rig->vcpu.vm.a20_closed = true;
+    run->mmio.phys_addr = 0x1a0010;
+    run->mmio.len = 4;
+    run->mmio.is_write = 0;
+    serve(rig, KVM_EXIT_MMIO, &why);
+    run->mmio.is_write = 1;
+    serve(rig, KVM_EXIT_MMIO, &why);
+    assert_int_equal(rig->calls[0].address, 0xa0010);
+    assert_int_equal(rig->calls[1].address, 0xa0010);
+    assert_int_equal(rig->calls[1].what, 'w');
+}
+
 static void mmio_length_beyond_the_field_is_cut(void **state)
 {
     struct rig *rig = *state;
@@ -318,6 +336,7 @@ int main(void)
         TEST(string_input_fills_each_item_in_order),
         TEST(string_output_of_dwords),
         TEST(mmio_of_odd_length_is_cut_into_powers_of_two),
+        TEST(closed_gate_masks_the_address),
         TEST(mmio_length_beyond_the_field_is_cut),
         TEST(gathered_writes_come_before_the_exit),
         TEST(refused_msr_is_a_general_protection_fault),
