@@ -179,7 +179,8 @@ static enum kvm_next serve(struct engine_vcpu *vcpu, enum engine_stop *why)
     case KVM_EXIT_FAIL_ENTRY: return fail_entry(vcpu, why);
     default:
         snprintf(vcpu->error, sizeof(vcpu->error),
-                 "KVM_RUN ended for a reason (%u) that is not known", vcpu->run->exit_reason);
+                 "KVM_RUN ended for a reason (%u) that is not known; use --engine soft",
+                 vcpu->run->exit_reason);
         return kvm_stop(why, ENGINE_STOP_ERROR);
     }
 }

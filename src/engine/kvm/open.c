@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,31 +16,58 @@
 /* Beside KVM_TSS_ADDRESS, where no guest memory is either: one page. */
 #define IDENTITY_ADDRESS (KVM_TSS_ADDRESS - PAGE_SIZE)
 
-static int open_vm(struct engine_vcpu *vcpu, bool host_irqchip)
+/* A step of the making: its result, and where it failed, the words for it. */
+static int step(struct engine_vcpu *vcpu, const char *what, int result)
+{
+    return result < 0 ? kvm_fail(vcpu, what, result) : result;
+}
+
+/* The device, and what a VM's API must be. */
+static int open_device(struct engine_vcpu *vcpu)
 {
     struct kvm_vm *vm = &vcpu->vm;
-    uint64_t identity = IDENTITY_ADDRESS;
     int result;
 
     vm->device_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (vm->device_fd < 0)
-        return -errno;
-    result = kvm_ioctl_value(vm->device_fd, KVM_GET_API_VERSION, 0);
-    if (result != KVM_API_VERSION)
-        return result < 0 ? result : -EPROTO;
-    result = kvm_ioctl_value(vm->device_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-    if (result < (int)sizeof(struct kvm_run))
-        return result < 0 ? result : -EPROTO;
-    vm->run_bytes = (size_t)result;
+        return step(vcpu, "/dev/kvm", -errno);
+    result =
+        step(vcpu, "KVM_GET_API_VERSION", kvm_ioctl_value(vm->device_fd, KVM_GET_API_VERSION, 0));
+    if (result >= 0 && result != KVM_API_VERSION)
+        return step(vcpu, "KVM_GET_API_VERSION", -EPROTO);
+    if (result >= 0)
+        result = step(vcpu, "KVM_GET_VCPU_MMAP_SIZE",
+                      kvm_ioctl_value(vm->device_fd, KVM_GET_VCPU_MMAP_SIZE, 0));
+    if (result >= 0 && result < (int)sizeof(struct kvm_run))
+        return step(vcpu, "KVM_GET_VCPU_MMAP_SIZE", -EPROTO);
+    vm->run_bytes = (size_t)MAX(result, 0);
+    return result < 0 ? result : 0;
+}
+
+static int open_vm(struct engine_vcpu *vcpu, bool host_irqchip)
+{
+    struct kvm_vm *vm = &vcpu->vm;
+    uint64_t identity = IDENTITY_ADDRESS;
+    int result = open_device(vcpu);
+
+    if (result < 0)
+        return result;
     vm->fd = kvm_ioctl_value(vm->device_fd, KVM_CREATE_VM, 0);
     if (vm->fd < 0)
-        return vm->fd;
-    result = kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+        return step(vcpu, "KVM_CREATE_VM", vm->fd);
+    result = step(vcpu, "KVM_SET_IDENTITY_MAP_ADDR",
+                  kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity));
     if (result >= 0)
-        result = kvm_ioctl_value(vm->fd, KVM_SET_TSS_ADDR, KVM_TSS_ADDRESS);
+        result = step(vcpu, "KVM_SET_TSS_ADDR",
+                      kvm_ioctl_value(vm->fd, KVM_SET_TSS_ADDR, KVM_TSS_ADDRESS));
     if (result >= 0 && host_irqchip)
-        result = kvm_irqchip_create(vm);
-    return result < 0 ? result : kvm_mirror_slots(vm, false);
+        result = step(vcpu,
+                      "the kernel's interrupt controllers cannot be made (--irqchip user does "
+                      "without them)",
+                      kvm_irqchip_create(vm));
+    if (result >= 0)
+        result = step(vcpu, "KVM_SET_USER_MEMORY_REGION", kvm_mirror_slots(vm, false));
+    return result;
 }
 
 /*
@@ -65,14 +93,14 @@ static int open_vcpu(struct engine_vcpu *vcpu)
 
     vcpu->fd = kvm_ioctl_value(vcpu->vm.fd, KVM_CREATE_VCPU, vcpu->index);
     if (vcpu->fd < 0)
-        return vcpu->fd;
+        return step(vcpu, "KVM_CREATE_VCPU", vcpu->fd);
     run = mmap(NULL, vcpu->vm.run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
     if (run == MAP_FAILED)
-        return -errno;
+        return step(vcpu, "the vCPU's page cannot be mapped", -errno);
     vcpu->run = run;
     vcpu->has_xsave = kvm_ioctl_value(vcpu->vm.device_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE) > 0;
     gather_writes(vcpu);
-    return kvm_set_cpuid(vcpu);
+    return step(vcpu, "KVM_SET_CPUID2", kvm_set_cpuid(vcpu));
 }
 
 /* --- what the monitor tells of guest memory; the vCPU is stopped --- */
@@ -157,10 +185,13 @@ int kvm_vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config *c
     if (!err)
         err = open_vcpu(vcpu);
     if (!err && vcpu->vm.irqchips)
-        err = kvm_irqchip_capture(vcpu);
+        err = step(vcpu, "the kernel's interrupt controllers cannot be read",
+                   kvm_irqchip_capture(vcpu));
     if (!err)
         err = kvm_vcpu_reset(vcpu, false);
     if (err) {
+        if (config->error)
+            snprintf(config->error, config->error_bytes, "%s", vcpu->error);
         kvm_vcpu_destroy(vcpu);
         return err;
     }

@@ -218,7 +218,8 @@ static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
         return KVM_NEXT_ENTER;
     }
     if (result < 0) {
-        kvm_fail(vcpu, "KVM_RUN failed", result);
+        snprintf(vcpu->error, sizeof(vcpu->error), "KVM_RUN failed: %s; use --engine soft",
+                 strerror(-result));
         return kvm_stop(why, ENGINE_STOP_ERROR);
     }
     get_apic(vcpu);
