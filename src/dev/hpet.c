@@ -1,9 +1,12 @@
 /*
- * The HPET. The counter is computed from the clock; a comparator arms a timer for its match.
+ * The HPET. The counter is computed from the clock; a comparator knows the tick of its next match
+ * and arms a timer for it. The host may be late to run that timer: each access to a register first
+ * tells the matches that are due, so that none is lost to what the access changes.
  * Line levels are computed anew at each change, so that timers may share a pin.
  *
- * DEVIATION: periodic interrupts come no faster than PERIOD_MIN_NS, and a comparator whose
- * interrupt is disabled stands still until it is enabled, which then catches up.
+ * DEVIATION: periodic interrupts come no faster than PERIOD_MIN_NS. A periodic timer whose first
+ * match was written up to LATE_TICKS too late goes on from there in step, where hardware waits for
+ * a whole turn of the counter: a guest in a VM may be held up between reading and writing.
  */
 #include "dev/hpet.h"
 
@@ -46,6 +49,8 @@
 
 /* Beyond this many ticks a match is never seen: some hundred years. */
 #define FAR_AWAY_TICKS BIT(58)
+#define NEVER          UINT64_MAX
+#define LATE_TICKS     (NS_PER_SEC / HPET_TICK_NS)
 
 struct hpet_timer {
     struct hpet *hpet;
@@ -53,25 +58,34 @@ struct hpet_timer {
     uint64_t config; /* the writable bits, without TN_SET_VALUE once it is used */
     uint64_t comparator;
     uint64_t period; /* the last value written to the comparator */
+    uint64_t due;    /* the next match, in ticks since start_ns; NEVER while the counter halts */
 };
 
 struct hpet {
     struct hpet_config board;
     uint64_t config;
     uint64_t status;
-    uint64_t counter; /* at start_ns */
-    uint64_t start_ns;
+    uint64_t counter;  /* at start_ns */
+    uint64_t start_ns; /* when the counter was started or written */
     struct hpet_timer timers[HPET_TIMERS];
     bool inputs[HPET_LEGACY_LINES];
     bool pin_level[HPET_PINS]; /* as last driven */
     bool legacy_level[HPET_LEGACY_LINES];
 };
 
+static bool is_running(const struct hpet *hpet)
+{
+    return hpet->config & CONFIG_ENABLE;
+}
+
+static uint64_t ticks_now(const struct hpet *hpet)
+{
+    return (clock_now_ns(hpet->board.clock) - hpet->start_ns) / HPET_TICK_NS;
+}
+
 static uint64_t counter_now(const struct hpet *hpet)
 {
-    if (!(hpet->config & CONFIG_ENABLE))
-        return hpet->counter;
-    return hpet->counter + (clock_now_ns(hpet->board.clock) - hpet->start_ns) / HPET_TICK_NS;
+    return hpet->counter + (is_running(hpet) ? ticks_now(hpet) : 0);
 }
 
 static unsigned timer_index(const struct hpet_timer *t)
@@ -91,7 +105,7 @@ static bool is_periodic(const struct hpet_timer *t)
 
 static bool replaces_legacy(const struct hpet *hpet)
 {
-    return hpet->config & CONFIG_LEGACY;
+    return is_running(hpet) && hpet->config & CONFIG_LEGACY;
 }
 
 /* Drives each line to what timers and legacy inputs ask for. */
@@ -103,7 +117,7 @@ static void update_lines(struct hpet *hpet)
         legacy[i] = !replaces_legacy(hpet) && hpet->inputs[i];
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         const struct hpet_timer *t = &hpet->timers[i];
-        bool level = hpet->config & CONFIG_ENABLE && hpet->status & BIT(i) && t->config & TN_ENABLE;
+        bool level = is_running(hpet) && hpet->status & BIT(i) && t->config & TN_ENABLE;
         uint64_t pin = (t->config & TN_ROUTE) >> TN_ROUTE_SHIFT;
 
         if (!level)
@@ -141,82 +155,95 @@ static void interrupt(struct hpet_timer *t)
     update_lines(hpet);
 }
 
-/* Moves a periodic comparator that the counter has passed to its next value ahead. */
-static void catch_up(struct hpet_timer *t)
+/* Finds the next match of the comparator as it stands; it may be this very tick's. */
+static void aim(struct hpet_timer *t)
 {
-    uint64_t behind = (counter_now(t->hpet) - t->comparator) & width_mask(t);
+    uint64_t ahead = (t->comparator - counter_now(t->hpet)) & width_mask(t);
 
-    /* In the upper half of the range it is ahead. */
-    if (!is_periodic(t) || behind > width_mask(t) / 2)
-        return;
-    t->comparator = (t->comparator + (behind / t->period + 1) * t->period) & width_mask(t);
+    t->due = NEVER;
+    if (is_running(t->hpet) && ahead < FAR_AWAY_TICKS)
+        t->due = ticks_now(t->hpet) + ahead;
 }
 
-/* Arms for the next match; one that is due this very tick counts unless it was just seen. */
-static void arm(struct hpet_timer *t, bool just_seen)
+/* Goes on from the match that was due to the first one after this tick. */
+static void go_on(struct hpet_timer *t, uint64_t ticks)
 {
-    struct hpet *hpet = t->hpet;
-    uint64_t now = clock_now_ns(hpet->board.clock);
-    uint64_t ahead, deadline;
+    uint64_t turn = width_mask(t) == UINT64_MAX ? FAR_AWAY_TICKS : width_mask(t) + 1;
+    uint64_t step = is_periodic(t) ? t->period : turn;
+    uint64_t steps = (ticks - t->due) / step + 1;
+
+    if (is_periodic(t))
+        t->comparator = (t->comparator + steps * step) & width_mask(t);
+    t->due = step < FAR_AWAY_TICKS ? t->due + steps * step : NEVER;
+}
+
+/* Arms for the next match. */
+static void arm(struct hpet_timer *t, bool just_told)
+{
+    uint64_t deadline;
 
     timer_cancel(&t->timer);
-    if (!(hpet->config & CONFIG_ENABLE) || !(t->config & TN_ENABLE))
+    if (t->due == NEVER || !(t->config & TN_ENABLE))
         return;
-    ahead = (t->comparator - counter_now(hpet)) & width_mask(t);
-    /* The next match of one that was just seen is a whole turn of the counter away. */
-    if (ahead == 0 && just_seen)
-        ahead = width_mask(t) == UINT64_MAX ? UINT64_MAX : width_mask(t) + 1;
-    if (ahead >= FAR_AWAY_TICKS)
-        return;
-    deadline = now - (now - hpet->start_ns) % HPET_TICK_NS + ahead * HPET_TICK_NS;
-    if (is_periodic(t) && just_seen)
-        deadline = MAX(deadline, now + PERIOD_MIN_NS);
+    deadline = t->hpet->start_ns + t->due * HPET_TICK_NS;
+    if (is_periodic(t) && just_told)
+        deadline = MAX(deadline, clock_now_ns(t->hpet->board.clock) + PERIOD_MIN_NS);
     timer_arm(&t->timer, deadline);
+}
+
+/* Tells of the matches that are due. A disabled timer has them too, and may light its status. */
+static void tell_matches(struct hpet *hpet)
+{
+    uint64_t ticks = ticks_now(hpet);
+
+    for (unsigned i = 0; i < HPET_TIMERS; i++) {
+        struct hpet_timer *t = &hpet->timers[i];
+
+        if (t->due > ticks)
+            continue;
+        go_on(t, ticks);
+        arm(t, true);
+        interrupt(t);
+    }
 }
 
 static void matched(void *opaque)
 {
-    struct hpet_timer *t = opaque;
-
-    catch_up(t);
-    arm(t, true);
-    interrupt(t);
+    tell_matches(((struct hpet_timer *)opaque)->hpet);
 }
 
-/* After any change of a timer's registers or of the counter. */
-static void rearm(struct hpet_timer *t)
+static void restart_timers(struct hpet *hpet)
 {
-    /* A comparator written with the counter's very value matches now: leave that to arm. */
-    if (t->comparator != (counter_now(t->hpet) & width_mask(t)))
-        catch_up(t);
-    arm(t, false);
+    hpet->start_ns = clock_now_ns(hpet->board.clock);
+    for (unsigned i = 0; i < HPET_TIMERS; i++) {
+        aim(&hpet->timers[i]);
+        arm(&hpet->timers[i], false);
+    }
 }
 
 static void write_config(struct hpet *hpet, uint64_t value)
 {
     uint64_t changed = hpet->config ^ value;
+    uint64_t counter = counter_now(hpet);
 
-    if (changed & CONFIG_ENABLE) {
-        hpet->counter = counter_now(hpet);
-        hpet->start_ns = clock_now_ns(hpet->board.clock);
-    }
     hpet->config = value & (CONFIG_ENABLE | CONFIG_LEGACY);
-    for (unsigned i = 0; i < HPET_TIMERS; i++)
-        rearm(&hpet->timers[i]);
+    if (changed & CONFIG_ENABLE) {
+        hpet->counter = counter;
+        restart_timers(hpet);
+    }
     update_lines(hpet);
 }
 
 static void write_counter(struct hpet *hpet, uint64_t value)
 {
     hpet->counter = value;
-    hpet->start_ns = clock_now_ns(hpet->board.clock);
-    for (unsigned i = 0; i < HPET_TIMERS; i++)
-        rearm(&hpet->timers[i]);
+    restart_timers(hpet);
 }
 
 static void write_timer_config(struct hpet_timer *t, uint64_t value)
 {
     uint64_t pin = (value & TN_ROUTE) >> TN_ROUTE_SHIFT;
+    uint64_t changed = t->config ^ value;
 
     /* An input that can't be had is not taken: software reads back another than it wrote. */
     if (!(HPET_ROUTE_CAP & BIT(pin)))
@@ -227,23 +254,44 @@ static void write_timer_config(struct hpet_timer *t, uint64_t value)
     /* Only levels have a status. */
     if (!(t->config & TN_LEVEL))
         t->hpet->status &= ~BIT(timer_index(t));
-    rearm(t);
+    if (changed & (TN_PERIODIC | TN_32_BIT))
+        aim(t);
+    arm(t, false);
     update_lines(t->hpet);
+}
+
+/* The first match of a periodic timer has gone by before it could be written: see DEVIATION. */
+static void make_up(struct hpet_timer *t)
+{
+    uint64_t behind = (counter_now(t->hpet) - t->comparator) & width_mask(t);
+
+    if (!is_running(t->hpet) || !is_periodic(t) || behind == 0 || behind > LATE_TICKS)
+        return;
+    t->comparator = (t->comparator + (behind / t->period + 1) * t->period) & width_mask(t);
+    aim(t);
+}
+
+/* The bits of a register that a write leaves alone are not in its mask. */
+static uint64_t merge(uint64_t before, uint64_t value, uint64_t mask)
+{
+    return (before & ~mask) | (value & mask);
 }
 
 /*
  * One-shot: the match. Periodic: the value is what each match adds, and after TN_SET_VALUE the
  * match itself too.
  */
-static void write_comparator(struct hpet_timer *t, uint64_t value)
+static void write_comparator(struct hpet_timer *t, uint64_t value, uint64_t mask)
 {
-    value &= width_mask(t);
-    if (!(t->config & TN_PERIODIC) || t->config & TN_SET_VALUE)
-        t->comparator = value;
-    if (t->config & TN_PERIODIC)
-        t->period = value;
+    t->period = merge(t->period, value, mask) & width_mask(t);
+    if (!(t->config & TN_PERIODIC) || t->config & TN_SET_VALUE) {
+        t->comparator = merge(t->comparator, value, mask) & width_mask(t);
+        aim(t);
+    } else {
+        make_up(t);
+    }
     t->config &= ~TN_SET_VALUE;
-    rearm(t);
+    arm(t, false);
 }
 
 static uint64_t read_register(const struct hpet *hpet, uint64_t reg)
@@ -266,47 +314,44 @@ static uint64_t read_register(const struct hpet *hpet, uint64_t reg)
     }
 }
 
-static void write_register(struct hpet *hpet, uint64_t reg, uint64_t value)
+static void write_register(struct hpet *hpet, uint64_t reg, uint64_t value, uint64_t mask)
 {
     struct hpet_timer *t = &hpet->timers[(reg - REG_TIMERS) / TIMER_STRIDE % HPET_TIMERS];
 
     switch (reg) {
-    case REG_CONFIG: write_config(hpet, value); return;
+    case REG_CONFIG: write_config(hpet, merge(hpet->config, value, mask)); return;
     case REG_STATUS:
-        hpet->status &= ~value;
+        hpet->status &= ~(value & mask);
         update_lines(hpet);
         return;
-    case REG_COUNTER: write_counter(hpet, value); return;
+    case REG_COUNTER: write_counter(hpet, merge(counter_now(hpet), value, mask)); return;
     default: break;
     }
     if (reg < REG_TIMERS || reg >= REG_TIMERS + HPET_TIMERS * TIMER_STRIDE)
         return;
     switch (reg % TIMER_STRIDE) {
-    case TIMER_CONFIG: write_timer_config(t, value); break;
-    case TIMER_COMPARE: write_comparator(t, value); break;
+    case TIMER_CONFIG: write_timer_config(t, merge(t->config, value, mask)); break;
+    case TIMER_COMPARE: write_comparator(t, value, mask); break;
     default: break;
     }
 }
 
 static uint64_t hpet_read(void *dev, uint64_t offset, unsigned width)
 {
+    tell_matches(dev);
     return read_register(dev, ALIGN_DOWN(offset, 8)) >> (8 * (offset % 8));
 }
 
 static void hpet_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
-    uint64_t reg = ALIGN_DOWN(offset, 8), before = 0;
+    unsigned shift = 8 * (offset % 8);
+    uint64_t mask = width == 8 ? UINT64_MAX : (uint64_t)UINT32_MAX << shift;
 
     /* Whole registers and their aligned halves only, as the specification demands. */
     if (width < 4 || offset % width != 0)
         return;
-    if (width == 4) {
-        /* Status is cleared by ones: the other half must stay zeroes. */
-        if (reg != REG_STATUS)
-            before = read_register(dev, reg);
-        value = offset % 8 ? (value << 32 | (uint32_t)before) : (before >> 32 << 32 | value);
-    }
-    write_register(dev, reg, value);
+    tell_matches(dev);
+    write_register(dev, ALIGN_DOWN(offset, 8), value << shift, mask);
 }
 
 const struct bus_ops hpet_ops = {
@@ -336,6 +381,7 @@ void hpet_reset(struct hpet *hpet)
         t->config = 0;
         t->comparator = UINT64_MAX;
         t->period = 0;
+        t->due = NEVER;
     }
     update_lines(hpet);
 }
