@@ -20,11 +20,6 @@
 /* The rate at which the timer counts when it divides by 1. */
 #define LAPIC_TIMER_HZ NS_PER_SEC
 
-/* MSR numbers that the local APIC owns. */
-#define LAPIC_MSR_BASE         0x1b /* IA32_APIC_BASE */
-#define LAPIC_MSR_TSC_DEADLINE 0x6e0
-#define LAPIC_MSR_X2APIC       0x800 /* to 83Fh, and reserved up to 8FFh */
-
 /* IA32_APIC_BASE. */
 #define LAPIC_BASE_BSP    BIT(8)
 #define LAPIC_BASE_EXTD   BIT(10)

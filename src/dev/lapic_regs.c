@@ -6,6 +6,7 @@
  */
 #include "base/trace.h"
 #include "dev/lapic_state.h"
+#include "x86/msr.h"
 
 #define VERSION_VALUE (0x14u | (LAPIC_LVT_COUNT - 1) << 16)
 
@@ -214,7 +215,7 @@ const struct bus_ops lapic_mmio_ops = {
 
 bool lapic_msr_read(struct lapic *lapic, uint32_t index, uint64_t *value)
 {
-    uint32_t reg = index - LAPIC_MSR_X2APIC;
+    uint32_t reg = index - IA32_X2APIC_FIRST;
 
     if (!lapic_in_x2apic(lapic) || reg >= LAPIC_REG_COUNT || !(rules[reg].access & X2R))
         return false;
@@ -224,7 +225,7 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t index, uint64_t *value)
 
 bool lapic_msr_write(struct lapic *lapic, uint32_t index, uint64_t value)
 {
-    uint32_t reg = index - LAPIC_MSR_X2APIC;
+    uint32_t reg = index - IA32_X2APIC_FIRST;
 
     if (!lapic_in_x2apic(lapic) || reg >= LAPIC_REG_COUNT || !(rules[reg].access & X2W) ||
         value & ~rules[reg].known)

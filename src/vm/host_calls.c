@@ -6,6 +6,7 @@
 #include "vm/guest_time.h"
 #include "vm/stats_recorder.h"
 #include "vm/vm_internal.h"
+#include "x86/msr.h"
 
 #define APIC_TPR_SHIFT 4
 
@@ -71,9 +72,9 @@ static bool msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *valu
     bool ok = true;
 
     lock_acquire(&vm->lock);
-    if (index == LAPIC_MSR_BASE)
+    if (index == IA32_APIC_BASE)
         *value = lapic_base_read(lapic);
-    else if (index == LAPIC_MSR_TSC_DEADLINE)
+    else if (index == IA32_TSC_DEADLINE)
         *value = lapic_tsc_deadline_read(lapic);
     else
         ok = lapic_msr_read(lapic, index, value);
@@ -88,9 +89,9 @@ static bool msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t valu
     bool ok = true;
 
     lock_acquire(&vm->lock);
-    if (index == LAPIC_MSR_BASE)
+    if (index == IA32_APIC_BASE)
         ok = lapic_base_write(lapic, value);
-    else if (index == LAPIC_MSR_TSC_DEADLINE)
+    else if (index == IA32_TSC_DEADLINE)
         lapic_tsc_deadline_write(lapic, value);
     else
         ok = lapic_msr_write(lapic, index, value);

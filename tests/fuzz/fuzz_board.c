@@ -14,6 +14,7 @@
 #include "dev/pci.h"
 #include "dev/uart.h"
 #include "guest/guest.h"
+#include "x86/msr.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -86,7 +87,7 @@ static void do_msr(struct guest *guest)
     struct lapic *lapic = guest->board->lapic;
     uint8_t how = dice_8(guest->dice);
     uint64_t value = guest_interesting(guest->dice);
-    uint32_t index = LAPIC_MSR_X2APIC + dice_8(guest->dice) % 0x40;
+    uint32_t index = IA32_X2APIC_FIRST + dice_8(guest->dice) % 0x40;
     bool ok = true;
 
     switch (how % 6) {

@@ -9,43 +9,7 @@
 #include "engine/interp/operand.h"
 #include "engine/interp/system_ops.h"
 #include "x86/cpuid.h"
-
-/* Indices. */
-#define MSR_P5_MC_ADDR     0x000
-#define MSR_P5_MC_TYPE     0x001
-#define MSR_TSC            0x010
-#define MSR_PLATFORM_ID    0x017
-#define MSR_APIC_BASE      0x01b
-#define MSR_EBL_CR_POWERON 0x02a
-#define MSR_BIOS_UPDT_TRIG 0x079
-#define MSR_BIOS_SIGN_ID   0x08b
-#define MSR_MTRRCAP        0x0fe
-#define MSR_SYSENTER_CS    0x174
-#define MSR_SYSENTER_ESP   0x175
-#define MSR_SYSENTER_EIP   0x176
-#define MSR_MCG_CAP        0x179
-#define MSR_MCG_STATUS     0x17a
-#define MSR_MISC_ENABLE    0x1a0
-#define MSR_DEBUGCTL       0x1d9
-#define MSR_MTRR_PHYSBASE0 0x200
-#define MSR_MTRR_FIX64K    0x250
-#define MSR_MTRR_FIX16K_80 0x258
-#define MSR_MTRR_FIX16K_A0 0x259
-#define MSR_MTRR_FIX4K_C0  0x268
-#define MSR_PAT            0x277
-#define MSR_MTRR_DEF_TYPE  0x2ff
-#define MSR_TSC_DEADLINE   0x6e0
-#define MSR_X2APIC_FIRST   0x800
-#define MSR_X2APIC_LAST    0x8ff
-#define MSR_EFER           0xc0000080u
-#define MSR_STAR           0xc0000081u
-#define MSR_LSTAR          0xc0000082u
-#define MSR_CSTAR          0xc0000083u
-#define MSR_SFMASK         0xc0000084u
-#define MSR_FS_BASE        0xc0000100u
-#define MSR_GS_BASE        0xc0000101u
-#define MSR_KERNEL_GS_BASE 0xc0000102u
-#define MSR_TSC_AUX        0xc0000103u
+#include "x86/msr.h"
 
 #define MTRRCAP_FIXED  BIT(8)
 #define MTRRCAP_WC     BIT(10)
@@ -72,29 +36,29 @@ static const struct msr_row {
     uint32_t offset;
     enum rule rule;
 } rows[] = {
-    {MSR_SYSENTER_CS, STORED(msr.sysenter_cs), RULE_ANY},
-    {MSR_SYSENTER_ESP, STORED(msr.sysenter_esp), RULE_CANONICAL},
-    {MSR_SYSENTER_EIP, STORED(msr.sysenter_eip), RULE_CANONICAL},
-    {MSR_PAT, STORED(msr.pat), RULE_TYPES},
-    {MSR_MTRR_FIX64K, STORED(msr.mtrr_fixed[0]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX16K_80, STORED(msr.mtrr_fixed[1]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX16K_A0, STORED(msr.mtrr_fixed[2]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0, STORED(msr.mtrr_fixed[3]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0 + 1, STORED(msr.mtrr_fixed[4]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0 + 2, STORED(msr.mtrr_fixed[5]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0 + 3, STORED(msr.mtrr_fixed[6]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0 + 4, STORED(msr.mtrr_fixed[7]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0 + 5, STORED(msr.mtrr_fixed[8]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0 + 6, STORED(msr.mtrr_fixed[9]), RULE_MTRR_TYPES},
-    {MSR_MTRR_FIX4K_C0 + 7, STORED(msr.mtrr_fixed[10]), RULE_MTRR_TYPES},
-    {MSR_STAR, STORED(msr.star), RULE_ANY},
-    {MSR_LSTAR, STORED(msr.lstar), RULE_CANONICAL},
-    {MSR_CSTAR, STORED(msr.cstar), RULE_CANONICAL},
-    {MSR_SFMASK, STORED(msr.sfmask), RULE_LOW32},
-    {MSR_FS_BASE, STORED(seg[X86_FS].base), RULE_CANONICAL},
-    {MSR_GS_BASE, STORED(seg[X86_GS].base), RULE_CANONICAL},
-    {MSR_KERNEL_GS_BASE, STORED(msr.kernel_gs_base), RULE_CANONICAL},
-    {MSR_TSC_AUX, STORED(msr.tsc_aux), RULE_LOW32},
+    {IA32_SYSENTER_CS, STORED(msr.sysenter_cs), RULE_ANY},
+    {IA32_SYSENTER_ESP, STORED(msr.sysenter_esp), RULE_CANONICAL},
+    {IA32_SYSENTER_EIP, STORED(msr.sysenter_eip), RULE_CANONICAL},
+    {IA32_PAT, STORED(msr.pat), RULE_TYPES},
+    {IA32_MTRR_FIX64K_00000, STORED(msr.mtrr_fixed[0]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX16K_80000, STORED(msr.mtrr_fixed[1]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX16K_A0000, STORED(msr.mtrr_fixed[2]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000, STORED(msr.mtrr_fixed[3]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000 + 1, STORED(msr.mtrr_fixed[4]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000 + 2, STORED(msr.mtrr_fixed[5]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000 + 3, STORED(msr.mtrr_fixed[6]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000 + 4, STORED(msr.mtrr_fixed[7]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000 + 5, STORED(msr.mtrr_fixed[8]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000 + 6, STORED(msr.mtrr_fixed[9]), RULE_MTRR_TYPES},
+    {IA32_MTRR_FIX4K_C0000 + 7, STORED(msr.mtrr_fixed[10]), RULE_MTRR_TYPES},
+    {IA32_STAR, STORED(msr.star), RULE_ANY},
+    {IA32_LSTAR, STORED(msr.lstar), RULE_CANONICAL},
+    {IA32_CSTAR, STORED(msr.cstar), RULE_CANONICAL},
+    {IA32_FMASK, STORED(msr.sfmask), RULE_LOW32},
+    {IA32_FS_BASE, STORED(seg[X86_FS].base), RULE_CANONICAL},
+    {IA32_GS_BASE, STORED(seg[X86_GS].base), RULE_CANONICAL},
+    {IA32_KERNEL_GS_BASE, STORED(msr.kernel_gs_base), RULE_CANONICAL},
+    {IA32_TSC_AUX, STORED(msr.tsc_aux), RULE_LOW32},
 };
 
 static const struct msr_row *find_row(uint32_t index)
@@ -139,19 +103,19 @@ static bool rule_allows(enum rule rule, uint64_t value)
 
 static bool belongs_to_apic(uint32_t index)
 {
-    return index == MSR_APIC_BASE || index == MSR_TSC_DEADLINE ||
-           (index >= MSR_X2APIC_FIRST && index <= MSR_X2APIC_LAST);
+    return index == IA32_APIC_BASE || index == IA32_TSC_DEADLINE ||
+           (index >= IA32_X2APIC_FIRST && index <= IA32_X2APIC_LAST);
 }
 
 static bool is_variable_mtrr(uint32_t index)
 {
-    return index >= MSR_MTRR_PHYSBASE0 && index < MSR_MTRR_PHYSBASE0 + 2 * X86_MTRR_VARIABLE;
+    return index >= IA32_MTRR_PHYSBASE0 && index < IA32_MTRR_PHYSBASE0 + 2 * X86_MTRR_VARIABLE;
 }
 
 /* Base and mask registers take turns. */
 static uint64_t *variable_mtrr(struct cpu *cpu, uint32_t index)
 {
-    unsigned number = (index - MSR_MTRR_PHYSBASE0) / 2;
+    unsigned number = (index - IA32_MTRR_PHYSBASE0) / 2;
 
     return index & 1 ? &cpu->x.msr.mtrr_mask[number] : &cpu->x.msr.mtrr_base[number];
 }
@@ -208,19 +172,19 @@ static bool msr_read(struct cpu *cpu, uint32_t index, uint64_t *value)
     }
     *value = 0;
     switch (index) {
-    case MSR_TSC: *value = system_tsc(cpu); return true;
-    case MSR_EFER: *value = cpu->x.msr.efer; return true;
-    case MSR_MISC_ENABLE: *value = cpu->x.msr.misc_enable | MISC_ENABLE_RO; return true;
-    case MSR_DEBUGCTL: *value = cpu->x.msr.debugctl; return true;
-    case MSR_MTRRCAP: *value = MTRRCAP_WC | MTRRCAP_FIXED | X86_MTRR_VARIABLE; return true;
-    case MSR_MTRR_DEF_TYPE: *value = cpu->x.msr.mtrr_def_type; return true;
-    case MSR_BIOS_SIGN_ID: *value = MICROCODE; return true;
-    case MSR_P5_MC_ADDR:
-    case MSR_P5_MC_TYPE:
-    case MSR_PLATFORM_ID:
+    case IA32_TIME_STAMP_COUNTER: *value = system_tsc(cpu); return true;
+    case IA32_EFER: *value = cpu->x.msr.efer; return true;
+    case IA32_MISC_ENABLE: *value = cpu->x.msr.misc_enable | MISC_ENABLE_RO; return true;
+    case IA32_DEBUGCTL: *value = cpu->x.msr.debugctl; return true;
+    case IA32_MTRRCAP: *value = MTRRCAP_WC | MTRRCAP_FIXED | X86_MTRR_VARIABLE; return true;
+    case IA32_MTRR_DEF_TYPE: *value = cpu->x.msr.mtrr_def_type; return true;
+    case IA32_BIOS_SIGN_ID: *value = MICROCODE; return true;
+    case IA32_P5_MC_ADDR:
+    case IA32_P5_MC_TYPE:
+    case IA32_PLATFORM_ID:
     case MSR_EBL_CR_POWERON:
-    case MSR_MCG_CAP:
-    case MSR_MCG_STATUS: return true;
+    case IA32_MCG_CAP:
+    case IA32_MCG_STATUS: return true;
     default: return false;
     }
 }
@@ -247,25 +211,25 @@ static bool msr_write(struct cpu *cpu, uint32_t index, uint64_t value)
     if (is_variable_mtrr(index))
         return write_variable_mtrr(cpu, index, value);
     switch (index) {
-    case MSR_TSC: cpu->x.msr.tsc_offset += value - system_tsc(cpu); return true;
-    case MSR_EFER: return write_efer(cpu, value);
-    case MSR_MISC_ENABLE: cpu->x.msr.misc_enable = value & ~MISC_ENABLE_RO; return true;
-    case MSR_DEBUGCTL:
+    case IA32_TIME_STAMP_COUNTER: cpu->x.msr.tsc_offset += value - system_tsc(cpu); return true;
+    case IA32_EFER: return write_efer(cpu, value);
+    case IA32_MISC_ENABLE: cpu->x.msr.misc_enable = value & ~MISC_ENABLE_RO; return true;
+    case IA32_DEBUGCTL:
         if (value & ~(uint64_t)DEBUGCTL_BITS)
             return false;
         cpu->x.msr.debugctl = value;
         return true;
-    case MSR_MTRR_DEF_TYPE:
+    case IA32_MTRR_DEF_TYPE:
         if ((value & ~(uint64_t)MTRR_DEF_BITS) || !memory_type_valid((uint8_t)value, false))
             return false;
         cpu->x.msr.mtrr_def_type = value;
         return true;
-    case MSR_P5_MC_ADDR:
-    case MSR_P5_MC_TYPE:
-    case MSR_BIOS_UPDT_TRIG: /* no update is taken */
-    case MSR_BIOS_SIGN_ID:
+    case IA32_P5_MC_ADDR:
+    case IA32_P5_MC_TYPE:
+    case IA32_BIOS_UPDT_TRIG: /* no update is taken */
+    case IA32_BIOS_SIGN_ID:
     case MSR_EBL_CR_POWERON: return true;
-    case MSR_MCG_STATUS: return value == 0;
+    case IA32_MCG_STATUS: return value == 0;
     default: return false;
     }
 }

@@ -5,8 +5,8 @@
 #include "engine/interp/operand.h"
 #include "engine/interp/system_ops.h"
 #include "x86/cpuid.h"
+#include "x86/msr.h"
 
-#define MSR_APIC_BASE    0x1b
 #define APIC_BASE_ENABLE BIT(11)
 
 uint64_t system_tsc(struct cpu *cpu)
@@ -24,7 +24,7 @@ static bool apic_enabled(struct cpu *cpu)
 {
     uint64_t base = 0;
 
-    return cpu->host.msr_read(cpu->host.opaque, cpu->index, MSR_APIC_BASE, &base) &&
+    return cpu->host.msr_read(cpu->host.opaque, cpu->index, IA32_APIC_BASE, &base) &&
            (base & APIC_BASE_ENABLE);
 }
 

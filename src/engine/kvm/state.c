@@ -9,8 +9,7 @@
 #include <string.h>
 
 #include "engine/kvm/internal.h"
-
-#define MSR_TSC 0x10
+#include "x86/msr.h"
 
 /* The standard form of an XSAVE area. */
 #define XSAVE_HEADER      512
@@ -25,17 +24,17 @@ static const struct {
     uint32_t index;
     size_t offset;
 } msr_rows[] = {
-    {0xc0000081, offsetof(struct x86_msrs, star)},
-    {0xc0000082, offsetof(struct x86_msrs, lstar)},
-    {0xc0000083, offsetof(struct x86_msrs, cstar)},
-    {0xc0000084, offsetof(struct x86_msrs, sfmask)},
-    {0xc0000102, offsetof(struct x86_msrs, kernel_gs_base)},
-    {0xc0000103, offsetof(struct x86_msrs, tsc_aux)},
-    {0x174, offsetof(struct x86_msrs, sysenter_cs)},
-    {0x175, offsetof(struct x86_msrs, sysenter_esp)},
-    {0x176, offsetof(struct x86_msrs, sysenter_eip)},
-    {0x277, offsetof(struct x86_msrs, pat)},
-    {0x2ff, offsetof(struct x86_msrs, mtrr_def_type)},
+    {IA32_STAR, offsetof(struct x86_msrs, star)},
+    {IA32_LSTAR, offsetof(struct x86_msrs, lstar)},
+    {IA32_CSTAR, offsetof(struct x86_msrs, cstar)},
+    {IA32_FMASK, offsetof(struct x86_msrs, sfmask)},
+    {IA32_KERNEL_GS_BASE, offsetof(struct x86_msrs, kernel_gs_base)},
+    {IA32_TSC_AUX, offsetof(struct x86_msrs, tsc_aux)},
+    {IA32_SYSENTER_CS, offsetof(struct x86_msrs, sysenter_cs)},
+    {IA32_SYSENTER_ESP, offsetof(struct x86_msrs, sysenter_esp)},
+    {IA32_SYSENTER_EIP, offsetof(struct x86_msrs, sysenter_eip)},
+    {IA32_PAT, offsetof(struct x86_msrs, pat)},
+    {IA32_MTRR_DEF_TYPE, offsetof(struct x86_msrs, mtrr_def_type)},
 };
 
 /* KVM's name of each segment register's field. */
@@ -283,7 +282,7 @@ static int access_msrs(struct engine_vcpu *vcpu, struct x86_msrs *msrs, bool wri
     if (err < 0)
         return err;
     tsc = vcpu->host.tsc_now(vcpu->host.opaque) + msrs->tsc_offset;
-    err = msr_access(vcpu, MSR_TSC, &tsc, write);
+    err = msr_access(vcpu, IA32_TIME_STAMP_COUNTER, &tsc, write);
     if (!write)
         msrs->tsc_offset = tsc - vcpu->host.tsc_now(vcpu->host.opaque);
     return err;

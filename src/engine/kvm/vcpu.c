@@ -17,8 +17,7 @@
 #include <sys/ioctl.h>
 
 #include "engine/kvm/internal.h"
-
-#define MSR_APIC_BASE 0x1b
+#include "x86/msr.h"
 
 /* IA32_APIC_BASE after reset: enabled, at its usual place; bit 8 tells the bootstrap processor. */
 #define APIC_BASE_RESET 0xfee00800u
@@ -200,7 +199,7 @@ static void get_apic(struct engine_vcpu *vcpu)
     if (vcpu->run->apic_base != vcpu->apic_base) {
         vcpu->apic_base = vcpu->run->apic_base;
         /* KVM has checked it; a refusal by our APIC would leave the two apart, no worse. */
-        (void)vcpu->host.msr_write(vcpu->host.opaque, vcpu->index, MSR_APIC_BASE, vcpu->apic_base);
+        (void)vcpu->host.msr_write(vcpu->host.opaque, vcpu->index, IA32_APIC_BASE, vcpu->apic_base);
     }
 }
 

@@ -3,6 +3,7 @@
  * needs 1 MiB of memory, COM1 and the ACPI power management block.
  */
 #include "mem/layout.h"
+#include "x86/msr.h"
 #include "fw/demo/demo.h"
 
 #define PM1A_CONTROL    (LAYOUT_PM_BASE + 4)
@@ -35,7 +36,7 @@ static uint64_t read_efer(void)
 {
     uint32_t low, high;
 
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(0xc0000080));
+    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(IA32_EFER));
     return (uint64_t)high << 32 | low;
 }
 

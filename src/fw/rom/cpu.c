@@ -4,18 +4,12 @@
  * and "Advanced Programmable Interrupt Controller".
  */
 #include "mem/layout.h"
+#include "x86/msr.h"
 #include "fw/rom/parts.h"
 
 #define CPUID_MTRR (1u << 12)
 #define CPUID_APIC (1u << 9)
 
-#define MSR_APIC_BASE    0x01b
-#define MSR_MTRR_CAP     0x0fe
-#define MSR_MTRR_BASE0   0x200
-#define MSR_MTRR_FIX64K  0x250
-#define MSR_MTRR_FIX16K  0x258
-#define MSR_MTRR_FIX4K   0x268
-#define MSR_MTRR_DEFAULT 0x2ff
 
 #define MTRR_ENABLE       0x800
 #define MTRR_FIXED_ENABLE 0x400
@@ -85,14 +79,14 @@ void cpu_init_memory_types(void)
     enable_caches();
     if (!(features() & CPUID_MTRR))
         return;
-    uint32_t capabilities = msr_read_low(MSR_MTRR_CAP);
-    msr_write(MSR_MTRR_DEFAULT, 0, 0);
+    uint32_t capabilities = msr_read_low(IA32_MTRRCAP);
+    msr_write(IA32_MTRR_DEF_TYPE, 0, 0);
     if (capabilities & 0x100) {
-        msr_write(MSR_MTRR_FIX64K, TYPES_WB, TYPES_WB);
-        msr_write(MSR_MTRR_FIX16K, TYPES_WB, TYPES_WB);
-        msr_write(MSR_MTRR_FIX16K + 1, TYPES_UC, TYPES_UC);
+        msr_write(IA32_MTRR_FIX64K_00000, TYPES_WB, TYPES_WB);
+        msr_write(IA32_MTRR_FIX16K_80000, TYPES_WB, TYPES_WB);
+        msr_write(IA32_MTRR_FIX16K_80000 + 1, TYPES_UC, TYPES_UC);
         for (uint8_t i = 0; i < 8; i++)
-            msr_write(MSR_MTRR_FIX4K + i, TYPES_WP, TYPES_WP);
+            msr_write(IA32_MTRR_FIX4K_C0000 + i, TYPES_WP, TYPES_WP);
     }
     cpuid(0x80000000, &eax, &edx);
     if (eax >= 0x80000008) {
@@ -102,11 +96,11 @@ void cpu_init_memory_types(void)
     if (physical_bits < 32 || physical_bits > 52)
         physical_bits = 36;
     if ((capabilities & 0xff) >= 1) {
-        msr_write(MSR_MTRR_BASE0, 0, (uint32_t)LAYOUT_PCI_MMIO_BASE);
-        msr_write(MSR_MTRR_BASE0 + 1, (uint32_t)((1ull << (physical_bits - 32)) - 1),
+        msr_write(IA32_MTRR_PHYSBASE0, 0, (uint32_t)LAYOUT_PCI_MMIO_BASE);
+        msr_write(IA32_MTRR_PHYSBASE0 + 1, (uint32_t)((1ull << (physical_bits - 32)) - 1),
                   (uint32_t)LAYOUT_PCI_MMIO_BASE | 0x800);
     }
-    msr_write(MSR_MTRR_DEFAULT, 0,
+    msr_write(IA32_MTRR_DEF_TYPE, 0,
               MTRR_ENABLE | (capabilities & 0x100 ? MTRR_FIXED_ENABLE : 0) | 0x06);
 }
 
@@ -119,7 +113,7 @@ static void lapic_write(uint32_t offset, uint32_t value)
  * Specification 1.4, 3.6.2.1). */
 void cpu_init_local_apic(void)
 {
-    if (!(features() & CPUID_APIC) || !(msr_read_low(MSR_APIC_BASE) & 0x800))
+    if (!(features() & CPUID_APIC) || !(msr_read_low(IA32_APIC_BASE) & 0x800))
         return;
     lapic_write(LAPIC_SPURIOUS, 0x1ff);
     lapic_write(LAPIC_LINT0, 0x8700);

@@ -7,6 +7,7 @@
 #include "dev/lapic.h"
 #include "engine/soft/vcpu.h"
 #include "mmu/mmu.h"
+#include "x86/msr.h"
 
 #define NS_A_CALL    700
 #define MAX_CALLS    4000 /* of the host functions, before the case ends */
@@ -163,8 +164,8 @@ static bool msr_read(void *opaque, unsigned vcpu, uint32_t index, uint64_t *valu
     struct lapic *lapic = enter(opaque)->lapic;
 
     switch (index) {
-    case LAPIC_MSR_BASE: *value = lapic_base_read(lapic); return true;
-    case LAPIC_MSR_TSC_DEADLINE: *value = lapic_tsc_deadline_read(lapic); return true;
+    case IA32_APIC_BASE: *value = lapic_base_read(lapic); return true;
+    case IA32_TSC_DEADLINE: *value = lapic_tsc_deadline_read(lapic); return true;
     default: return lapic_msr_read(lapic, index, value);
     }
 }
@@ -174,8 +175,8 @@ static bool msr_write(void *opaque, unsigned vcpu, uint32_t index, uint64_t valu
     struct lapic *lapic = enter(opaque)->lapic;
 
     switch (index) {
-    case LAPIC_MSR_BASE: return lapic_base_write(lapic, value);
-    case LAPIC_MSR_TSC_DEADLINE: lapic_tsc_deadline_write(lapic, value); return true;
+    case IA32_APIC_BASE: return lapic_base_write(lapic, value);
+    case IA32_TSC_DEADLINE: lapic_tsc_deadline_write(lapic, value); return true;
     default: return lapic_msr_write(lapic, index, value);
     }
 }
