@@ -27,6 +27,7 @@ void help_print_main(void)
         "  umbra engines                  who can run guests on this host, and how fast\n"
         "  umbra report A.json [B.json]   a page of what runs counted (run --stats=A.json)\n"
         "  umbra help run                 the options of run\n"
+        "  umbra help report              the options of report\n"
         "  umbra help trace               the names that --trace takes\n"
         "  umbra version                  the version\n"
         "\n"

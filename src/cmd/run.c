@@ -55,15 +55,17 @@ static const struct option_row rows[] = {
      OPTION_CHOICE, FIELD(engine)},
     {"irqchip", "host|user", "with kvm: whose interrupt controllers (host)", OPTION_CHOICE,
      FIELD(user_irqchip)},
-    {"mmu", "auto|ept|shadow", "how memory is virtualized (ept)", OPTION_CHOICE, FIELD(mmu)},
-    {"shadow-pages", "N", "most shadow pages there may be (16384)", OPTION_NUMBER,
-     FIELD(shadow_pages)},
-    {"tlb-entries", "N", "size of a TLB table, a power of two (1024)", OPTION_NUMBER,
+    {"mmu", "auto|ept|shadow", "with soft: how memory is virtualized (auto: ept)", OPTION_CHOICE,
+     FIELD(mmu)},
+    {"shadow-pages", "N", "with --mmu shadow: most shadow pages there may be (16384)",
+     OPTION_NUMBER, FIELD(shadow_pages)},
+    {"tlb-entries", "N", "with soft: entries of a TLB table, a power of two (1024)", OPTION_NUMBER,
      FIELD(tlb_entries)},
     {"cpu", "MODEL", "x86-64-v1, x86-64-v2, x86-64-v3, or max (the default)", OPTION_STRING,
      FIELD(cpu_model)},
-    {"clock", "host|instructions[=NS]", "what virtual time counts (host; 10 ns an instruction)",
-     OPTION_STRING, offsetof(struct run_options, clock)},
+    {"clock", "host|instructions[=NS]",
+     "what virtual time counts (host; with soft instructions, of 10 ns)", OPTION_STRING,
+     offsetof(struct run_options, clock)},
     {"digest", "FILE", "for tools/lockstep: write registers and a hash of memory to FILE",
      OPTION_STRING, FIELD(digest)},
     {"digest-every", "N", "instructions between two digests (1000000)", OPTION_NUMBER,
@@ -73,20 +75,20 @@ static const struct option_row rows[] = {
      FIELD(digest_to)},
     {"digest-memory", "FILE", "with --digest-to: write guest memory to FILE at the end",
      OPTION_STRING, FIELD(digest_memory)},
-    {"timeout", "SECONDS", "end with status 36 after so much time", OPTION_NUMBER,
+    {"timeout", "SECONDS", "end with status 36 after so many seconds", OPTION_NUMBER,
      FIELD(timeout_s)},
     {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
     {"screen", NULL, "print the guest's text screen at the end", OPTION_FLAG, FIELD(screen)},
     {"stats", "FILE.json", "time exits; print the counters at the end, or write a file",
      OPTION_OPTIONAL, offsetof(struct run_options, stats)},
-    {"stats-interval", "SECONDS", "print a line of rates so often", OPTION_NUMBER,
+    {"stats-interval", "SECONDS", "print a line of rates every so many seconds", OPTION_NUMBER,
      FIELD(stats_interval_s)},
-    {"monitor", "ADDRESS", "the monitor console on unix:PATH or a TCP PORT (also Ctrl-a c)",
+    {"monitor", "ADDRESS", "the monitor console at unix:PATH or a TCP PORT (also: Ctrl-a c)",
      OPTION_STRING, FIELD(monitor)},
-    {"gdb", "ADDRESS", "let gdb attach: a TCP PORT on localhost, or unix:PATH", OPTION_STRING,
-     FIELD(gdb)},
+    {"gdb", "ADDRESS", "with soft: let gdb attach, at a TCP PORT of localhost or unix:PATH",
+     OPTION_STRING, FIELD(gdb)},
     {"wait", NULL, "with --gdb: wait for gdb to start the guest", OPTION_FLAG, FIELD(wait)},
-    {"trace", "GLOB", "print events whose names match (umbra help trace)", OPTION_LIST,
+    {"trace", "GLOB", "print events whose names match (umbra help trace lists them)", OPTION_LIST,
      offsetof(struct run_options, traces)},
 };
 
@@ -94,7 +96,11 @@ static const struct option_table table = {"umbra run", rows, ARRAY_SIZE(rows), F
 
 void help_print_run(void)
 {
-    printf("umbra run [FILE] [OPTION...]\n\n");
+    printf(
+        "umbra run [FILE] [OPTION...]\n\n"
+        "FILE is a Linux bzImage, a multiboot kernel, a raw disk image, a bootable CD image or a\n"
+        "flat real-mode binary; its content decides. Without it and without --kernel, --disk and\n"
+        "--cdrom a small guest inside Umbra runs. Words in brackets are the defaults.\n\n");
     options_print_help(&table);
     printf("\nOn a terminal Ctrl-a x quits and Ctrl-a h helps.\n"
            "Exit status: 0 power-off, 1 own error, 2 bad usage or file, 32 reset, 34 guest panic,\n"
