@@ -10,7 +10,6 @@
 #define CPUID_MTRR (1u << 12)
 #define CPUID_APIC (1u << 9)
 
-
 #define MTRR_ENABLE       0x800
 #define MTRR_FIXED_ENABLE 0x400
 #define TYPES_UC          0x00000000u
