@@ -99,8 +99,8 @@ void help_print_run(void)
     printf(
         "umbra run [FILE] [OPTION...]\n\n"
         "FILE is a Linux bzImage, a multiboot kernel, a raw disk image, a bootable CD image or a\n"
-        "flat real-mode binary; its content decides. Without it and without --kernel, --disk and\n"
-        "--cdrom a small guest inside Umbra runs. Words in brackets are the defaults.\n\n");
+        "flat real-mode binary; its content decides. Without it, a kernel or a drive a small\n"
+        "guest inside Umbra runs.\n\n");
     options_print_help(&table);
     printf("\nOn a terminal Ctrl-a x quits and Ctrl-a h helps.\n"
            "Exit status: 0 power-off, 1 own error, 2 bad usage or file, 32 reset, 34 guest panic,\n"
