@@ -1,6 +1,4 @@
-/* What follows from the guest's writes, flushes and switches, and from the monitor's own reach. */
-#include <pthread.h>
-
+/* What follows from the guest's writes to its tables, from its flushes and switches. */
 #include "shadow_fixture.h"
 
 static void test_gpt_write_zaps(void **state)
@@ -125,6 +123,21 @@ static void map_tables(struct rig *rig)
 
 #define VIA(table) (0x100000u + (table))
 
+/* A second table of level 1, and what its entry 7 maps. */
+#define SECOND     0x5000u
+#define SECOND_GVA (2 * MIB + GVA)
+
+/* The frame by both tables, the page behind it by entry 8 of the second; and the tables. */
+static void map_second(struct rig *rig)
+{
+    map_frame(rig, W | U);
+    map_tables(rig);
+    put64(rig, T2, 1, SECOND | P | W | U);
+    put64(rig, SECOND, 7, FRAME | P | W | U);
+    put64(rig, SECOND, 8, (FRAME + 0x1000) | P | W | U);
+    rig_switch(rig);
+}
+
 static void test_gpt_write_is_emulated(void **state)
 {
     struct rig rig;
@@ -154,46 +167,36 @@ static void test_unsync_and_sync(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    map_frame(&rig, W | U);
-    map_tables(&rig);
-    put64(&rig, T2, 1, 0x5000 | P | W | U);
-    put64(&rig, 0x5000, 7, FRAME | P | W | U);
-    put64(&rig, 0x5000, 8, (FRAME + 0x1000) | P | W | U);
-    rig_switch(&rig);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_write), 1);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA + PAGE_SIZE, &user_write), 1);
-    write_often(&rig, 0x5000 + 2048, 3);
+    map_second(&rig);
+    assert_int_equal(faults_of(&rig, SECOND_GVA, &user_write), 1);
+    assert_int_equal(faults_of(&rig, SECOND_GVA + PAGE_SIZE, &user_write), 1);
+    write_often(&rig, SECOND + 2048, 3);
     assert_int_equal(rig_stats(&rig)->unsynced, 0);
-    assert_int_equal(touch(&rig, VIA(0x5000) + 2048, &super_write), SHADOW_RETRY);
+    assert_int_equal(touch(&rig, VIA(SECOND) + 2048, &super_write), SHADOW_RETRY);
     assert_int_equal(rig_stats(&rig)->unsynced, 1);
-    assert_false(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
+    assert_false(mem_page_watched(rig.mem, MEM_WATCH_TABLES, SECOND));
     /* Now the guest writes unseen, and what is known may be old, as a TLB's. */
-    put64(&rig, 0x5000, 7, 0);
-    assert_int_equal(faults_of(&rig, VIA(0x5000), &super_write), 0);
-    put64(&rig, 0x5000, 7, 0);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 0);
+    put64(&rig, SECOND, 7, 0);
+    assert_int_equal(faults_of(&rig, VIA(SECOND), &super_write), 0);
+    put64(&rig, SECOND, 7, 0);
+    assert_int_equal(faults_of(&rig, SECOND_GVA, &user_read), 0);
     shadow_flush(rig.shadow);
     rig_audit(&rig);
     assert_int_equal(rig_stats(&rig)->synced, 1);
-    assert_true(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
-    assert_injects(&rig, 2 * MIB + GVA, &user_read, X86_PF_USER);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA + PAGE_SIZE, &user_write), 0); /* kept */
-    assert_int_equal(touch(&rig, VIA(0x5000), &super_write), SHADOW_EMULATE_WRITE);
+    assert_true(mem_page_watched(rig.mem, MEM_WATCH_TABLES, SECOND));
+    assert_injects(&rig, SECOND_GVA, &user_read, X86_PF_USER);
+    assert_int_equal(faults_of(&rig, SECOND_GVA + PAGE_SIZE, &user_write), 0); /* kept */
+    assert_int_equal(touch(&rig, VIA(SECOND), &super_write), SHADOW_EMULATE_WRITE);
     rig_free(&rig);
 }
 
-/* Makes the table at 0x5000, which maps 2 MiB + GVA, unsync. */
+/* Makes the second table unsync. */
 static void make_unsync(struct rig *rig)
 {
-    map_frame(rig, W | U);
-    map_tables(rig);
-    put64(rig, T2, 1, 0x5000 | P | W | U);
-    put64(rig, 0x5000, 7, FRAME | P | W | U);
-    put64(rig, 0x5000, 8, (FRAME + 0x1000) | P | W | U);
-    rig_switch(rig);
-    assert_int_equal(faults_of(rig, 2 * MIB + GVA, &user_write), 1);
-    assert_int_equal(faults_of(rig, 2 * MIB + GVA + PAGE_SIZE, &user_write), 1);
-    write_often(rig, 0x5000 + 2048, 4);
+    map_second(rig);
+    assert_int_equal(faults_of(rig, SECOND_GVA, &user_write), 1);
+    assert_int_equal(faults_of(rig, SECOND_GVA + PAGE_SIZE, &user_write), 1);
+    write_often(rig, SECOND + 2048, 4);
     assert_int_equal(rig_stats(rig)->unsynced, 1);
 }
 
@@ -203,13 +206,13 @@ static void test_invlpg(void **state)
 
     rig_make(&rig);
     make_unsync(&rig);
-    put64(&rig, 0x5000, 7, (FRAME + 0x9000) | P | W | U);
-    put64(&rig, 0x5000, 8, 0);
-    shadow_invlpg(rig.shadow, &rig.root, 2 * MIB + GVA + 5);
+    put64(&rig, SECOND, 7, (FRAME + 0x9000) | P | W | U);
+    put64(&rig, SECOND, 8, 0);
+    shadow_invlpg(rig.shadow, &rig.root, SECOND_GVA + 5);
     rig_audit(&rig);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 1);
+    assert_int_equal(faults_of(&rig, SECOND_GVA, &user_read), 1);
     assert_int_equal(rig.result.gpa, FRAME + 0x9000);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA + PAGE_SIZE, &user_read), 0); /* not asked */
+    assert_int_equal(faults_of(&rig, SECOND_GVA + PAGE_SIZE, &user_read), 0); /* not asked */
     rig_free(&rig);
 }
 
@@ -219,9 +222,9 @@ static void test_a_switch_syncs(void **state)
 
     rig_make(&rig);
     make_unsync(&rig);
-    put64(&rig, 0x5000, 7, 0);
+    put64(&rig, SECOND, 7, 0);
     rig_switch(&rig);
-    assert_injects(&rig, 2 * MIB + GVA, &user_read, X86_PF_USER);
+    assert_injects(&rig, SECOND_GVA, &user_read, X86_PF_USER);
     rig_free(&rig);
 }
 
@@ -232,9 +235,9 @@ static void test_a_new_link_syncs(void **state)
 
     rig_make(&rig);
     make_unsync(&rig);
-    put64(&rig, 0x5000, 7, (FRAME + 0x9000) | P | W | U);
-    put64(&rig, 0x5000, 8, (FRAME + 0xa000) | P | W | U);
-    put64(&rig, T2, 2, 0x5000 | P | W | U);
+    put64(&rig, SECOND, 7, (FRAME + 0x9000) | P | W | U);
+    put64(&rig, SECOND, 8, (FRAME + 0xa000) | P | W | U);
+    put64(&rig, T2, 2, SECOND | P | W | U);
     assert_int_equal(touch(&rig, 4 * MIB + GVA, &user_read), SHADOW_RETRY);
     assert_int_equal(rig.result.gpa, FRAME + 0x9000);
     assert_int_equal(touch(&rig, 4 * MIB + GVA + PAGE_SIZE, &user_read), SHADOW_RETRY);
@@ -249,10 +252,10 @@ static void test_a_new_role_syncs(void **state)
 
     rig_make(&rig);
     make_unsync(&rig);
-    put64(&rig, 0x5000, 7, (FRAME + 0x9000) | P | W | U);
-    put64(&rig, T2, 2, 0x5000 | P | U);
+    put64(&rig, SECOND, 7, (FRAME + 0x9000) | P | W | U);
+    put64(&rig, T2, 2, SECOND | P | U);
     assert_int_equal(touch(&rig, 4 * MIB + GVA, &user_read), SHADOW_RETRY);
-    assert_int_equal(touch(&rig, 2 * MIB + GVA, &user_read), SHADOW_RETRY);
+    assert_int_equal(touch(&rig, SECOND_GVA, &user_read), SHADOW_RETRY);
     assert_int_equal(rig.result.gpa, FRAME + 0x9000);
     assert_injects(&rig, 4 * MIB + GVA, &user_write, X86_PF_PRESENT | X86_PF_USER | X86_PF_WRITE);
     rig_free(&rig);
@@ -264,15 +267,11 @@ static void test_a_new_table_is_protected_in_tlbs(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    map_frame(&rig, W | U);
-    map_tables(&rig);
-    put64(&rig, T2, 1, 0x5000 | P | W | U);
-    put64(&rig, 0x5000, 7, FRAME | P | W | U);
-    rig_switch(&rig);
-    assert_int_equal(faults_of(&rig, VIA(0x5000), &super_write), 1);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 1);
-    assert_int_equal(rig.protected_in_tlb, 0x5000);
-    assert_int_equal(touch(&rig, VIA(0x5000), &super_write), SHADOW_EMULATE_WRITE);
+    map_second(&rig);
+    assert_int_equal(faults_of(&rig, VIA(SECOND), &super_write), 1);
+    assert_int_equal(faults_of(&rig, SECOND_GVA, &user_read), 1);
+    assert_int_equal(rig.protected_in_tlb, SECOND);
+    assert_int_equal(touch(&rig, VIA(SECOND), &super_write), SHADOW_EMULATE_WRITE);
     rig_free(&rig);
 }
 
@@ -299,14 +298,10 @@ static void test_unsync_off(void **state)
     struct rig rig;
 
     rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .unsync_off = true});
-    map_frame(&rig, W | U);
-    map_tables(&rig);
-    put64(&rig, T2, 1, 0x5000 | P | W | U);
-    put64(&rig, 0x5000, 7, FRAME | P | W | U);
-    rig_switch(&rig);
-    assert_int_equal(touch(&rig, 2 * MIB + GVA, &user_read), SHADOW_RETRY);
+    map_second(&rig);
+    assert_int_equal(touch(&rig, SECOND_GVA, &user_read), SHADOW_RETRY);
     for (unsigned i = 0; i < 10; i++)
-        assert_int_equal(touch(&rig, VIA(0x5000) + 2048, &super_write), SHADOW_EMULATE_WRITE);
+        assert_int_equal(touch(&rig, VIA(SECOND) + 2048, &super_write), SHADOW_EMULATE_WRITE);
     rig_free(&rig);
 }
 
@@ -337,16 +332,12 @@ static void test_an_idle_table_is_given_up(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    map_frame(&rig, W | U);
-    map_tables(&rig);
-    put64(&rig, T2, 1, 0x5000 | P | W | U);
-    put64(&rig, 0x5000, 7, FRAME | P | W | U);
-    rig_switch(&rig);
-    assert_int_equal(faults_of(&rig, 2 * MIB + GVA, &user_read), 1);
+    map_second(&rig);
+    assert_int_equal(faults_of(&rig, SECOND_GVA, &user_read), 1);
     put64(&rig, T2, 1, 0);
-    assert_true(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
-    assert_int_equal(touch(&rig, VIA(0x5000), &super_write), SHADOW_RETRY);
-    assert_false(mem_page_watched(rig.mem, MEM_WATCH_TABLES, 0x5000));
+    assert_true(mem_page_watched(rig.mem, MEM_WATCH_TABLES, SECOND));
+    assert_int_equal(touch(&rig, VIA(SECOND), &super_write), SHADOW_RETRY);
+    assert_false(mem_page_watched(rig.mem, MEM_WATCH_TABLES, SECOND));
     rig_free(&rig);
 }
 
@@ -400,194 +391,6 @@ static void test_root_cache(void **state)
     rig_free(&rig);
 }
 
-/* Another processor's root is not used by this one's faults, and stays. */
-static void test_eviction_spares_roots_in_use(void **state)
-{
-    struct shadow_root other = {0};
-    struct rig rig;
-
-    rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .shadow_pages = 16});
-    map_frame(&rig, W | U);
-    rig_switch(&rig);
-    rig.context.cr3 = 0x5000;
-    shadow_switch(rig.shadow, &other, &rig.context);
-    rig.context.cr3 = T4;
-    for (unsigned i = 0; i < 64; i++) {
-        put64(&rig, T2, i, (0x10000 + i * PAGE_SIZE) | P | W | U);
-        put64(&rig, 0x10000 + i * PAGE_SIZE, 7, FRAME | P | W | U);
-        assert_int_equal(touch(&rig, i * 2 * MIB + GVA, &user_write), SHADOW_RETRY);
-    }
-    assert_true(rig_stats(&rig)->pages_evicted > 40);
-    shadow_release(rig.shadow, &other);
-    rig_free(&rig);
-}
-
-static void test_eviction(void **state)
-{
-    struct rig rig;
-
-    rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .shadow_pages = 16});
-    map_frame(&rig, W | U);
-    for (unsigned i = 1; i < 64; i++) {
-        put64(&rig, T2, i, (0x10000 + i * PAGE_SIZE) | P | W | U);
-        put64(&rig, 0x10000 + i * PAGE_SIZE, 7, (FRAME + i * PAGE_SIZE) | P | W | U);
-    }
-    rig_switch(&rig);
-    for (unsigned round = 0; round < 3; round++) {
-        for (unsigned i = 1; i < 64; i++) {
-            assert_int_equal(touch(&rig, i * 2 * MIB + GVA, &user_write), SHADOW_RETRY);
-            assert_int_equal(rig.result.gpa, FRAME + i * PAGE_SIZE);
-        }
-    }
-    assert_in_range(rig_stats(&rig)->pages, 1, 16);
-    assert_true(rig_stats(&rig)->pages_evicted > 100);
-    rig_free(&rig);
-}
-
-/*
- * PAE's root is evicted and its level 3 is not; found again, that must not remember what the PDPTE
- * registers said before.
- */
-static void test_eviction_keeps_no_old_pdpte(void **state)
-{
-    struct rig rig;
-
-    rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .shadow_pages = 16});
-    rig.context.format = GUEST_PAGING_PAE;
-    rig.pdpte[0] = T3 | P;
-    put64(&rig, T3, 0, T1 | P | W | U);
-    put64(&rig, T1, 7, FRAME | P | W | U);
-    rig_switch(&rig);
-    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
-    rig.context.format = GUEST_PAGING_NONE;
-    rig_switch(&rig);
-    for (unsigned i = 0; rig_stats(&rig)->pages_evicted < 1; i++)
-        assert_int_equal(touch(&rig, HOLE + i * 2 * MIB, &super_read), SHADOW_MMIO);
-    put64(&rig, T3, 0, 0); /* makes room without another eviction: T1 is idle, */
-    put64(&rig, T1, 8, 0); /* and given up */
-    assert_int_equal(rig_stats(&rig)->pages_freed, 2);
-    put64(&rig, T3, 0, T1 | P | W | U);
-    rig.context.format = GUEST_PAGING_PAE;
-    rig.pdpte[0] = 0;
-    rig.pdpte[1] = T3 | P;
-    rig_switch(&rig);
-    assert_int_equal(rig_stats(&rig)->roots_cached, 0);
-    assert_int_equal(touch(&rig, GIB + GVA, &user_read), SHADOW_RETRY);
-    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
-    rig_free(&rig);
-}
-
-static void test_dirty_log(void **state)
-{
-    uint64_t bits[RAM_BYTES / PAGE_SIZE / 64];
-    struct rig rig;
-
-    rig_make(&rig);
-    map_frame(&rig, W | U);
-    put64(&rig, T2, 1, (8 * MIB) | P | W | U | PS);
-    rig_switch(&rig);
-    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
-    assert_int_equal(faults_of(&rig, 2 * MIB, &user_write), 1);
-    assert_int_equal(leaf_level(&rig, 2 * MIB), 2);
-    assert_int_equal(mmu_dirty_log(rig.mmu, 0, true), 0);
-    rig_audit(&rig);
-    put64(&rig, T1, 9, (FRAME + 0x9000) | P | W | U | A | D);
-    assert_int_equal(faults_of(&rig, GVA + 2 * PAGE_SIZE, &user_read), 1);
-    assert_int_equal(faults_of(&rig, GVA + 2 * PAGE_SIZE, &user_write), 1);
-    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
-    assert_int_equal(faults_of(&rig, 2 * MIB + 0x3000, &user_write), 1);
-    assert_int_equal(leaf_level(&rig, 2 * MIB), 1);
-    assert_int_equal(faults_of(&rig, GVA, &user_write), 0); /* once is enough */
-    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, sizeof(bits) / 8), 0);
-    rig_audit(&rig);
-    assert_true(bits[FRAME / PAGE_SIZE / 64] & BIT(FRAME / PAGE_SIZE % 64));
-    assert_true(bits[(8 * MIB + 0x3000) / PAGE_SIZE / 64] & BIT(3));
-    assert_false(bits[(8 * MIB + 0x3000) / PAGE_SIZE / 64] & BIT(2));
-    assert_int_equal(faults_of(&rig, GVA, &user_write), 1); /* to be remembered anew */
-    assert_int_equal(mmu_dirty_fetch(rig.mmu, 0, bits, sizeof(bits) / 8), 0);
-    assert_true(bits[FRAME / PAGE_SIZE / 64] == BIT(FRAME / PAGE_SIZE % 64));
-    assert_int_equal(mmu_dirty_log(rig.mmu, 0, false), 0);
-    assert_int_equal(faults_of(&rig, 2 * MIB, &user_write), 1);
-    assert_int_equal(leaf_level(&rig, 2 * MIB), 2);
-    rig_free(&rig);
-}
-
-static void test_slots_change(void **state)
-{
-    struct rig rig;
-    unsigned flushes;
-
-    rig_make(&rig);
-    map_frame(&rig, 0);
-    put64(&rig, T1, 7, HOLE | P | W | U);
-    rig_switch(&rig);
-    assert_int_equal(touch(&rig, GVA, &user_write), SHADOW_MMIO);
-    flushes = rig.tlb_flushes;
-    assert_int_equal(mem_add_slot(rig.mem, "more", HOLE, 2 * MIB, MEM_SLOT_RAM), 0);
-    assert_true(mmu_follow_slots(rig.mmu));
-    assert_int_equal(rig.tlb_flushes, flushes + 1);
-    rig_audit(&rig);
-    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
-    put64(&rig, T4, 0, T3 | P | W | U); /* the root in use is watched again */
-    assert_int_equal(mem_remove_slot(rig.mem, HOLE), 0);
-    assert_true(mmu_follow_slots(rig.mmu));
-    assert_int_equal(touch(&rig, GVA, &user_write), SHADOW_MMIO);
-    /* Nobody said so this time: the next fault sees it. */
-    assert_int_equal(mem_add_slot(rig.mem, "more", HOLE, 2 * MIB, MEM_SLOT_RAM), 0);
-    assert_int_equal(faults_of(&rig, GVA, &user_write), 1);
-    put64(&rig, T4, 0, 0);
-    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
-    rig_free(&rig);
-}
-
-static void test_a20(void **state)
-{
-    struct rig rig;
-
-    rig_make(&rig);
-    rig.context.format = GUEST_PAGING_NONE;
-    rig_switch(&rig);
-    assert_int_equal(touch(&rig, 5 * MIB + 3, &super_write), SHADOW_RETRY);
-    mmu_a20_changed(rig.mmu);
-    rig_audit(&rig);
-    rig.context.a20_mask = ~BIT(20);
-    rig_switch(&rig);
-    assert_int_equal(touch(&rig, 5 * MIB + 3, &super_write), SHADOW_RETRY);
-    assert_int_equal(rig.result.gpa, 4 * MIB + 3);
-    rig.context.a20_mask = UINT64_MAX;
-    rig_switch(&rig);
-    assert_int_equal(touch(&rig, 5 * MIB + 3, &super_write), SHADOW_RETRY);
-    assert_int_equal(rig.result.gpa, 5 * MIB + 3);
-    rig_free(&rig);
-}
-
-static void *clear_entry(void *opaque)
-{
-    struct rig *rig = opaque;
-    uint64_t none = 0;
-
-    mem_write(rig->mem, T1 + 8 * 7, &none, 8);
-    return NULL;
-}
-
-/* A device's write on another thread waits for the vCPU's, which comes by before it flushes. */
-static void test_writes_by_another_thread(void **state)
-{
-    pthread_t thread;
-    struct rig rig;
-
-    rig_make(&rig);
-    map_frame(&rig, W | U);
-    rig_switch(&rig);
-    assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
-    assert_int_equal(pthread_create(&thread, NULL, clear_entry, &rig), 0);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    shadow_invlpg(rig.shadow, &rig.root, GVA);
-    rig_audit(&rig);
-    assert_injects(&rig, GVA, &user_read, X86_PF_USER);
-    rig_free(&rig);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,19 +406,12 @@ int main(void)
         cmocka_unit_test(test_a_new_link_syncs),
         cmocka_unit_test(test_a_new_role_syncs),
         cmocka_unit_test(test_a_new_table_is_protected_in_tlbs),
-        cmocka_unit_test(test_eviction_keeps_no_old_pdpte),
         cmocka_unit_test(test_a_table_of_two_levels_stays_told),
         cmocka_unit_test(test_unsync_off),
         cmocka_unit_test(test_write_flooding),
         cmocka_unit_test(test_an_idle_table_is_given_up),
         cmocka_unit_test(test_large_pages_come_back),
         cmocka_unit_test(test_root_cache),
-        cmocka_unit_test(test_eviction_spares_roots_in_use),
-        cmocka_unit_test(test_eviction),
-        cmocka_unit_test(test_dirty_log),
-        cmocka_unit_test(test_slots_change),
-        cmocka_unit_test(test_a20),
-        cmocka_unit_test(test_writes_by_another_thread),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
