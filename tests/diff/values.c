@@ -3,40 +3,15 @@
 
 #include <string.h>
 
+#include "../edges.h"
 #include "engine/soft/native_internal.h"
 
 /* Numbers near the edges of the integer types, and floating-point values of each kind. */
 static const uint64_t edges[] = {
-    0,
-    1,
-    2,
-    0x7f,
-    0x80,
-    0xff,
-    0x7fff,
-    0x8000,
-    0xffff,
-    0x7fffffff,
-    0x80000000,
-    0xffffffff,
-    0x7fffffffffffffff,
-    0x8000000000000000,
-    0xffffffffffffffff,
-    0x3f8000003f800000,
-    0x4049000000000000,
-    0x3ff0000000000000,
-    0xbff0000000000000,
-    0x7ff0000000000000,
-    0xfff0000000000000,
-    0x7ff8000000000000,
-    0x7ff0000000000001,
-    0x0000000000000001,
-    0x000fffffffffffff,
-    0x7f8000007fc00000,
-    0x7f80000100000001,
-    0x0102040810204080,
-    0x5555555555555555,
-    0x3c003c003c003c00,
+    INTEGER_EDGES,      0x3f8000003f800000, 0x4049000000000000, 0x3ff0000000000000,
+    0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
+    0x7ff0000000000001, 0x0000000000000001, 0x000fffffffffffff, 0x7f8000007fc00000,
+    0x7f80000100000001, 0x0102040810204080, 0x5555555555555555, 0x3c003c003c003c00,
 };
 
 static uint64_t random_value(struct diff_random *r)

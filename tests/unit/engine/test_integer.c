@@ -7,6 +7,7 @@
 
 #include "soft_fixture.h"
 #include "host_run.h"
+#include "../../edges.h"
 
 #define WINDOW       FIXTURE_DATA /* what both sides may touch */
 #define WINDOW_BYTES 0x3000u
@@ -227,26 +228,9 @@ static unsigned below(unsigned n)
     return (unsigned)((any() >> 33) % n);
 }
 
-/* Values at the edges are where arithmetic goes wrong. */
 static uint64_t value(void)
 {
-    static const uint64_t edges[] = {
-        0,
-        1,
-        2,
-        0x7f,
-        0x80,
-        0xff,
-        0x7fff,
-        0x8000,
-        0xffff,
-        0x7fffffff,
-        0x80000000,
-        0xffffffff,
-        0x7fffffffffffffff,
-        0x8000000000000000,
-        0xffffffffffffffff,
-    };
+    static const uint64_t edges[] = {INTEGER_EDGES};
 
     return below(3) ? any() : edges[below(ARRAY_SIZE(edges))];
 }
