@@ -5,31 +5,20 @@
 #ifndef LONG_H
 #define LONG_H
 
-#define KCODE   0x08
-#define KDATA   0x10
+#include "faults.h"
+
 #define UCODE32 0x1b /* in SYSRET's order */
 #define UDATA   0x23
 #define UCODE   0x2b
 #define TSS     0x30
 #define KCODE32 0x40
 #define MORE    0x48
-#define RETURN  0x40
-#define NONE    0xff
 
-#define VECTORS   0x50
-#define STUB_SIZE 16
-
-#define STACK0  0x6000
-#define STACK3  0x5000
 #define IST1    0x4008 /* crooked on purpose: the frame is aligned */
 #define RFLAGS3 0x3002
 #define HIGH    0xffffff8000000000
 #define TABLES  0x20000
 
-#define SEGMENT(base, limit, attr)                                                                 \
-    .word (limit) & 0xffff, (base) & 0xffff;                                                       \
-    .byte ((base) >> 16) & 0xff, (attr) & 0xff, (((limit) >> 16) & 0xf) | (((attr) >> 8) & 0xf0),  \
-        (base) >> 24
 #define SYSTEM_AT(label, limit, attr, high)                                                        \
     .word (limit) & 0xffff, label; .byte 0, (attr) & 0xff, 0, 0; .long high, 0
 #define GATE(selector, label, attr) .word label, selector; .byte 0, attr; .word 0; .long 0, 0
@@ -122,18 +111,7 @@ main16:
     ltr %ax
     jmp main64
 
-    .balign STUB_SIZE
-stubs:
-    .set vector, 0
-    .rept VECTORS
-    .balign STUB_SIZE
-    .if !((vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17))
-    pushq $0
-    .endif
-    pushq $vector
-    jmp common
-    .set vector, vector + 1
-    .endr
+FAULT_STUBS q
 
 common:
     popq fault_vector
@@ -150,19 +128,7 @@ common:
     mov escape_rsp, %rsp
     jmp *escape
 
-unexpected:
-    PUT_CODES 'v', 'e', 'c', 't', 'o', 'r', ' '
-    mov fault_vector, %ebx
-    PUT_BX
-    PUT_CODES ' ', 'e', 'r', 'r', 'o', 'r', ' '
-    mov fault_error, %ebx
-    PUT_BX
-    PUT_CODES ' ', 'r', 'i', 'p', ' '
-    mov frame_rip, %ebx
-    PUT_BX
-    PUT_CODES ' ', 'a', 'f', 't', 'e', 'r', ' '
-    pushq line
-    jmp fail64
+REPORT_UNEXPECTED q, frame_rip, fail64
 
     .data
     .balign 8
@@ -176,7 +142,6 @@ gdt:
     SYSTEM_AT(tss, 0x67, 0x89, 0)
     SEGMENT(0, 0xfffff, 0xc09b)
     /* gdt_more must follow at once */
-#define GDT_END gdt_end: .text
     .text
 
     .section .data.after, "aw"

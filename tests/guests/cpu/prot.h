@@ -11,30 +11,18 @@
 #ifndef PROT_H
 #define PROT_H
 
-#define KCODE  0x08
-#define KDATA  0x10
-#define UCODE  0x1b
-#define UDATA  0x23
-#define TSS    0x28
-#define MORE   0x30
-#define RETURN 0x40 /* a gate of DPL 3 */
-#define NONE   0xff /* what fault_vector holds when nothing was raised */
+#include "faults.h"
 
-#define VECTORS   0x50
-#define STUB_SIZE 16
+#define UCODE 0x1b
+#define UDATA 0x23
+#define TSS   0x28
+#define MORE  0x30
 
 #define TSS_LIMIT 0x88
 
-#define STACK0   0x6000 /* what the TSS gives to level 0 */
-#define STACK3   0x5000
 #define EFLAGS3  0x3002 /* IOPL 3, so that level 3 may report */
 #define EFLAGS30 0x0002
 
-/* A segment descriptor: 20-bit limit, and attr as in bits 8 to 23 of its second dword. */
-#define SEGMENT(base, limit, attr)                                                                 \
-    .word (limit) & 0xffff, (base) & 0xffff;                                                       \
-    .byte ((base) >> 16) & 0xff, (attr) & 0xff, (((limit) >> 16) & 0xf) | (((attr) >> 8) & 0xf0),  \
-        (base) >> 24
 /* One whose base is a label below 64 KiB. */
 #define SEGMENT_AT(label, limit, attr) .word (limit) & 0xffff, label; .byte 0, (attr) & 0xff, 0, 0
 #define GATE(selector, label, attr, params)                                                        \
@@ -93,18 +81,7 @@ main16:
     ltr %ax
     jmp main32
 
-    .balign STUB_SIZE
-stubs:
-    .set vector, 0
-    .rept VECTORS
-    .balign STUB_SIZE
-    .if !((vector == 8) || ((vector >= 10) && (vector <= 14)) || (vector == 17))
-    pushl $0
-    .endif
-    pushl $vector
-    jmp common
-    .set vector, vector + 1
-    .endr
+FAULT_STUBS l
 
 /* vector, error, EIP, CS, EFLAGS [, ESP, SS [, ES, DS, FS, GS]] */
 common:
@@ -137,19 +114,7 @@ common:
     mov escape_esp, %esp
     jmp *escape
 
-unexpected:
-    PUT_CODES 'v', 'e', 'c', 't', 'o', 'r', ' '
-    mov fault_vector, %ebx
-    PUT_BX
-    PUT_CODES ' ', 'e', 'r', 'r', 'o', 'r', ' '
-    mov fault_error, %ebx
-    PUT_BX
-    PUT_CODES ' ', 'e', 'i', 'p', ' '
-    mov frame_eip, %ebx
-    PUT_BX
-    PUT_CODES ' ', 'a', 'f', 't', 'e', 'r', ' '
-    pushl line
-    jmp fail32
+REPORT_UNEXPECTED l, frame_eip, fail32
 
     .data
     .balign 8
@@ -161,7 +126,6 @@ gdt:
     SEGMENT(0, 0xfffff, 0xc0f3)
     SEGMENT_AT(tss, TSS_LIMIT, 0x89)
     /* gdt_more must follow at once: the guest's own .data begins with it */
-#define GDT_END gdt_end: .text
     .text
 
     .section .data.after, "aw"
