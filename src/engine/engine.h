@@ -173,7 +173,8 @@ enum engine_debug_reason {
 struct engine_debug_stop {
     enum engine_debug_reason reason;
     unsigned watchpoint; /* which, with ENGINE_DEBUG_WATCHPOINT */
-    gva_t address;       /* of the instruction, or the first byte accessed inside the watchpoint */
+    /* Of the instruction, or the first byte accessed inside the watchpoint (or of a part of it). */
+    gva_t address;
 };
 
 /* An engine is a table of functions over its own vCPU type. */
@@ -217,6 +218,12 @@ struct engine {
     bool (*vcpu_read_gva)(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len);
     /* Where a linear address leads now, as above. NULL in an engine that debuggers can't use. */
     bool (*vcpu_translate)(struct engine_vcpu *vcpu, gva_t gva, gpa_t *gpa);
+    /*
+     * Whether a debugger can have that: 0, -ENOSPC (more than the processor has room for),
+     * -EOPNOTSUPP (no such watchpoints), -ENODEV (the host offers nothing of it). NULL: all
+     * that a struct engine_debug holds.
+     */
+    int (*vcpu_debug_check)(struct engine_vcpu *vcpu, const struct engine_debug *debug);
     /* Replaces what a debugger asked for before; copied. NULL as above. */
     void (*vcpu_debug)(struct engine_vcpu *vcpu, const struct engine_debug *debug);
     void (*vcpu_debug_stop)(struct engine_vcpu *vcpu, struct engine_debug_stop *stop);

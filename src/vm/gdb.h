@@ -22,6 +22,8 @@ struct gdb_target {
     /* Within one page; false when nothing is there. Linear addresses, or guest-physical ones. */
     bool (*read)(void *opaque, bool physical, uint64_t address, void *buffer, size_t count);
     bool (*write)(void *opaque, bool physical, uint64_t address, const void *buffer, size_t count);
+    /* Whether it can be run with that: 0 or engine.h's error. NULL: whatever it is, it can. */
+    int (*check)(void *opaque, const struct engine_debug *debug);
     /* Lets it run; gdb_stopped follows some time. */
     void (*resume)(void *opaque, const struct engine_debug *debug);
     /* Stops it; gdb_stopped follows, perhaps from inside. */

@@ -3,6 +3,7 @@
  * and a hardware breakpoint are the same to the engine, which writes neither into guest memory;
  * they are told apart because gdb wants to hear of the one that it asked for.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -48,9 +49,36 @@ static unsigned count_like(const struct gdb *gdb, unsigned type)
     return count;
 }
 
+/*
+ * A watchpoint of a kind that there is not is not supported: gdb then watches reads by way of all
+ * accesses, and compares.
+ */
+static void try_point(struct gdb *gdb, const struct request *request)
+{
+    struct engine_debug debug = {0};
+    int err = 0;
+
+    gdb->points[gdb->point_count++] =
+        (struct gdb_point){(uint8_t)request->type, request->address, request->bytes};
+    if (gdb->target->check) {
+        gdb_points_debug(gdb, &debug);
+        err = gdb->target->check(gdb->opaque, &debug);
+    }
+    if (!err) {
+        gdb_say(gdb, "OK");
+        return;
+    }
+    gdb->point_count--;
+    if (err == -EOPNOTSUPP)
+        gdb_say(gdb, "");
+    else
+        gdb_fail(gdb, GDB_ERROR_FULL);
+}
+
 void gdb_insert_point(struct gdb *gdb, const char *at)
 {
     struct request request;
+    unsigned most;
 
     if (!parse(at, &request)) {
         gdb_fail(gdb, GDB_ERROR_ARGUMENT);
@@ -65,18 +93,13 @@ void gdb_insert_point(struct gdb *gdb, const char *at)
         gdb_fail(gdb, GDB_ERROR_ARGUMENT);
         return;
     }
-    if (!find(gdb, &request)) {
-        unsigned most =
-            is_breakpoint((unsigned)request.type) ? ENGINE_MAX_BREAKPOINTS : ENGINE_MAX_WATCHPOINTS;
-
-        if (count_like(gdb, (unsigned)request.type) >= most) {
-            gdb_fail(gdb, GDB_ERROR_FULL);
-            return;
-        }
-        gdb->points[gdb->point_count++] =
-            (struct gdb_point){(uint8_t)request.type, request.address, request.bytes};
-    }
-    gdb_say(gdb, "OK");
+    most = is_breakpoint((unsigned)request.type) ? ENGINE_MAX_BREAKPOINTS : ENGINE_MAX_WATCHPOINTS;
+    if (find(gdb, &request))
+        gdb_say(gdb, "OK");
+    else if (count_like(gdb, (unsigned)request.type) >= most)
+        gdb_fail(gdb, GDB_ERROR_FULL);
+    else
+        try_point(gdb, &request);
 }
 
 void gdb_remove_point(struct gdb *gdb, const char *at)

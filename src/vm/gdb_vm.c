@@ -20,6 +20,7 @@ struct gdb_vm {
     struct listener *listener;
     int stop_fd; /* the vCPU's thread says that it has stopped */
     bool paused; /* one of the VM's pauses is ours */
+    bool warned; /* that the processor has no room for more */
 
     /* With the machine lock. */
     bool attached;
@@ -110,6 +111,21 @@ static bool write_memory(void *opaque, bool physical, uint64_t address, const vo
     return mem_find_slot(vm->mem, gpa) && mem_rom_load(vm->mem, gpa, buffer, count);
 }
 
+/* gdb's own words leave open what would help. */
+static int check(void *opaque, const struct engine_debug *debug)
+{
+    struct gdb_vm *gdb_vm = opaque;
+    struct vm *vm = gdb_vm->vm;
+    int err = vm->engine->vcpu_debug_check ? vm->engine->vcpu_debug_check(vm->vcpu, debug) : 0;
+
+    if (err == -ENOSPC && !gdb_vm->warned)
+        log_warn("gdb wants more breakpoints and watchpoints than the processor's four registers "
+                 "hold; --engine soft has room for %d of each",
+                 ENGINE_MAX_BREAKPOINTS);
+    gdb_vm->warned = gdb_vm->warned || err == -ENOSPC;
+    return err;
+}
+
 static void resume(void *opaque, const struct engine_debug *debug)
 {
     struct gdb_vm *gdb_vm = opaque;
@@ -183,6 +199,7 @@ static const struct gdb_target target = {
     .set_registers = set_registers,
     .read = read_memory,
     .write = write_memory,
+    .check = check,
     .resume = resume,
     .interrupt = interrupt,
     .detach = detach,
@@ -247,15 +264,15 @@ static int listen_at(struct gdb_vm *gdb_vm)
 
 int gdb_vm_create(struct gdb_vm **out, struct vm *vm)
 {
+    static const struct engine_debug nothing;
     struct gdb_vm *gdb_vm;
     int err;
 
     *out = NULL;
     if (!vm->config->gdb)
         return 0;
-    if (!vm->engine->vcpu_debug) {
-        log_error("--gdb needs the soft engine; the %s engine has no debugger's interface",
-                  vm->engine->name);
+    if (vm->engine->vcpu_debug_check && vm->engine->vcpu_debug_check(vm->vcpu, &nothing) != 0) {
+        log_error("this host's KVM offers debuggers nothing; use --gdb with --engine soft");
         return -EOPNOTSUPP;
     }
     gdb_vm = calloc(1, sizeof(*gdb_vm));

@@ -531,9 +531,11 @@ static void take_apart(struct vm *vm)
 static int choose_engine(struct vm *vm)
 {
     struct vm_engine_choice choice;
-    const char *soft_only = vm->config->gdb        ? "--gdb"
-                            : vm->config->clock_ns ? "--clock instructions"
-                                                   : NULL;
+    const char *soft_only = vm->config->clock_ns ? "--clock instructions" : NULL;
+
+    /* KVM takes a debugger, too, but only four breakpoints: somebody has to ask for it. */
+    if (vm->config->gdb && vm->config->engine == VM_ENGINE_AUTO && !soft_only)
+        soft_only = "--gdb";
 
     vm_choose_engine(vm->config->engine, vm->config->mmu, soft_only, &choice);
     if (!choice.engine) {

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "engine/engine.h"
+#include "engine/kvm/debug.h"
 #include "engine/kvm/kvm.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
@@ -83,6 +84,7 @@ struct engine_vcpu {
     uint32_t ring_entries;
     pthread_t thread; /* the one that runs it, while `running` */
     atomic_bool running;
+    struct kvm_debug debug;
     char error[256]; /* for ENGINE_STOP_ERROR */
 };
 
@@ -128,12 +130,16 @@ struct kvm_irqchips;
 int kvm_irqchip_create(struct kvm_vm *vm) must_check;         /* before the vCPUs */
 int kvm_irqchip_capture(struct engine_vcpu *vcpu) must_check; /* what a reset goes back to */
 int kvm_irqchip_reset(struct engine_vcpu *vcpu) must_check;
+int kvm_irqchip_wake(struct engine_vcpu *vcpu) must_check; /* HLT, which KVM knows of, is over */
 void kvm_irqchip_destroy(struct kvm_vm *vm);
 void kvm_irqchip_set(struct kvm_vm *vm, unsigned gsi, bool level);
 
 /* --- state.c: 0 or -errno. --- */
 int kvm_get_state(struct engine_vcpu *vcpu, struct x86_state *state) must_check;
 int kvm_set_state(struct engine_vcpu *vcpu, const struct x86_state *state) must_check;
+/* One MSR; one that KVM does not have is left, and keeps *value. */
+int kvm_access_msr(struct engine_vcpu *vcpu, uint32_t index, uint64_t *value,
+                   bool write) must_check;
 
 /* --- cpuid.c: tells KVM what the model answers, as far as the host's KVM offers it --- */
 int kvm_set_cpuid(struct engine_vcpu *vcpu) must_check;

@@ -92,10 +92,16 @@ int kvm_irqchip_capture(struct engine_vcpu *vcpu)
     return err < 0 ? err : 0;
 }
 
+int kvm_irqchip_wake(struct engine_vcpu *vcpu)
+{
+    struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
+
+    return kvm_ioctl(vcpu->fd, KVM_SET_MP_STATE, &runnable);
+}
+
 int kvm_irqchip_reset(struct engine_vcpu *vcpu)
 {
     struct kvm_irqchips *irqchips = vcpu->vm.irqchips;
-    struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
     int err = 0;
 
     for (unsigned i = 0; i < CHIPS && err >= 0; i++)
@@ -105,7 +111,7 @@ int kvm_irqchip_reset(struct engine_vcpu *vcpu)
     if (err >= 0)
         err = kvm_ioctl(vcpu->fd, KVM_SET_LAPIC, &irqchips->lapic);
     if (err >= 0)
-        err = kvm_ioctl(vcpu->fd, KVM_SET_MP_STATE, &runnable);
+        err = kvm_irqchip_wake(vcpu);
     return err < 0 ? err : 0;
 }
 

@@ -100,6 +100,7 @@ static int open_vcpu(struct engine_vcpu *vcpu)
     vcpu->run = run;
     vcpu->has_xsave = kvm_ioctl_value(vcpu->vm.device_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE) > 0;
     gather_writes(vcpu);
+    kvm_debug_init(vcpu);
     return step(vcpu, "KVM_SET_CPUID2", kvm_set_cpuid(vcpu));
 }
 

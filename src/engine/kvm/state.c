@@ -157,7 +157,8 @@ static int set_sregs(struct engine_vcpu *vcpu, const struct x86_state *state)
     sregs.cr2 = state->cr2;
     sregs.cr3 = state->cr3;
     sregs.cr4 = state->cr4;
-    sregs.cr8 = 0;
+    if (!vcpu->vm.irqchips)
+        sregs.cr8 = 0; /* put_apic writes it; KVM's own APIC keeps what it has */
     sregs.efer = state->msr.efer;
     sregs.apic_base = vcpu->apic_base;
     memset(sregs.interrupt_bitmap, 0, sizeof(sregs.interrupt_bitmap));
@@ -253,7 +254,7 @@ static int xcr0(struct engine_vcpu *vcpu, uint64_t *value, bool write)
 }
 
 /* One MSR at a time: KVM stops at the first that it does not have, and a guest may not miss it. */
-static int msr_access(struct engine_vcpu *vcpu, uint32_t index, uint64_t *value, bool write)
+int kvm_access_msr(struct engine_vcpu *vcpu, uint32_t index, uint64_t *value, bool write)
 {
     _Alignas(struct kvm_msrs) char bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
     struct kvm_msrs *one = (struct kvm_msrs *)bytes;
@@ -277,12 +278,12 @@ static int access_msrs(struct engine_vcpu *vcpu, struct x86_msrs *msrs, bool wri
     for (unsigned i = 0; i < ARRAY_SIZE(msr_rows) && err >= 0; i++) {
         uint64_t *field = (uint64_t *)((char *)msrs + msr_rows[i].offset);
 
-        err = msr_access(vcpu, msr_rows[i].index, field, write);
+        err = kvm_access_msr(vcpu, msr_rows[i].index, field, write);
     }
     if (err < 0)
         return err;
     tsc = vcpu->host.tsc_now(vcpu->host.opaque) + msrs->tsc_offset;
-    err = msr_access(vcpu, IA32_TIME_STAMP_COUNTER, &tsc, write);
+    err = kvm_access_msr(vcpu, IA32_TIME_STAMP_COUNTER, &tsc, write);
     if (!write)
         msrs->tsc_offset = tsc - vcpu->host.tsc_now(vcpu->host.opaque);
     return err;

@@ -160,7 +160,8 @@ static enum kvm_next serve_requests(struct engine_vcpu *vcpu, uint32_t requests,
 static void inject_interrupt(struct engine_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
-    bool level = atomic_load_explicit(&vcpu->requests, memory_order_acquire) & KVM_REQUEST_INTR;
+    bool level = (atomic_load_explicit(&vcpu->requests, memory_order_acquire) & KVM_REQUEST_INTR) &&
+                 !kvm_debug_holds(vcpu);
 
     run->request_interrupt_window = level && !run->ready_for_interrupt_injection;
     if (level && run->ready_for_interrupt_injection) {
@@ -172,6 +173,7 @@ static void inject_interrupt(struct engine_vcpu *vcpu)
         vcpu->halted = false;
         vcpu->counters.interrupts_injected++;
         kvm_ioctl(vcpu->fd, KVM_INTERRUPT, &interrupt);
+        kvm_debug_interrupt(vcpu, vector);
     }
 }
 
@@ -206,8 +208,11 @@ static void get_apic(struct engine_vcpu *vcpu)
 /* One VM entry with its exit. */
 static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
 {
+    enum kvm_next next;
     int result;
 
+    if (unlikely(vcpu->debug.on) && kvm_debug_arm(vcpu, why))
+        return KVM_NEXT_STOP;
     put_apic(vcpu);
     result = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
     if (result == -EINTR || result == -EAGAIN) {
@@ -222,7 +227,10 @@ static enum kvm_next enter(struct engine_vcpu *vcpu, enum engine_stop *why)
         return kvm_stop(why, ENGINE_STOP_ERROR);
     }
     get_apic(vcpu);
-    return kvm_serve_exit(vcpu, why);
+    next = kvm_serve_exit(vcpu, why);
+    if (next == KVM_NEXT_STOP && *why == ENGINE_STOP_DEBUG)
+        next = kvm_debug_exit(vcpu, why) ? KVM_NEXT_STOP : KVM_NEXT_ENTER;
+    return next;
 }
 
 /* An access that was served is completed by the next entry: before others look at the state. */
@@ -272,8 +280,12 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
 
     vcpu->thread = pthread_self();
     atomic_store(&vcpu->running, true);
+    if (unlikely(vcpu->debug.on))
+        kvm_debug_begin_run(vcpu);
     why = run_loop(vcpu);
     complete_exit(vcpu);
+    if (unlikely(vcpu->debug.on))
+        why = kvm_debug_end_run(vcpu, why);
     kvm_drain_writes(vcpu);
     atomic_store_explicit(&vcpu->running, false, memory_order_release);
     return why;
@@ -298,11 +310,16 @@ static void vcpu_get_state(struct engine_vcpu *vcpu, struct x86_state *state)
 
 static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *state)
 {
-    int err = kvm_set_state(vcpu, state);
+    struct kvm_regs before;
+    int err = kvm_ioctl(vcpu->fd, KVM_GET_REGS, &before);
+    bool moved = err < 0 || before.rip != state->gpr[X86_RIP];
 
+    err = kvm_set_state(vcpu, state);
+    if (!err && moved && vcpu->vm.irqchips)
+        err = kvm_irqchip_wake(vcpu);
     if (err)
         kvm_fail(vcpu, "the vCPU's state cannot be set", err);
-    vcpu->halted = false;
+    vcpu->halted = vcpu->halted && !moved;
     vcpu->wait_for_sipi = false;
 }
 
@@ -368,24 +385,6 @@ static const char *vcpu_error(struct engine_vcpu *vcpu)
     return vcpu->error;
 }
 
-static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len)
-{
-    uint8_t *to = buffer;
-
-    while (len > 0) {
-        size_t n = MIN(len, (size_t)(PAGE_SIZE - gva % PAGE_SIZE));
-        struct kvm_translation translation = {.linear_address = gva};
-
-        if (kvm_ioctl(vcpu->fd, KVM_TRANSLATE, &translation) < 0 || !translation.valid ||
-            !mem_read(vcpu->vm.mem, kvm_masked(&vcpu->vm, translation.physical_address), to, n))
-            return false;
-        gva += n;
-        to += n;
-        len -= n;
-    }
-    return true;
-}
-
 const struct engine engine_kvm = {
     .name = "kvm",
     .vcpu_create = vcpu_create,
@@ -405,5 +404,9 @@ const struct engine engine_kvm = {
     .vcpu_counters = vcpu_counters,
     .vcpu_host_counters = vcpu_host_counters,
     .vcpu_error = vcpu_error,
-    .vcpu_read_gva = vcpu_read_gva,
+    .vcpu_read_gva = kvm_read_gva,
+    .vcpu_translate = kvm_translate,
+    .vcpu_debug_check = kvm_debug_check,
+    .vcpu_debug = kvm_debug_set,
+    .vcpu_debug_stop = kvm_debug_stop,
 };

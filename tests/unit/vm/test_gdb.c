@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "vm/gdb.h"
 #include "vm/gdb_packet.h"
@@ -24,6 +25,7 @@ struct rig {
     struct engine_debug debug;
     unsigned resumed, interrupted, detached, killed, set;
     bool chatty; /* `monitor` prints a lot */
+    bool small;  /* the processor takes two breakpoints, and no watchpoints for reads */
     char line[2048];
     char sent[SENT_SIZE];
     size_t sent_bytes;
@@ -68,6 +70,17 @@ static bool write_memory(void *opaque, bool physical, uint64_t address, const vo
     if (to)
         memcpy(to, buffer, count);
     return to;
+}
+
+static int check_points(void *opaque, const struct engine_debug *debug)
+{
+    if (!((struct rig *)opaque)->small)
+        return 0;
+    for (unsigned i = 0; i < debug->watchpoints; i++) {
+        if (!debug->watchpoint[i].write)
+            return -EOPNOTSUPP;
+    }
+    return debug->breakpoints + debug->watchpoints > 2 ? -ENOSPC : 0;
 }
 
 static void resume(void *opaque, const struct engine_debug *debug)
@@ -120,6 +133,7 @@ static const struct gdb_target target = {
     .set_registers = set_registers,
     .read = read_memory,
     .write = write_memory,
+    .check = check_points,
     .resume = resume,
     .interrupt = interrupt,
     .detach = detach,
@@ -496,6 +510,24 @@ static void test_breakpoints(void **state)
     assert_true(rig->debug.single_step && rig->debug.hold_interrupts);
 }
 
+/* What the processor has no room for is an error, what it cannot do at all not supported. */
+static void test_breakpoints_of_a_small_processor(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->small = true;
+    ANSWERS(rig, "Z1,1000,1", "OK");
+    ANSWERS(rig, "Z3,2000,4", "");
+    ANSWERS(rig, "Z4,2000,4", "OK");
+    ANSWERS(rig, "Z0,3000,1", "E1c");
+    ANSWERS(rig, "z1,1000,1", "OK");
+    ANSWERS(rig, "Z0,3000,1", "OK");
+    ask(rig, "c");
+    assert_int_equal(rig->debug.breakpoints, 1);
+    assert_int_equal(rig->debug.breakpoint[0], 0x3000);
+    assert_int_equal(rig->debug.watchpoints, 1);
+}
+
 static void test_stop_replies(void **state)
 {
     struct rig *rig = *state;
@@ -610,11 +642,22 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_frames),      TEST(test_too_long),    TEST(test_binary),
-        TEST(test_no_ack),      TEST(test_unknown),     TEST(test_wrong_arguments),
-        TEST(test_memory),      TEST(test_registers),   TEST(test_guarded_registers),
-        TEST(test_x87_tags),    TEST(test_breakpoints), TEST(test_stop_replies),
-        TEST(test_running),     TEST(test_leaving),     TEST(test_monitor),
+        TEST(test_frames),
+        TEST(test_too_long),
+        TEST(test_binary),
+        TEST(test_no_ack),
+        TEST(test_unknown),
+        TEST(test_wrong_arguments),
+        TEST(test_memory),
+        TEST(test_registers),
+        TEST(test_guarded_registers),
+        TEST(test_x87_tags),
+        TEST(test_breakpoints),
+        TEST(test_stop_replies),
+        TEST(test_breakpoints_of_a_small_processor),
+        TEST(test_running),
+        TEST(test_leaving),
+        TEST(test_monitor),
         TEST(test_description),
     };
 
