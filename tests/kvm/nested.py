@@ -12,7 +12,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "boot"))
-from vm import CACHE, TMP, UMBRA, check, cpu_seconds, main, need  # noqa: E402
+import lines  # noqa: E402
+from vm import CACHE, TMP, UMBRA, assemble, check, cpu_seconds, main, need  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIMIT_S = 780
@@ -36,6 +37,7 @@ def make_initrd(path):
         os.makedirs(root + os.path.dirname(library), exist_ok=True)
         shutil.copy(library, root + library)
     shutil.copy(UMBRA, f"{inside}/umbra")
+    shutil.copy(assemble("irq_lines"), inside)
     for name in ("cloud/vmlinuz", "initramfs.cpio.gz"):
         shutil.copy(f"{CACHE}/{name}", inside)
     for name in MODULES:
@@ -122,7 +124,15 @@ class Results:
         check(re.search(said, words, re.M), f"{name} did not say {said!r} but:\n{words}")
 
 
+def check_lines(results, name):
+    """Interrupt lines behind the controllers of a KVM that is a faithful one."""
+    results.expect(name, lines.ENDED, said="^engine kvm")
+    bad = lines.wrong(" ".join(results.said[name]))
+    check(not bad, f"{name}:\n" + "\n".join(bad))
+
+
 def check_guests(results, paging):
+    check_lines(results, f"{paging}-lines")
     results.expect(f"{paging}-embedded", said="^engine kvm")
     for words in ("^engine kvm", "^clocksource: .*kvm-clock", "^up since", "powering off"):
         results.expect(f"{paging}-linux", said=words)
@@ -154,6 +164,7 @@ def test():
         check_engines(results)
         check_guests(results, "npt1")
         check_guests(results, "npt0")
+        check_lines(results, "user-irqchip-lines")
         results.expect("user-irqchip-embedded", said="^engine kvm")
         for words in ("^engine kvm", "^up since", "powering off"):
             results.expect("user-irqchip-linux", said=words)

@@ -1,9 +1,19 @@
 /*
  * The kernel's interrupt controllers and PIT: made with the VM, driven by GSI, put back at a reset
  * to what they were when they were made.
- * Lines are set by ioctl, not by irqfd: the devices that drive them are in this process and have
- * levels, and a write to an eventfd would cost as much.
- * Source: KVM API, "KVM_CREATE_IRQCHIP", "KVM_CREATE_PIT2", "KVM_SET_GSI_ROUTING", "KVM_IRQ_LINE".
+ *
+ * Lines are set by KVM_IRQ_LINE, none by an irqfd (KVM_IRQFD), though KVM offers it for each:
+ * - An irqfd is a pulse, and the devices here hold levels. An input that the guest has made a level
+ *   (ELCR, an entry of the I/O APIC) loses what came while it was masked, and all but the first of
+ *   what a held line asks for; the guest makes it so inside the kernel, and we are not told. With a
+ *   resamplefd the line stays up until an EOI: a device that dropped it meanwhile interrupts in vain.
+ * - A pin's pulse goes through a kernel thread: it arrives some time after the write, so that a guest
+ *   that raises a line by a port may read an IRR without it. KVM_IRQ_LINE has done it on return.
+ * - It costs no less: the write with its pulse as much as two calls, up and down.
+ * An irqfd is for what raises an interrupt outside this process, and quick for messages (MSI) only;
+ * the board has neither.
+ * Source: KVM API, "KVM_CREATE_IRQCHIP", "KVM_CREATE_PIT2", "KVM_SET_GSI_ROUTING", "KVM_IRQ_LINE",
+ * "KVM_IRQFD".
  */
 #include <errno.h>
 #include <stdlib.h>
