@@ -121,6 +121,13 @@ struct engine_tlb_entry {
 
 #define ENGINE_MAX_TLB_ENTRIES 1024
 
+/* How the host logs the guest's writes to memory, where it has a choice. */
+enum engine_dirty_log {
+    ENGINE_DIRTY_LOG_BEST,
+    ENGINE_DIRTY_LOG_BITMAP, /* off switch of rings */
+    ENGINE_DIRTY_LOG_RING,   /* even of a host that is known to overrun it: for tests */
+};
+
 /* What a vCPU is made from. Everything pointed to outlives it. */
 struct engine_vcpu_config {
     unsigned index;
@@ -133,6 +140,7 @@ struct engine_vcpu_config {
      */
     bool host_irqchip;
     bool tlb_keeps_nothing; /* off switch: a load of CR3 empties the TLB of global pages, too */
+    enum engine_dirty_log dirty_log; /* for an engine whose host logs writes */
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
     /* Where an engine that knows more than an -errno puts it when it fails; NULL: nobody asks. */
     char *error;

@@ -145,11 +145,22 @@ static void protect_pages(struct mmu *mmu, gpa_t gpa, uint64_t pages)
         ept_write_protect(mmu->ept, gpa, pages << PAGE_SHIFT);
 }
 
+static void sync_dirty(struct mmu *mmu, gpa_t base)
+{
+    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
+        if (tlb->dirty_sync)
+            tlb->dirty_sync(tlb->opaque, base);
+    }
+}
+
 int mmu_dirty_log(struct mmu *mmu, gpa_t base, bool on)
 {
     const struct mem_slot *slot = mem_find_slot(mmu->mem, base);
-    int err = mem_dirty_log(mmu->mem, base, on);
+    int err;
 
+    if (slot && slot->dirty)
+        sync_dirty(mmu, base); /* what engines have seen up to here belongs to the log that ends */
+    err = mem_dirty_log(mmu->mem, base, on);
     if (err)
         return err;
     for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
@@ -187,10 +198,7 @@ int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
 {
     int err;
 
-    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
-        if (tlb->dirty_sync)
-            tlb->dirty_sync(tlb->opaque, base);
-    }
+    sync_dirty(mmu, base);
     err = mem_dirty_fetch(mmu->mem, base, bits, words);
     if (err)
         return err;

@@ -154,6 +154,19 @@ static enum kvm_next fail_entry(struct engine_vcpu *vcpu, enum engine_stop *why)
     return kvm_stop(why, ENGINE_STOP_ERROR);
 }
 
+/* KVM's ring is to a vCPU what the processor's log of 512 pages is to KVM. */
+static enum kvm_next serve_dirty_ring(struct engine_vcpu *vcpu, enum engine_stop *why)
+{
+    int err;
+
+    count(vcpu, EXIT_PML_FULL);
+    err = kvm_dirty_ring_harvest(&vcpu->vm);
+    if (!err)
+        return KVM_NEXT_ENTER;
+    kvm_fail(vcpu, "KVM does not empty its ring of dirty pages", err);
+    return kvm_stop(why, ENGINE_STOP_ERROR);
+}
+
 static enum kvm_next serve(struct engine_vcpu *vcpu, enum engine_stop *why)
 {
     vcpu->exit_pending = false;
@@ -173,6 +186,7 @@ static enum kvm_next serve(struct engine_vcpu *vcpu, enum engine_stop *why)
     case KVM_EXIT_SHUTDOWN:
         count(vcpu, EXIT_TRIPLE_FAULT);
         return kvm_stop(why, ENGINE_STOP_SHUTDOWN);
+    case KVM_EXIT_DIRTY_RING_FULL: return serve_dirty_ring(vcpu, why);
     case KVM_EXIT_DEBUG: return kvm_stop(why, ENGINE_STOP_DEBUG);
     case KVM_EXIT_SYSTEM_EVENT: return serve_system_event(vcpu, why);
     case KVM_EXIT_INTERNAL_ERROR: return fail_internal(vcpu, why);

@@ -41,6 +41,14 @@ struct kvm_view {
     struct kvm_region regions[KVM_MAX_REGIONS];
 };
 
+/* What the vCPU has written, as KVM tells it: shared with the kernel. */
+struct kvm_dirty_ring {
+    struct kvm_dirty_gfn *entry;
+    uint32_t entries; /* 0: there is no ring, KVM keeps bitmaps */
+    uint32_t next;    /* the first that may have been filled */
+    bool overrun;     /* KVM has overwritten entries: it tells the truth no more */
+};
+
 /* The VM as KVM knows it. One vCPU uses it now; it has what the others will share. */
 struct kvm_vm {
     int device_fd; /* /dev/kvm */
@@ -49,6 +57,7 @@ struct kvm_vm {
     struct mem *mem;
     bool a20_closed;                            /* as regions show it */
     struct kvm_region regions[KVM_MAX_REGIONS]; /* by KVM's number */
+    struct kvm_dirty_ring dirty_ring;           /* of its vCPU */
     struct kvm_irqchips *irqchips;              /* NULL: the monitor's own controllers serve */
 };
 
@@ -119,6 +128,20 @@ int kvm_mirror_slots(struct kvm_vm *vm, bool a20_closed) must_check;
  */
 int kvm_dirty_sync(struct kvm_vm *vm, gpa_t base) must_check;
 
+/* --- dirty_ring.c: where KVM offers it, in the place of its bitmaps. 0 or -errno. --- */
+
+/* Before the vCPU is made; where there is to be no ring, nothing happens. */
+void kvm_dirty_ring_enable(struct kvm_vm *vm, enum engine_dirty_log wish);
+int kvm_dirty_ring_map(struct kvm_vm *vm, int vcpu_fd) must_check;
+void kvm_dirty_ring_unmap(struct kvm_vm *vm);
+/*
+ * Marks the pages in the ring as written; returns how many entries wait to be reset then. A ring
+ * without any empty entry has been overrun: then all logged regions count as written.
+ */
+unsigned kvm_dirty_ring_collect(struct kvm_vm *vm);
+/* Collects, and gives the entries back: their pages are logged anew. */
+int kvm_dirty_ring_harvest(struct kvm_vm *vm) must_check;
+
 /* The address that reaches the bus, or memory, for one that the processor sends. */
 static inline gpa_t kvm_masked(const struct kvm_vm *vm, gpa_t gpa)
 {
@@ -164,7 +187,7 @@ static inline enum kvm_next kvm_stop(enum engine_stop *why, enum engine_stop rea
 
 /*
  * Serves the exit that vcpu->run describes. A function of its value: it calls the engine's host
- * functions and nothing of KVM, so that made-up exits test it.
+ * functions and nothing of KVM but the reset of the dirty ring, so that made-up exits test it.
  */
 enum kvm_next kvm_serve_exit(struct engine_vcpu *vcpu, enum engine_stop *why);
 

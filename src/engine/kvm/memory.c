@@ -97,8 +97,10 @@ static int take_bitmap(struct kvm_vm *vm, unsigned number)
 static int take_log(struct kvm_vm *vm, unsigned number)
 {
     const struct kvm_region *region = &vm->regions[number];
-    int err = region->logged ? take_bitmap(vm, number) : -ENOENT;
+    int err = -ENOENT;
 
+    if (region->logged)
+        err = vm->dirty_ring.entries ? kvm_dirty_ring_harvest(vm) : take_bitmap(vm, number);
     if (err)
         mem_mark_written(vm->mem, region->shows, region->size_bytes);
     return err;
@@ -142,7 +144,7 @@ static int remove_stale(struct kvm_vm *vm, const struct kvm_view *view)
             found = same(region, &view->regions[k]);
         if (found)
             continue;
-        /* The log goes with the region, and its number may become another's. */
+        /* The log goes with the region, and its number may be another's then: no ring holds it. */
         if (region->logged)
             (void)take_log(vm, i);
         err = tell(vm, i, &(struct kvm_region){.base = region->base});

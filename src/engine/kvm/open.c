@@ -157,6 +157,7 @@ void kvm_vcpu_destroy(struct engine_vcpu *vcpu)
     if (!vcpu)
         return;
     mmu_detach(vcpu->mmu, &vcpu->tlb_link);
+    kvm_dirty_ring_unmap(&vcpu->vm);
     if (vcpu->run)
         munmap(vcpu->run, vcpu->vm.run_bytes);
     if (vcpu->fd >= 0)
@@ -184,7 +185,12 @@ int kvm_vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config *c
     attach(vcpu, config->mmu);
     err = open_vm(vcpu, config->host_irqchip);
     if (!err)
+        kvm_dirty_ring_enable(&vcpu->vm, config->dirty_log);
+    if (!err)
         err = open_vcpu(vcpu);
+    if (!err)
+        err = step(vcpu, "the ring of dirty pages cannot be mapped",
+                   kvm_dirty_ring_map(&vcpu->vm, vcpu->fd));
     if (!err && vcpu->vm.irqchips)
         err = step(vcpu, "the kernel's interrupt controllers cannot be read",
                    kvm_irqchip_capture(vcpu));

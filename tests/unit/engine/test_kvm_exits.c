@@ -315,6 +315,24 @@ static void failures_say_what_failed(void **state)
     assert_int_equal(rig->count, 0);
 }
 
+/* The ring is emptied at once; with a KVM that does not take its entries back, the vCPU stops. */
+static void full_dirty_ring_is_emptied(void **state)
+{
+    struct rig *rig = *state;
+    struct kvm_dirty_gfn entry[2] = {{.flags = KVM_DIRTY_GFN_F_DIRTY}};
+    enum engine_stop why;
+
+    rig->vcpu.vm.fd = -1;
+    rig->vcpu.vm.dirty_ring = (struct kvm_dirty_ring){.entry = entry, .entries = 2};
+    assert_int_equal(serve(rig, KVM_EXIT_DIRTY_RING_FULL, &why), KVM_NEXT_STOP);
+    assert_int_equal(why, ENGINE_STOP_ERROR);
+    assert_non_null(strstr(rig->vcpu.error, "ring of dirty pages"));
+    assert_int_equal(entry[0].flags, KVM_DIRTY_GFN_F_RESET);
+    assert_int_equal(serve(rig, KVM_EXIT_DIRTY_RING_FULL, &why), KVM_NEXT_ENTER);
+    assert_int_equal(rig->vcpu.counters.exits[EXIT_PML_FULL], 2);
+    assert_int_equal(rig->count, 0);
+}
+
 static void windows_and_signals_enter_again(void **state)
 {
     struct rig *rig = *state;
@@ -342,6 +360,7 @@ int main(void)
         TEST(refused_msr_is_a_general_protection_fault),
         TEST(halt_and_shutdown_stop),
         TEST(failures_say_what_failed),
+        TEST(full_dirty_ring_is_emptied),
         TEST(windows_and_signals_enter_again),
     };
 

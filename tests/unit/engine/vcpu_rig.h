@@ -23,6 +23,7 @@ struct vcpu_rig {
     struct mmu *mmu;
     struct cpu_model model;
     struct engine_vcpu *vcpu;
+    enum engine_dirty_log dirty_log; /* engine_vcpu_config's; set before the start */
 };
 
 /* Memory without slots, for a processor of this model; vcpu_rig_start makes the rest. */
@@ -48,7 +49,11 @@ static inline void vcpu_rig_start(struct vcpu_rig *rig, enum mmu_mode mode,
                                   const struct engine_host *host, unsigned tlb_entries)
 {
     struct engine_vcpu_config config = {
-        .host = host, .model = &rig->model, .tlb_entries = tlb_entries};
+        .host = host,
+        .model = &rig->model,
+        .tlb_entries = tlb_entries,
+        .dirty_log = rig->dirty_log,
+    };
 
     rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = mode});
     assert_non_null(rig->mmu);
