@@ -64,6 +64,19 @@ void monitor_ept(struct monitor_call *call);
 void monitor_tlb(struct monitor_call *call);
 void monitor_audit(struct monitor_call *call);
 
+/* A list that may be long: `info ept leaves`, `info shadow pages`. */
+struct monitor_list {
+    FILE *out;
+    bool each; /* rows are wanted, not just sums */
+    uint64_t listed, left_out;
+};
+
+/* Whether one more row is to be printed; of very many the last ones are only counted. */
+bool monitor_list_row(struct monitor_list *list);
+
+/* Says how many rows were left out. */
+void monitor_list_end(const struct monitor_list *list);
+
 /* Says, where the tables asked for do not exist, by the mode which ones do. */
 void monitor_other_tables(struct monitor_call *call);
 

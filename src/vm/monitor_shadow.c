@@ -6,8 +6,6 @@
 #include "mmu/shadow.h"
 #include "vm/monitor_internal.h"
 
-#define MAX_LISTED 2048 /* pages */
-
 static void print_stats(FILE *out, const struct shadow_stats *stats)
 {
     fprintf(out,
@@ -36,9 +34,7 @@ void monitor_shadow_counters(struct monitor_call *call)
 }
 
 struct shadow_list {
-    FILE *out;
-    bool each;
-    uint64_t listed, left_out;
+    struct monitor_list rows;
     uint64_t pages[5], entries[5]; /* by level */
     uint64_t roots, direct, unsync;
 };
@@ -68,23 +64,18 @@ static void see_page(void *opaque, const struct shadow_page_info *info)
     list->roots += info->root;
     list->direct += info->direct;
     list->unsync += info->unsync;
-    if (!list->each)
+    if (!monitor_list_row(&list->rows))
         return;
-    if (list->listed == MAX_LISTED) {
-        list->left_out++;
-        return;
-    }
-    list->listed++;
-    fprintf(list->out, "level %u ", info->level);
-    print_role(list->out, info);
-    fprintf(list->out, "; %u entries, found %" PRIu64 " times\n", info->present, info->hits);
+    fprintf(list->rows.out, "level %u ", info->level);
+    print_role(list->rows.out, info);
+    fprintf(list->rows.out, "; %u entries, found %" PRIu64 " times\n", info->present, info->hits);
 }
 
 void monitor_shadow(struct monitor_call *call)
 {
     const struct shadow *shadow = mmu_shadow(call->vm->mmu);
     int each = monitor_option(call, "info shadow", "pages");
-    struct shadow_list list = {.out = call->out, .each = each == 1};
+    struct shadow_list list = {.rows = {.out = call->out, .each = each == 1}};
 
     if (each < 0)
         return;
@@ -93,8 +84,7 @@ void monitor_shadow(struct monitor_call *call)
         return;
     }
     shadow_for_each(shadow, see_page, &list);
-    if (list.left_out)
-        fprintf(call->out, "... and %" PRIu64 " more\n", list.left_out);
+    monitor_list_end(&list.rows);
     for (unsigned level = 4; level > 0; level--)
         fprintf(call->out, "level %u: %" PRIu64 " pages, %" PRIu64 " entries in use\n", level,
                 list.pages[level], list.entries[level]);

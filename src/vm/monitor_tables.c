@@ -7,7 +7,7 @@
 #include "mmu/mmu.h"
 #include "vm/monitor_internal.h"
 
-#define MAX_LISTED 2048 /* leaves */
+#define MAX_LISTED 2048 /* rows */
 #define WHY_BYTES  256
 
 /* --- info mmu --- */
@@ -65,12 +65,28 @@ void monitor_other_tables(struct monitor_call *call)
     }
 }
 
+bool monitor_list_row(struct monitor_list *list)
+{
+    if (!list->each)
+        return false;
+    if (list->listed == MAX_LISTED) {
+        list->left_out++;
+        return false;
+    }
+    list->listed++;
+    return true;
+}
+
+void monitor_list_end(const struct monitor_list *list)
+{
+    if (list->left_out)
+        fprintf(list->out, "... and %" PRIu64 " more\n", list->left_out);
+}
+
 /* --- info ept --- */
 
 struct ept_list {
-    FILE *out;
-    bool each;
-    uint64_t listed, left_out;
+    struct monitor_list rows;
     uint64_t leaves[4]; /* by level; [0] marks of MMIO */
     uint64_t accessed, dirty, read_only;
 };
@@ -85,15 +101,10 @@ static void see_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
     list->accessed += !!(entry & BIT(8));
     list->dirty += !!(entry & BIT(9));
     list->read_only += !mmio && !(entry & EPT_WRITE);
-    if (!list->each)
+    if (!monitor_list_row(&list->rows))
         return;
-    if (list->listed == MAX_LISTED) {
-        list->left_out++;
-        return;
-    }
-    list->listed++;
     dump_ept_entry(text, level, entry);
-    fprintf(list->out, "GPA %#14" PRIx64 " %-5s  %s\n", gpa,
+    fprintf(list->rows.out, "GPA %#14" PRIx64 " %-5s  %s\n", gpa,
             dump_leaf_size(GUEST_PAGING_4LEVEL, level), text);
 }
 
@@ -101,7 +112,7 @@ void monitor_ept(struct monitor_call *call)
 {
     const struct ept *ept = mmu_ept(call->vm->mmu);
     int each = monitor_option(call, "info ept", "leaves");
-    struct ept_list list = {.out = call->out, .each = each == 1};
+    struct ept_list list = {.rows = {.out = call->out, .each = each == 1}};
 
     if (each < 0)
         return;
@@ -110,8 +121,7 @@ void monitor_ept(struct monitor_call *call)
         return;
     }
     ept_for_each(ept, see_leaf, &list);
-    if (list.left_out)
-        fprintf(call->out, "... and %" PRIu64 " more\n", list.left_out);
+    monitor_list_end(&list.rows);
     fprintf(call->out,
             "leaves now: %" PRIu64 " of 4 KiB, %" PRIu64 " of 2 MiB, %" PRIu64 " of 1 GiB, %" PRIu64
             " marks of MMIO\n%" PRIu64 " accessed, %" PRIu64 " dirty, %" PRIu64 " not writable\n",
