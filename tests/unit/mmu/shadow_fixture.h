@@ -15,26 +15,14 @@
 #include "mmu/mmu.h"
 #include "mmu/shadow.h"
 #include "x86/state.h"
-
-#define P  0x001u
-#define W  0x002u
-#define U  0x004u
-#define A  0x020u
-#define D  0x040u
-#define PS 0x080u
-#define G  0x100u
-#define NX BIT(63)
+#include "guest_tables.h"
 
 #define RAM_BYTES (32 * MIB)
 #define ROM       (64 * MIB)
 #define ROM_BYTES (64 * KIB)
 #define HOLE      (128 * MIB)
 
-/* Where 4-level tables lie, and the page that they map at GVA. */
-#define T4    0x1000u
-#define T3    0x2000u
-#define T2    0x3000u
-#define T1    0x4000u
+/* The page that the tables map at GVA. */
 #define FRAME 0x400000u
 #define GVA   0x7000u /* entry 7 of T1 */
 
@@ -103,17 +91,7 @@ static inline void rig_make_with(struct rig *rig, const struct mmu_config *confi
     rig->tlb =
         (struct mmu_tlb){.opaque = rig, .flush = rig_flush_tlb, .write_protect = rig_protect_tlb};
     mmu_attach(rig->mmu, &rig->tlb);
-    rig->context = (struct guest_walk_context){
-        .mem = rig->mem,
-        .format = GUEST_PAGING_4LEVEL,
-        .cr3 = T4,
-        .physical_bits = 40,
-        .a20_mask = UINT64_MAX,
-        .pse = true,
-        .wp = true,
-        .nxe = true,
-        .gib_pages = true,
-    };
+    rig->context = four_level_context(rig->mem);
 }
 
 static inline void rig_make(struct rig *rig)

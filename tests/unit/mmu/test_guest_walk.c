@@ -9,23 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "mem/mem.h"
-#include "mmu/guest_walk.h"
 #include "x86/state.h"
-
-#define P  0x001u
-#define W  0x002u
-#define U  0x004u
-#define A  0x020u
-#define D  0x040u
-#define PS 0x080u
-#define NX BIT(63)
-
-/* Where the tables lie: one page each. */
-#define T4 0x1000u
-#define T3 0x2000u
-#define T2 0x3000u
-#define T1 0x4000u
+#include "guest_tables.h"
 
 struct fixture {
     struct mem *mem;
@@ -39,17 +24,7 @@ static int make(void **state)
     fixture.mem = mem_create(NULL);
     if (!fixture.mem || mem_add_slot(fixture.mem, "ram", 0, 0x10000, MEM_SLOT_RAM) != 0)
         return -1;
-    fixture.context = (struct guest_walk_context){
-        .mem = fixture.mem,
-        .format = GUEST_PAGING_4LEVEL,
-        .cr3 = T4,
-        .physical_bits = 40,
-        .a20_mask = UINT64_MAX,
-        .pse = true,
-        .wp = true,
-        .nxe = true,
-        .gib_pages = true,
-    };
+    fixture.context = four_level_context(fixture.mem);
     *state = &fixture;
     return 0;
 }
