@@ -3,6 +3,8 @@
  * with CS bases; then 64-bit code under paging, with a timer interrupt, in a loop until `quit` is
  * not 0, and a triple fault if it is 2. All labels are linear addresses, also behind CS bases.
  */
+#include "com1.h"
+
 #define DEBUG_EXIT 0xf4
 
 #define TABLES  0x10000 /* PML4, PDPT, PD */
@@ -14,18 +16,7 @@
 #define PRESENT 3 /* and writable */
 #define LARGE   0x83
 
-        .code16
-        .section .text
-        .globl  start
-start:
-        cli
-        cld
-        xorw    %ax, %ax
-        movw    %ax, %ds
-        movw    %ax, %es
-        movw    %ax, %ss
-        movw    $0x7c00, %sp
-
+        prologue
         movw    $source, %si
         movw    $target, %di
         movw    $5, %cx
