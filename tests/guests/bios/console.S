@@ -19,6 +19,31 @@ tests:
     movw %ax, %es
 .endm
 
+/* Calls of INT 10h and INT 16h, with the function in AH alone where AL is set before. */
+.macro VIDEO ax
+    movw $\ax, %ax
+    int $0x10
+.endm
+
+.macro VIDEO_AH ah
+    movb $\ah, %ah
+    int $0x10
+.endm
+
+.macro KEYS ah
+    movb $\ah, %ah
+    int $0x16
+.endm
+
+/* Reads a register of the CRTC to AL. */
+.macro CRTC index
+    movw $0x3d4, %dx
+    movb $\index, %al
+    outb %al, %dx
+    incw %dx
+    inb %dx, %al
+.endm
+
 .macro CURSOR row, column
     movb $2, %ah
     movb $0, %bh
@@ -27,10 +52,8 @@ tests:
 .endm
 
 test_screen:
-    movw $3, %ax
-    int $0x10
-    movb $0xf, %ah
-    int $0x10
+    VIDEO 3
+    VIDEO_AH 0xf
     EXPECT_EQ $0x5003, %ax, "10h 0fh: mode 3 with 80 columns"
     EXPECT_EQ $0, %bh, "10h 0fh: page 0"
     SCREEN
@@ -44,17 +67,9 @@ test_screen:
     int $0x10
     EXPECT_EQ $0x0546, %dx, "10h 03h: the cursor is where 02h set it"
     EXPECT_EQ $0x0607, %cx, "10h 03h: its shape"
-    movw $0x3d4, %dx
-    movb $0xe, %al
-    outb %al, %dx
-    incw %dx
-    inb %dx, %al
+    CRTC 0xe
     movb %al, %ah
-    decw %dx
-    movb $0xf, %al
-    outb %al, %dx
-    incw %dx
-    inb %dx, %al
+    CRTC 0xf
     EXPECT_EQ $(5 * 80 + 70), %ax, "10h 02h: the CRTC knows it too"
     movw $0x0941, %ax
     movw $0x001e, %bx
@@ -66,8 +81,7 @@ test_screen:
     EXPECT_EQ $0x1e41, %ax, "10h 09h: goes on in the next line"
     movw %es:(6 * 160 + 4), %ax
     EXPECT_EQ $0x0720, %ax, "10h 09h: no further than CX says"
-    movb $8, %ah
-    int $0x10
+    VIDEO_AH 8
     EXPECT_EQ $0x1e41, %ax, "10h 08h: reads it back"
     movw $0x0a42, %ax
     movw $1, %cx
@@ -75,26 +89,18 @@ test_screen:
     movw %es:(5 * 160 + 140), %ax
     EXPECT_EQ $0x1e42, %ax, "10h 0ah: keeps the attribute"
     CURSOR 5, 79
-    movw $0x0e43, %ax
-    int $0x10
-    movb $3, %ah
-    int $0x10
+    VIDEO 0x0e43
+    VIDEO_AH 3
     EXPECT_EQ $0x0600, %dx, "10h 0eh: the line wraps"
-    movw $0x0e0a, %ax
-    int $0x10
-    movw $0x0e44, %ax
-    int $0x10
-    movw $0x0e08, %ax
-    int $0x10
-    movb $3, %ah
-    int $0x10
+    VIDEO 0x0e0a
+    VIDEO 0x0e44
+    VIDEO 0x0e08
+    VIDEO_AH 3
     EXPECT_EQ $0x0700, %dx, "10h 0eh: line feed and backspace move"
     movb %es:(7 * 160), %al
     EXPECT_EQ $0x44, %al, "10h 0eh: backspace erases nothing"
-    movw $0x0e07, %ax
-    int $0x10
-    movb $3, %ah
-    int $0x10
+    VIDEO 0x0e07
+    VIDEO_AH 3
     EXPECT_EQ $0x0700, %dx, "10h 0eh: BEL does not move"
     /* A string with attributes, cursor following. */
     pushw $0
@@ -108,8 +114,7 @@ test_screen:
     SCREEN
     movl %es:(10 * 160), %eax
     EXPECT_EQ $0x70590758, %eax, "10h 13h: characters with their attributes"
-    movb $3, %ah
-    int $0x10
+    VIDEO_AH 3
     EXPECT_EQ $0x0a03, %dx, "10h 13h: the cursor follows when AL says so"
     pushw $0
     popw %es
@@ -118,18 +123,14 @@ test_screen:
 test_scroll:
     SCREEN
     CURSOR 24, 0
-    movw $0x0e53, %ax
-    int $0x10
-    movw $0x0e0d, %ax
-    int $0x10
-    movw $0x0e0a, %ax
-    int $0x10
+    VIDEO 0x0e53
+    VIDEO 0x0e0d
+    VIDEO 0x0e0a
     movb %es:(23 * 160), %al
     EXPECT_EQ $0x53, %al, "10h 0eh: a line feed in the last line scrolls"
     movb %es:(24 * 160), %al
     EXPECT_EQ $0x20, %al, "10h 0eh: and leaves a blank line"
-    movb $3, %ah
-    int $0x10
+    VIDEO_AH 3
     EXPECT_EQ $0x1800, %dx, "10h 0eh: the cursor stays in the last line"
     /* A window one line down, then cleared. */
     movb $'W', %es:(2 * 160 + 20)
@@ -156,8 +157,7 @@ test_scroll:
     EXPECT_EQ $0x0720, %ax, "10h 06h: nothing behind the page changes"
     /* A cursor outside of the screen must not make anything write there. */
     CURSOR 200, 200
-    movw $0x0e5a, %ax
-    int $0x10
+    VIDEO 0x0e5a
     movb $3, %ah
     movb $0, %bh
     int $0x10
@@ -168,30 +168,21 @@ test_scroll:
     ret
 
 test_pages:
-    movw $0x0503, %ax
-    int $0x10
-    movb $0xf, %ah
-    int $0x10
+    VIDEO 0x0503
+    VIDEO_AH 0xf
     EXPECT_EQ $3, %bh, "10h 05h: page 3"
     movw 0x44e, %ax
     EXPECT_EQ $0x3000, %ax, "10h 05h: its start in the BDA"
-    movw $0x3d4, %dx
-    movb $0xc, %al
-    outb %al, %dx
-    incw %dx
-    inb %dx, %al
+    CRTC 0xc
     EXPECT_EQ $0x18, %al, "10h 05h: the CRTC shows it"
-    movw $0x0e50, %ax
-    int $0x10
+    VIDEO 0x0e50
     SCREEN
     movb %es:(0x3000), %al
     EXPECT_EQ $'P', %al, "10h 0eh: writes on the active page"
     pushw $0
     popw %es
-    movw $0x83, %ax
-    int $0x10
-    movb $0xf, %ah
-    int $0x10
+    VIDEO 0x83
+    VIDEO_AH 0xf
     EXPECT_EQ $0x83, %al, "10h 00h: bit 7 keeps the screen, and 0fh says so"
     EXPECT_EQ $0, %bh, "10h 00h: back on page 0"
     SCREEN
@@ -199,13 +190,11 @@ test_pages:
     EXPECT_EQ $'P', %al, "10h 00h: it did keep it"
     pushw $0
     popw %es
-    movw $3, %ax
-    int $0x10
+    VIDEO 3
     ret
 
 test_video_info:
-    movw $0x1a00, %ax
-    int $0x10
+    VIDEO 0x1a00
     EXPECT_EQ $0x1a, %al, "10h 1ah: a VGA BIOS"
     EXPECT_EQ $8, %bx, "10h 1ah: VGA with a colour display"
     movb $0x12, %ah
@@ -236,22 +225,18 @@ test_video_info:
     ret
 
 test_key_buffer:
-    movb $1, %ah
-    int $0x16
+    KEYS 1
     EXPECT z, "16h 01h: no key"
     movb $5, %ah
     movw $0x1e61, %cx
     int $0x16
     EXPECT_EQ $0, %al, "16h 05h: a key goes in"
-    movb $1, %ah
-    int $0x16
+    KEYS 1
     EXPECT nz, "16h 01h: there is one"
     EXPECT_EQ $0x1e61, %ax, "16h 01h: this one"
-    movb $0, %ah
-    int $0x16
+    KEYS 0
     EXPECT_EQ $0x1e61, %ax, "16h 00h: takes it"
-    movb $1, %ah
-    int $0x16
+    KEYS 1
     EXPECT z, "16h 01h: no key again"
     /* 15 keys fit. */
     movw $15, %si
@@ -282,17 +267,14 @@ test_key_buffer:
     movb $5, %ah
     movw $0x48e0, %cx
     int $0x16
-    movb $0x11, %ah
-    int $0x16
+    KEYS 0x11
     EXPECT_EQ $0x48e0, %ax, "16h 11h: the enhanced code of cursor up"
-    movb $0, %ah
-    int $0x16
+    KEYS 0
     EXPECT_EQ $0x4800, %ax, "16h 00h: the classic one"
     movb $5, %ah
     movw $0x8500, %cx
     int $0x16
-    movb $1, %ah
-    int $0x16
+    KEYS 1
     EXPECT z, "16h 01h: F11 is dropped, an old keyboard has none"
     ret
 
@@ -327,8 +309,7 @@ press:
 
 /* AX: the next key, 0 when there is none. */
 key:
-    movb $0x11, %ah
-    int $0x16
+    KEYS 0x11
     jnz 1f
     xorw %ax, %ax
     ret
@@ -341,8 +322,7 @@ test_key_interrupt:
     call key
     EXPECT_EQ $0x1e61, %ax, "int 09h: a"
     PRESS 0x2a, 0x1e
-    movb $2, %ah
-    int $0x16
+    KEYS 2
     EXPECT_EQ $2, %al, "16h 02h: left shift is down"
     PRESS 0x9e, 0xaa
     call key
@@ -374,8 +354,7 @@ test_key_interrupt:
     PRESS 0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5
     call key
     EXPECT_EQ $0, %ax, "int 09h: pause is no key"
-    movb $2, %ah
-    int $0x16
+    KEYS 2
     EXPECT_EQ $0, %al, "16h 02h: all keys are up"
     ret
 
@@ -433,8 +412,7 @@ test_serial_keys:
     SERIAL 0x1b
     call serial_key
     EXPECT_EQ $0, %ax, "COM1: ESC alone has to wait"
-    movb $0, %ah
-    int $0x16
+    KEYS 0
     EXPECT_EQ $0x011b, %ax, "COM1: but comes"
     ret
 

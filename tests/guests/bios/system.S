@@ -124,9 +124,17 @@ alarm:
     incb %cs:alarms
     iretw
 
-test_pci:
-    movw $0xb101, %ax
+/* A call of the PCI BIOS, if need be with a register in DI. */
+.macro PCI function, register
+    movw $\function, %ax
+    .ifnb \register
+    movw $\register, %di
+    .endif
     int $0x1a
+.endm
+
+test_pci:
+    PCI 0xb101
     EXPECT nc, "b101h: is there"
     EXPECT_EQ $0x20494350, %edx, "b101h: 'PCI '"
     EXPECT_EQ $0x0210, %bx, "b101h: version 2.10"
@@ -154,45 +162,30 @@ test_pci:
     int $0x1a
     EXPECT nc, "b103h: finds the ISA bridge by its class"
     EXPECT_EQ $0x0008, %bx, "b103h: at 0:1.0"
-    movw $0xb10a, %ax
-    movw $0, %di
-    int $0x1a
+    PCI 0xb10a, 0
     EXPECT_EQ $0x70008086, %ecx, "b10ah: reads a dword"
-    movw $0xb109, %ax
-    movw $2, %di
-    int $0x1a
+    PCI 0xb109, 2
     EXPECT_EQ $0x7000, %cx, "b109h: reads a word"
-    movw $0xb108, %ax
-    movw $1, %di
-    int $0x1a
+    PCI 0xb108, 1
     EXPECT_EQ $0x80, %cl, "b108h: reads a byte"
-    movw $0xb109, %ax
-    int $0x1a
+    PCI 0xb109
     EXPECT_EQ $0x87, %ah, "b109h: an odd register is refused"
-    movw $0xb10a, %ax
-    movw $0x100, %di
-    int $0x1a
+    PCI 0xb10a, 0x100
     EXPECT_EQ $0x87, %ah, "b10ah: register 100h is refused"
-    movw $0xb108, %ax
-    movw $0x60, %di
-    int $0x1a
+    PCI 0xb108, 0x60
     EXPECT_EQ $10, %cl, "PCI: PIRQA is routed to IRQ10"
-    movw $0xb108, %ax
-    movw $0x61, %di
-    int $0x1a
+    PCI 0xb108, 0x61
     movb %cl, %dl
     movw $0xb10b, %ax
     movb $5, %cl
     int $0x1a
     EXPECT nc, "b10bh: writes a byte"
-    movw $0xb108, %ax
-    int $0x1a
+    PCI 0xb108
     EXPECT_EQ $5, %cl, "b10bh: which is there now"
     movw $0xb10b, %ax
     movb %dl, %cl
     int $0x1a
-    movw $0xb180, %ax
-    int $0x1a
+    PCI 0xb180
     EXPECT_EQ $0x81, %ah, "b180h: is refused"
     ret
 
