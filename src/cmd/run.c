@@ -85,7 +85,7 @@ static const struct option_row rows[] = {
      FIELD(stats_interval_s)},
     {"monitor", "ADDRESS", "the monitor console at unix:PATH or a TCP PORT (also: Ctrl-a c)",
      OPTION_STRING, FIELD(monitor)},
-    {"gdb", "ADDRESS", "with soft: let gdb attach, at a TCP PORT of localhost or unix:PATH",
+    {"gdb", "ADDRESS", "let gdb attach, at a TCP PORT of localhost or unix:PATH (takes soft)",
      OPTION_STRING, FIELD(gdb)},
     {"wait", NULL, "with --gdb: wait for gdb to start the guest", OPTION_FLAG, FIELD(wait)},
     {"trace", "GLOB", "print events whose names match (umbra help trace lists them)", OPTION_LIST,
