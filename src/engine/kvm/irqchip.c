@@ -6,9 +6,9 @@
  * - An irqfd is a pulse, and the devices here hold levels. An input that the guest has made a level
  *   (ELCR, an entry of the I/O APIC) loses what came while it was masked, and all but the first of
  *   what a held line asks for; the guest makes it so inside the kernel, and we are not told. With a
- *   resamplefd the line stays up until an EOI: a device that dropped it meanwhile interrupts in vain.
- * - A pin's pulse goes through a kernel thread: it arrives some time after the write, so that a guest
- *   that raises a line by a port may read an IRR without it. KVM_IRQ_LINE has done it on return.
+ *   resamplefd the line stays up until an EOI, and interrupts in vain if its device has dropped it.
+ * - A pin's pulse goes through a kernel thread and arrives some time after the write: a guest that
+ *   raises a line by a port may read an IRR without it. KVM_IRQ_LINE has done it on return.
  * - It costs no less: the write with its pulse as much as two calls, up and down.
  * An irqfd is for what raises an interrupt outside this process, and quick for messages (MSI) only;
  * the board has neither.

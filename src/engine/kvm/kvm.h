@@ -13,7 +13,7 @@ enum kvm_mode { KVM_MODE_REAL, KVM_MODE_LONG, KVM_MODES };
 
 /* What a probe found. */
 struct kvm_probe {
-    bool usable;                    /* it opens, has the API and what the engine needs */
+    bool usable;                    /* it has what the engine needs, and refuses no call */
     bool works[KVM_MODES];          /* the loop ended with the right result */
     uint64_t per_second[KVM_MODES]; /* guest instructions a second, where it works */
     bool hardware_speed;            /* in both modes; only then it is worth choosing */

@@ -181,6 +181,19 @@ static int new_fd(const char *name)
     return memfd_create(name, MFD_CLOEXEC);
 }
 
+/* What the engine cannot do without, and the ring of gathered writes. */
+static int capability(unsigned number)
+{
+    if (find("without", (int)number))
+        return 0;
+    switch (number) {
+    case KVM_CAP_COALESCED_MMIO: return RUN_BYTES / 0x1000 - 1; /* its page */
+    case KVM_CAP_IMMEDIATE_EXIT:
+    case KVM_CAP_READONLY_MEM: return 1;
+    default: return 0;
+    }
+}
+
 static int answer(int fd, unsigned long request, void *argument)
 {
     const struct rule *rule = find("fail", (int)_IOC_NR(request));
@@ -192,10 +205,7 @@ static int answer(int fd, unsigned long request, void *argument)
     switch (request) {
     case KVM_GET_API_VERSION: rule = find("api", -1); return rule ? (int)rule->a : KVM_API_VERSION;
     case KVM_GET_VCPU_MMAP_SIZE: rule = find("page", -1); return rule ? (int)rule->a : RUN_BYTES;
-    case KVM_CHECK_EXTENSION:
-        if (find("without", (int)(uintptr_t)argument))
-            return 0;
-        return (uintptr_t)argument == KVM_CAP_COALESCED_MMIO ? RUN_BYTES / 0x1000 - 1 : 1;
+    case KVM_CHECK_EXTENSION: return capability((unsigned)(uintptr_t)argument);
     case KVM_CREATE_VM: return new_fd("fake-vm");
     case KVM_CREATE_VCPU: return create_vcpu();
     case KVM_RUN: return enter(fd);
