@@ -7,59 +7,61 @@
 
 #include "base/clock.h"
 
-struct log {
-    struct clock_stepped *stepped;
+/* A stepped clock with two timers that note when they fire. */
+struct rig {
+    struct clock_stepped stepped;
+    struct timer a, b;
     uint64_t at[8];
     unsigned count;
 };
 
 static void note(void *opaque)
 {
-    struct log *log = opaque;
+    struct rig *rig = opaque;
 
-    assert_true(log->count < 8);
-    log->at[log->count++] = log->stepped->now_ns;
+    assert_true(rig->count < 8);
+    rig->at[rig->count++] = rig->stepped.now_ns;
+}
+
+static void rig_init(struct rig *rig)
+{
+    *rig = (struct rig){0};
+    clock_stepped_init(&rig->stepped);
+    timer_init(&rig->a, &rig->stepped.clock, note, rig);
+    timer_init(&rig->b, &rig->stepped.clock, note, rig);
 }
 
 static void test_order(void **state)
 {
-    struct clock_stepped stepped;
-    struct log log = {.stepped = &stepped};
-    struct timer a, b;
+    struct rig rig;
 
-    clock_stepped_init(&stepped);
-    timer_init(&a, &stepped.clock, note, &log);
-    timer_init(&b, &stepped.clock, note, &log);
-    timer_arm(&a, 200);
-    timer_arm(&b, 100);
-    assert_int_equal(clock_next_deadline_ns(&stepped.clock), 100);
-    clock_stepped_advance(&stepped, 150);
-    assert_int_equal(log.count, 1);
-    assert_int_equal(log.at[0], 100);
-    assert_false(timer_armed(&b));
-    clock_stepped_advance(&stepped, 50);
-    assert_int_equal(log.count, 2);
-    assert_int_equal(log.at[1], 200);
-    assert_true(clock_next_deadline_ns(&stepped.clock) == CLOCK_NEVER);
+    rig_init(&rig);
+    timer_arm(&rig.a, 200);
+    timer_arm(&rig.b, 100);
+    assert_int_equal(clock_next_deadline_ns(&rig.stepped.clock), 100);
+    clock_stepped_advance(&rig.stepped, 150);
+    assert_int_equal(rig.count, 1);
+    assert_int_equal(rig.at[0], 100);
+    assert_false(timer_armed(&rig.b));
+    clock_stepped_advance(&rig.stepped, 50);
+    assert_int_equal(rig.count, 2);
+    assert_int_equal(rig.at[1], 200);
+    assert_true(clock_next_deadline_ns(&rig.stepped.clock) == CLOCK_NEVER);
 }
 
 static void test_rearm_and_cancel(void **state)
 {
-    struct clock_stepped stepped;
-    struct log log = {.stepped = &stepped};
-    struct timer a, b;
+    struct rig rig;
 
-    clock_stepped_init(&stepped);
-    timer_init(&a, &stepped.clock, note, &log);
-    timer_init(&b, &stepped.clock, note, &log);
-    timer_arm(&a, 100);
-    timer_arm(&a, 300);
-    timer_arm(&b, 200);
-    timer_cancel(&b);
-    timer_cancel(&b);
-    clock_stepped_advance(&stepped, 1000);
-    assert_int_equal(log.count, 1);
-    assert_int_equal(log.at[0], 300);
+    rig_init(&rig);
+    timer_arm(&rig.a, 100);
+    timer_arm(&rig.a, 300);
+    timer_arm(&rig.b, 200);
+    timer_cancel(&rig.b);
+    timer_cancel(&rig.b);
+    clock_stepped_advance(&rig.stepped, 1000);
+    assert_int_equal(rig.count, 1);
+    assert_int_equal(rig.at[0], 300);
 }
 
 static void count_change(void *opaque)
@@ -69,20 +71,16 @@ static void count_change(void *opaque)
 
 static void test_changed(void **state)
 {
-    struct clock_stepped stepped;
-    struct log log = {.stepped = &stepped};
-    struct timer a, b;
+    struct rig rig;
     unsigned changes = 0;
 
-    clock_stepped_init(&stepped);
-    stepped.clock.changed = count_change;
-    stepped.clock.changed_opaque = &changes;
-    timer_init(&a, &stepped.clock, note, &log);
-    timer_init(&b, &stepped.clock, note, &log);
-    timer_arm(&a, 100);
-    timer_arm(&b, 200);
+    rig_init(&rig);
+    rig.stepped.clock.changed = count_change;
+    rig.stepped.clock.changed_opaque = &changes;
+    timer_arm(&rig.a, 100);
+    timer_arm(&rig.b, 200);
     assert_int_equal(changes, 1); /* the second is not the first deadline */
-    timer_arm(&b, 50);
+    timer_arm(&rig.b, 50);
     assert_int_equal(changes, 2);
 }
 
