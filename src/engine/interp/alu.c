@@ -28,37 +28,29 @@
 #define WRITE_YES(T, a) REG_SET(cpu, T, op->dst, a)
 #define WRITE_NO(T, a)  (void)a
 
-/* The forms whose first operand is a register: b is an expression, or read from memory. */
+/* What a handler does to A and B, where the result does not go to memory. */
+#define ALU_RUN(insn, kind, WRITE, T, A, B)                                                        \
+    T a = A, b = B;                                                                                \
+    uint32_t flags;                                                                                \
+                                                                                                   \
+    EXEC_##kind(insn, a, b, flags);                                                                \
+    WRITE(T, a);                                                                                   \
+    cpu->arith = flags;                                                                            \
+    return STEP_NEXT
+
+/* The forms whose first operand is a register; the second is one too, immediate or in memory. */
 #define ALU_REGISTER(name, insn, kind, WRITE, T, bits)                                             \
     HANDLER(name##bits##_rr)                                                                       \
     {                                                                                              \
-        T a = CPU_REG(cpu, T, op->dst), b = CPU_REG(cpu, T, op->src);                              \
-        uint32_t flags;                                                                            \
-                                                                                                   \
-        EXEC_##kind(insn, a, b, flags);                                                            \
-        WRITE(T, a);                                                                               \
-        cpu->arith = flags;                                                                        \
-        return STEP_NEXT;                                                                          \
+        ALU_RUN(insn, kind, WRITE, T, CPU_REG(cpu, T, op->dst), CPU_REG(cpu, T, op->src));         \
     }                                                                                              \
     HANDLER(name##bits##_ri)                                                                       \
     {                                                                                              \
-        T a = CPU_REG(cpu, T, op->dst), b = (T)op->imm;                                            \
-        uint32_t flags;                                                                            \
-                                                                                                   \
-        EXEC_##kind(insn, a, b, flags);                                                            \
-        WRITE(T, a);                                                                               \
-        cpu->arith = flags;                                                                        \
-        return STEP_NEXT;                                                                          \
+        ALU_RUN(insn, kind, WRITE, T, CPU_REG(cpu, T, op->dst), (T)op->imm);                       \
     }                                                                                              \
     MEMORY_BODY(name##bits##_rm)                                                                   \
     {                                                                                              \
-        T a = CPU_REG(cpu, T, op->dst), b = PLACE(T, place);                                       \
-        uint32_t flags;                                                                            \
-                                                                                                   \
-        EXEC_##kind(insn, a, b, flags);                                                            \
-        WRITE(T, a);                                                                               \
-        cpu->arith = flags;                                                                        \
-        return STEP_NEXT;                                                                          \
+        ALU_RUN(insn, kind, WRITE, T, CPU_REG(cpu, T, op->dst), PLACE(T, place));                  \
     }                                                                                              \
     MEMORY_HANDLER(name##bits##_rm, read, sizeof(T))
 
@@ -66,12 +58,7 @@
 #define ALU_MEMORY_READ(name, insn, T, bits, form, B)                                              \
     MEMORY_BODY(name##bits##_##form)                                                               \
     {                                                                                              \
-        T a = PLACE(T, place), b = B;                                                              \
-        uint32_t flags;                                                                            \
-                                                                                                   \
-        EXEC_FRESH(insn, a, b, flags);                                                             \
-        cpu->arith = flags;                                                                        \
-        return STEP_NEXT;                                                                          \
+        ALU_RUN(insn, FRESH, WRITE_NO, T, PLACE(T, place), B);                                     \
     }                                                                                              \
     MEMORY_HANDLER(name##bits##_##form, read, sizeof(T))
 
