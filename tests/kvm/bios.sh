@@ -5,5 +5,5 @@
 set -euo pipefail
 
 [ -e /dev/kvm ] || { echo "this host has no /dev/kvm" && exit 77; }
-[ -r /dev/kvm ] && [ -w /dev/kvm ] || { echo "no permission for /dev/kvm" && exit 77; }
+[[ -r /dev/kvm && -w /dev/kvm ]] || { echo "no permission for /dev/kvm" && exit 77; }
 exec tests/mmu_modes/again -c "--engine kvm" tests/guests/bios/umbra.sh

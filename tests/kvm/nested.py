@@ -16,6 +16,7 @@ import lines  # noqa: E402
 from vm import CACHE, TMP, UMBRA, assemble, check, cpu_seconds, main, need  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+UNIT_TEST = os.path.join(os.environ.get("O", "build"), "tests/unit/engine/test_kvm_memory")
 LIMIT_S = 780
 STALL_S = 30
 TRIES = 4
@@ -33,10 +34,11 @@ def make_initrd(path):
     root = f"{TMP}/overlay"
     inside = f"{root}/umbra"
     os.makedirs(inside)
-    for library in libraries(UMBRA):
+    for library in {*libraries(UMBRA), *libraries(UNIT_TEST)}:
         os.makedirs(root + os.path.dirname(library), exist_ok=True)
         shutil.copy(library, root + library)
     shutil.copy(UMBRA, f"{inside}/umbra")
+    shutil.copy(UNIT_TEST, inside)
     shutil.copy(assemble("irq_lines"), inside)
     for name in ("cloud/vmlinuz", "initramfs.cpio.gz"):
         shutil.copy(f"{CACHE}/{name}", inside)
@@ -131,7 +133,14 @@ def check_lines(results, name):
     check(not bad, f"{name}:\n" + "\n".join(bad))
 
 
+def check_memory(results, name):
+    """The unit test of slots, A20 and dirty logs: this KVM has all that it can be about."""
+    results.expect(name)
+    check(not results.said[name], f"{name}: {results.said[name]}")
+
+
 def check_guests(results, paging):
+    check_memory(results, f"{paging}-memory")
     check_lines(results, f"{paging}-lines")
     results.expect(f"{paging}-embedded", said="^engine kvm")
     for words in ("^engine kvm", "^clocksource: .*kvm-clock", "^up since", "powering off"):
@@ -152,6 +161,7 @@ def check_engines(results):
 def test():
     need(f"{CACHE}/cloud/vmlinuz", "tools/fetch-guests cloud")
     need(f"{CACHE}/initramfs.cpio.gz", "tools/make-initramfs amd64")
+    need(UNIT_TEST, "make unit")
     initrd = f"{TMP}/initrd"
     make_initrd(initrd)
     text = run_outer(initrd)
