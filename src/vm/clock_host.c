@@ -56,6 +56,11 @@ uint64_t clock_host_ns(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_host_thread_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t clock_host_utc(void)
 {
     return (int64_t)(read_clock(CLOCK_REALTIME) / NS_PER_SEC);

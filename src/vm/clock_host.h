@@ -29,6 +29,9 @@ uint64_t clock_host_deadline_ns(const struct clock_host *host, uint64_t virtual_
 /* The host's monotonic time in nanoseconds: for statistics, which the guest never sees. */
 uint64_t clock_host_ns(void);
 
+/* The processor time that this thread has used, with its guest: no longer on a busy host. */
+uint64_t clock_host_thread_ns(void);
+
 /* The host's civil time, as seconds since 1970 UTC. */
 int64_t clock_host_utc(void);
 

@@ -40,7 +40,7 @@ static void reap(pid_t child, int patience_ms)
 static void probe_and_exit(struct kvm_probe *probe, int answer_fd)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    kvm_probe(probe, PROBE_LIMIT_NS, clock_host_ns);
+    kvm_probe(probe, PROBE_LIMIT_NS, clock_host_ns, clock_host_thread_ns);
     _exit(write(answer_fd, probe, sizeof(*probe)) != (ssize_t)sizeof(*probe));
 }
 
@@ -226,10 +226,10 @@ static uint64_t trial_speed(struct trial *trial, enum kvm_mode mode)
     if (mode == KVM_MODE_LONG)
         enter_long_mode(trial, &state);
     engine_soft.vcpu_set_state(trial->vcpu, &state);
-    start = clock_host_ns();
+    start = clock_host_thread_ns();
     if (engine_soft.vcpu_run(trial->vcpu) != ENGINE_STOP_HALT)
         return 0;
-    took = MAX(clock_host_ns() - start, (uint64_t)1);
+    took = MAX(clock_host_thread_ns() - start, (uint64_t)1);
     return clock_muldiv(2 * TRIAL_ROUNDS, NS_PER_SEC, took);
 }
 

@@ -24,10 +24,12 @@ struct kvm_probe {
 };
 
 /*
- * Opens KVM and times a loop in each mode, within at most limit_ns. now_ns reads the host's clock.
- * Never fails: what is wrong stands in the result.
+ * Opens KVM and times a loop in each mode, within at most limit_ns. now_ns reads the host's clock,
+ * used_ns the processor time of this thread: on a busy host the speed is to be KVM's, not its
+ * share. Never fails: what is wrong stands in the result.
  */
-void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(void));
+void kvm_probe(struct kvm_probe *probe, uint64_t limit_ns, uint64_t (*now_ns)(void),
+               uint64_t (*used_ns)(void));
 
 /* Which paging the parameters of the host's KVM module say: "EPT", "NPT", "shadow", "unknown". */
 void kvm_host_paging(char *name, size_t size);

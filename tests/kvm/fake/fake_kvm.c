@@ -13,6 +13,8 @@
  *   map=1              a vCPU's page cannot be mapped
  *   run=ENTRY,ERRNO    KVM_RUN fails when it is called the ENTRYth time, from 0
  *   exit=ENTRY,REASON  KVM_RUN ends for this reason then
+ *   away=MS            KVM_RUN takes so long, without the processor
+ *   busy=MS            KVM_RUN takes so long, on the processor
  *   hang=HOW           KVM_RUN comes back for signals only (1), or never (2)
  * Source: KVM API; "asm-generic/ioctl.h".
  */
@@ -28,6 +30,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RUN_BYTES 0x3000 /* kvm_run, its data page, the ring of gathered writes */
@@ -110,6 +113,24 @@ static void make_exit(struct kvm_run *run, unsigned entry)
     *((uint8_t *)run + DATA_AT) = ends ? EXIT_BYTE : (uint8_t)guest_output[entry];
 }
 
+/* Milliseconds go by on one of the host's clocks. */
+static void spend(const char *what, clockid_t clock)
+{
+    const struct rule *rule = find(what, -1);
+    struct timespec now, nap = {.tv_nsec = 100000};
+    uint64_t end = 0, ns;
+
+    while (rule) {
+        clock_gettime(clock, &now);
+        ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+        if (end && ns >= end)
+            break;
+        end = end ? end : ns + rule->a * 1000000u;
+        if (clock == CLOCK_MONOTONIC)
+            nanosleep(&nap, NULL);
+    }
+}
+
 static int enter(int fd)
 {
     const struct rule *rule = find("hang", -1);
@@ -131,6 +152,8 @@ static int enter(int fd)
         if (rule->a == 1)
             return refuse(EINTR);
     }
+    spend("away", CLOCK_MONOTONIC);
+    spend("busy", CLOCK_THREAD_CPUTIME_ID);
     rule = find("run", (int)entry);
     if (rule)
         return refuse(rule->b);
