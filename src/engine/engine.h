@@ -216,6 +216,12 @@ struct engine {
      * the engine cannot count.
      */
     void (*vcpu_count_until)(struct engine_vcpu *vcpu, uint64_t instructions);
+    /*
+     * The guest's time stops, and goes on, while the vCPU is outside vcpu_run: its TSC, and the
+     * engine's own timers. Any thread. NULL: all of it is the monitor's (tsc_now), and stops there.
+     */
+    void (*vcpu_stop_time)(struct engine_vcpu *vcpu);
+    void (*vcpu_start_time)(struct engine_vcpu *vcpu);
     /* Calls fn for each counter that the host keeps of the vCPU and its VM; NULL: it keeps none. */
     void (*vcpu_host_counters)(struct engine_vcpu *vcpu,
                                void (*fn)(void *opaque, const char *name, uint64_t value),

@@ -4,6 +4,24 @@
 #include "base/assert.h"
 #include "vm/vm_internal.h"
 
+/* Virtual time, and what the engine has of its own: the TSC between the two stops with the clock.
+ */
+static void stop_time(struct vm *vm)
+{
+    if (vm->clock.stopped)
+        return;
+    if (vm->engine->vcpu_stop_time)
+        vm->engine->vcpu_stop_time(vm->vcpu);
+    clock_host_stop(&vm->clock);
+}
+
+static void start_time(struct vm *vm)
+{
+    clock_host_start(&vm->clock);
+    if (vm->engine->vcpu_start_time)
+        vm->engine->vcpu_start_time(vm->vcpu);
+}
+
 bool vm_pause(struct vm *vm)
 {
     bool stopped;
@@ -17,7 +35,7 @@ bool vm_pause(struct vm *vm)
         lock_wait(&vm->lock, &vm->parked);
     stopped = vm->vcpu_parked;
     if (stopped)
-        clock_host_stop(&vm->clock);
+        stop_time(vm);
     else
         vm->pauses--;
     lock_release(&vm->lock);
@@ -27,7 +45,7 @@ bool vm_pause(struct vm *vm)
 void vm_pause_here_locked(struct vm *vm)
 {
     vm->pauses++;
-    clock_host_stop(&vm->clock);
+    stop_time(vm);
 }
 
 void vm_resume(struct vm *vm)
@@ -35,7 +53,7 @@ void vm_resume(struct vm *vm)
     lock_acquire(&vm->lock);
     ASSERT(vm->pauses > 0, "each vm_resume has its vm_pause");
     if (--vm->pauses == 0) {
-        clock_host_start(&vm->clock);
+        start_time(vm);
         pthread_cond_broadcast(&vm->wake);
     }
     lock_release(&vm->lock);

@@ -71,6 +71,17 @@ enum kvm_request {
     KVM_REQUEST_FLUSH = 32, /* the slots or A20 changed */
 };
 
+/* What stands still while the VM is stopped, as it was then. */
+struct kvm_stopped_time {
+    bool stopped;
+    bool has_tsc, has_clock, has_apic, has_pit; /* KVM told */
+    uint64_t tsc;
+    uint64_t deadline; /* IA32_TSC_DEADLINE; 0: none */
+    struct kvm_clock_data clock;
+    struct kvm_lapic_state apic;
+    struct kvm_pit_state2 pit;
+};
+
 struct engine_vcpu {
     struct kvm_vm vm;
     int fd;
@@ -94,6 +105,7 @@ struct engine_vcpu {
     pthread_t thread; /* the one that runs it, while `running` */
     atomic_bool running;
     struct kvm_debug debug;
+    struct kvm_stopped_time stopped_time;
     char error[256]; /* for ENGINE_STOP_ERROR */
 };
 
@@ -163,6 +175,12 @@ int kvm_set_state(struct engine_vcpu *vcpu, const struct x86_state *state) must_
 /* One MSR; one that KVM does not have is left, and keeps *value. */
 int kvm_access_msr(struct engine_vcpu *vcpu, uint32_t index, uint64_t *value,
                    bool write) must_check;
+
+/* --- time.c: engine.h's vcpu_stop_time and vcpu_start_time --- */
+void kvm_stop_time(struct engine_vcpu *vcpu);
+void kvm_start_time(struct engine_vcpu *vcpu);
+/* After a reset: what stands still, if it does, is what the reset has left. */
+void kvm_reset_time(struct engine_vcpu *vcpu);
 
 /* --- cpuid.c: tells KVM what the model answers, as far as the host's KVM offers it --- */
 int kvm_set_cpuid(struct engine_vcpu *vcpu) must_check;

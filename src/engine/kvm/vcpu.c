@@ -85,6 +85,8 @@ int kvm_vcpu_reset(struct engine_vcpu *vcpu, bool init)
     err = kvm_set_state(vcpu, &state);
     if (!err && !init && vcpu->vm.irqchips)
         err = kvm_irqchip_reset(vcpu);
+    if (!err && !init)
+        kvm_reset_time(vcpu);
     return err ? kvm_fail(vcpu, "the vCPU cannot be reset", err) : 0;
 }
 
@@ -406,6 +408,8 @@ const struct engine engine_kvm = {
     .vcpu_error = vcpu_error,
     .vcpu_read_gva = kvm_read_gva,
     .vcpu_translate = kvm_translate,
+    .vcpu_stop_time = kvm_stop_time,
+    .vcpu_start_time = kvm_start_time,
     .vcpu_debug_check = kvm_debug_check,
     .vcpu_debug = kvm_debug_set,
     .vcpu_debug_stop = kvm_debug_stop,
