@@ -31,6 +31,7 @@ struct run_options {
     struct option_list traces;
     struct option_optional stats;
     const char *clock;
+    const char *translate;
 };
 
 #define FIELD(name) offsetof(struct run_options, config.name)
@@ -61,6 +62,8 @@ static const struct option_row rows[] = {
      OPTION_NUMBER, FIELD(shadow_pages)},
     {"tlb-entries", "N", "with soft: entries of a TLB table, a power of two (1024)", OPTION_NUMBER,
      FIELD(tlb_entries)},
+    {"translate", "on|off|N", "translate code to host code (on); N: when it runs the Nth time",
+     OPTION_STRING, offsetof(struct run_options, translate)},
     {"cpu", "MODEL", "x86-64-v1, x86-64-v2, x86-64-v3, or max (the default)", OPTION_STRING,
      FIELD(cpu_model)},
     {"clock", "host|instructions[=NS]",
@@ -191,6 +194,26 @@ static bool parse_clock(const char *text, uint64_t *ns)
     return false;
 }
 
+/* --translate into engine.h's translate_after. */
+static bool parse_translate(const char *text, unsigned *after)
+{
+    uint64_t runs;
+
+    *after = 0;
+    if (!text || strcmp(text, "on") == 0)
+        return true;
+    if (strcmp(text, "off") == 0) {
+        *after = ENGINE_TRANSLATE_NEVER;
+        return true;
+    }
+    if (number_parse(text, &runs) == 0 && runs >= 1 && runs < ENGINE_TRANSLATE_NEVER) {
+        *after = (unsigned)runs;
+        return true;
+    }
+    log_error("--translate takes on, off, or a number from 1");
+    return false;
+}
+
 static bool check_stats(const struct vm_config *config)
 {
     int err;
@@ -316,8 +339,9 @@ int command_run(int argc, char **argv)
     }
     options.config.stats = options.stats.given;
     options.config.stats_file = options.stats.value;
-    if (!parse_clock(options.clock, &options.config.clock_ns) || !check_digest(&options.config) ||
-        !check(&options))
+    if (!parse_clock(options.clock, &options.config.clock_ns) ||
+        !parse_translate(options.translate, &options.config.translate_after) ||
+        !check_digest(&options.config) || !check(&options))
         return COMMAND_USAGE;
     return vm_run(&options.config);
 }

@@ -120,6 +120,7 @@ struct engine_tlb_entry {
 };
 
 #define ENGINE_MAX_TLB_ENTRIES 1024
+#define ENGINE_TRANSLATE_NEVER UINT32_MAX
 
 /* How the host logs the guest's writes to memory, where it has a choice. */
 enum engine_dirty_log {
@@ -141,6 +142,11 @@ struct engine_vcpu_config {
     bool host_irqchip;
     bool tlb_keeps_nothing; /* off switch: a load of CR3 empties the TLB of global pages, too */
     enum engine_dirty_log dirty_log; /* for an engine whose host logs writes */
+    /*
+     * The soft engine translates a block to host code when it has begun to run so often. 0: its
+     * choice. ENGINE_TRANSLATE_NEVER: it interprets everything.
+     */
+    unsigned translate_after;
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
     /* Where an engine that knows more than an -errno puts it when it fails; NULL: nobody asks. */
     char *error;

@@ -360,6 +360,7 @@ static int create_vcpu(struct vm *vm)
                                                   .model = &vm->model,
                                                   .host_irqchip = !vm->config->user_irqchip,
                                                   .tlb_entries = (unsigned)vm->config->tlb_entries,
+                                                  .translate_after = vm->config->translate_after,
                                                   .error = vm->vcpu_error,
                                                   .error_bytes = sizeof(vm->vcpu_error),
                                               });

@@ -28,17 +28,18 @@ enum step place_slow_rmw(struct cpu *cpu, const struct op *op, unsigned size, pl
 enum step place_slow_write(struct cpu *cpu, const struct op *op, uint64_t value, unsigned size);
 
 /*
- * The host address of [linear, linear + size), if the TLB has it. The entry is the first byte's
- * page's and the tag is compared with the last byte's page, so one comparison also refuses what
- * straddles two pages: the second page never stands in the first one's entry (tlb_index).
+ * The host address of [linear, linear + size), if the TLB has it. With the tag of its page taken
+ * off an address is an offset in the page: one comparison refuses other pages and what straddles
+ * two.
  */
 ALWAYS_INLINE bool place_find(const struct cpu *cpu, gva_t linear, unsigned size, bool write,
                               void **place)
 {
     const struct tlb_entry *e = &cpu->tlb[tlb_index(cpu, linear)];
+    uint64_t offset = linear ^ (write ? e->write : e->read);
 
-    *place = (void *)(uintptr_t)(e->addend + linear);
-    return likely((write ? e->write : e->read) == ((linear + size - 1) & PAGE_MASK));
+    *place = (void *)(uintptr_t)(e->host + offset);
+    return likely(offset <= PAGE_SIZE - size);
 }
 
 ALWAYS_INLINE bool place_read(const struct cpu *cpu, const struct op *op, unsigned size,

@@ -302,7 +302,7 @@ static void *host_in(const struct cpu *cpu, enum tlb_kind kind, gva_t linear, un
     uint64_t tag = write ? e->write : e->read;
 
     if (tag == (linear & PAGE_MASK) && (linear & ~PAGE_MASK) <= PAGE_SIZE - size)
-        return (void *)(uintptr_t)(e->addend + linear);
+        return (void *)(uintptr_t)(e->host + (linear & ~PAGE_MASK));
     return NULL;
 }
 

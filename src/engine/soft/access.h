@@ -55,7 +55,7 @@ static inline void *tlb_read_host(const struct cpu *cpu, gva_t linear, unsigned 
     const struct tlb_entry *e = &cpu->tlb[tlb_index(cpu, linear)];
 
     if (likely(e->read == (linear & PAGE_MASK) && (linear & ~PAGE_MASK) <= PAGE_SIZE - size))
-        return (void *)(uintptr_t)(e->addend + linear);
+        return (void *)(uintptr_t)(e->host + (linear & ~PAGE_MASK));
     return NULL;
 }
 
@@ -64,7 +64,7 @@ static inline void *tlb_write_host(const struct cpu *cpu, gva_t linear, unsigned
     const struct tlb_entry *e = &cpu->tlb[tlb_index(cpu, linear)];
 
     if (likely(e->write == (linear & PAGE_MASK) && (linear & ~PAGE_MASK) <= PAGE_SIZE - size))
-        return (void *)(uintptr_t)(e->addend + linear);
+        return (void *)(uintptr_t)(e->host + (linear & ~PAGE_MASK));
     return NULL;
 }
 

@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "base/lock.h"
+#include "engine/dbt/dbt.h"
 #include "engine/soft/access.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/native.h"
@@ -207,6 +208,8 @@ static void drop_block(struct cpu *cpu, struct block *block)
         link = &(*link)->hash_next;
     }
     *link = block->hash_next;
+    if (block->translations)
+        dbt_drop(cpu, block);
     for (unsigned i = 0; i < 2; i++) {
         if (block->page[i])
             unlink_from_page(block, block->page[i]);
@@ -229,6 +232,7 @@ void block_update_key(struct cpu *cpu)
     uint64_t generation = user ? cache->local_generation : cache->generation;
 
     cpu->fetch_key = generation << 8 | (uint64_t)cpu->mode << 1 | user;
+    dbt_update(cpu);
 }
 
 void block_forget_addresses(struct cpu *cpu)
@@ -239,6 +243,7 @@ void block_forget_addresses(struct cpu *cpu)
     cache->supervisor_is_local = false;
     memset(cache->found, 0, sizeof(cache->found));
     block_update_key(cpu);
+    dbt_forget_addresses(cpu);
 }
 
 void block_forget_local_addresses(struct cpu *cpu)
@@ -252,6 +257,7 @@ void block_forget_local_addresses(struct cpu *cpu)
     cache->local_generation = ++cache->last_generation;
     memset(cache->found[true], 0, sizeof(cache->found[true]));
     block_update_key(cpu);
+    dbt_forget_local_addresses(cpu, cache->local_generation);
 }
 
 void block_forget_page(struct cpu *cpu, gva_t page)
@@ -353,6 +359,11 @@ void block_drop_all(struct cpu *cpu)
     block_forget_addresses(cpu);
     if (cpu->native)
         native_reset(cpu);
+}
+
+bool block_dropped(const struct cpu *cpu)
+{
+    return cpu->blocks->graveyard;
 }
 
 bool block_collect(struct cpu *cpu)
@@ -557,8 +568,10 @@ static enum step make_block(struct cpu *cpu, struct block **out)
     block->count = (uint8_t)count;
     block->bytes = (uint16_t)bytes;
     memcpy(block->ops, ops, count * sizeof(struct op));
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         block->lookups += ops[i].lookups;
+        block->ops[i].left = (uint8_t)(count - 1 - i);
+    }
     block->ops[count].fn = leave_block;
     link_block(cpu, block);
     *out = block;

@@ -18,6 +18,7 @@
 #define BLOCK_MAX_OPS 48
 
 struct code_page;
+struct translation;
 
 /* Where a block went last time: followed without a look-up while the key holds. */
 struct block_link {
@@ -36,6 +37,8 @@ struct block {
     uint8_t count;     /* ops without the end marker */
     uint16_t bytes;
     uint16_t lookups; /* of all ops together */
+    uint32_t runs;    /* interpreted, while there is a translator */
+    struct translation *translations;
     struct block *hash_next;
     struct block *page_next[2]; /* in the lists of its pages */
     struct code_page *page[2];
@@ -106,6 +109,9 @@ void block_update_key(struct cpu *cpu);
  * True when something was: no block pointer from before holds then.
  */
 bool block_collect(struct cpu *cpu);
+
+/* Whether it would free something: then no block may be gone on with. */
+bool block_dropped(const struct cpu *cpu);
 
 /* Writes by other threads to pages with code: queued here, dropped by the vCPU at its next block.
  */

@@ -160,4 +160,6 @@ void cpu_request(struct cpu *cpu, uint32_t request)
 {
     /* Release: what the request is about was written before; the run loop's load acquires. */
     atomic_fetch_or_explicit(&cpu->requests, request, memory_order_release);
+    /* After the request: who sees this, sees that. */
+    atomic_store_explicit(&cpu->attention, 1, memory_order_release);
 }

@@ -22,6 +22,8 @@
 #include "x86/state.h"
 
 struct op;
+struct site;
+struct dbt;
 struct block_cache;
 struct native;
 struct cpu_model;
@@ -56,19 +58,20 @@ enum tlb_kind {
 
 #define TLB_MAX_ENTRIES ENGINE_MAX_TLB_ENTRIES /* a table; a power of two */
 /*
- * A table has at least so many slots, for then neighbouring pages never stand in the same one
- * (tlb_index). Where fewer entries are asked for, slots share one: whichever was filled last has
- * it.
+ * A table has at least so many slots, so that an access that straddles two pages seldom evicts its
+ * own entry. Where fewer entries are asked for, slots share one: whichever was filled last has it.
  */
 #define TLB_MIN_SLOTS  4
 #define TLB_LOCALS     512
-#define TLB_NO_TAG     UINT64_MAX
-#define TLB_FOLD_SHIFT 22 /* PAGE_SHIFT and the bits of an index into a full table */
+#define TLB_FOLD_SHIFT 10 /* the bits of an index into a full table */
 
-/* A tag is the page's linear address, or TLB_NO_TAG; host = addend + linear address. */
+/*
+ * A tag is the page's linear address, or tlb_no_tag. An address XOR the tag is the offset in the
+ * page, if the tag is the page's; host is where the page's first byte lies.
+ */
 struct tlb_entry {
     uint64_t read, write, exec;
-    uint64_t addend;
+    uint64_t host;
 };
 
 /* Requests to the vCPU, in one word that is looked at before each block. */
@@ -81,6 +84,13 @@ struct tlb_entry {
 #define CPU_REQUEST_CODE  BIT(6) /* somebody else wrote to pages that hold decoded code */
 #define CPU_REQUEST_LIMIT BIT(7) /* a limited run (run.h); stands until the limit is reached */
 #define CPU_REQUEST_DEBUG BIT(8) /* a single step or a watchpoint that was hit (debug.c) */
+
+/* Where jumps through registers and memory lead; tag: the address XOR cpu->dbt_jump_tag. */
+struct dbt_jump {
+    uint64_t tag, code;
+};
+#define DBT_JUMPS 4096u
+#define DBT_NEVER 0xff
 
 /* Exits that are being timed: the innermost last (exit_time.c). */
 #define EXIT_TIMER_DEPTH 8
@@ -141,6 +151,7 @@ struct cpu {
     struct mmu_tlb tlb_link;        /* how the monitor reaches this TLB */
     struct block_cache *blocks;
     struct native *native;
+    struct dbt *dbt; /* the translator; NULL: everything is interpreted */
     struct engine_counters counters;
     struct exit_timer exit_timer;
     unsigned index;
@@ -148,6 +159,15 @@ struct cpu {
     bool fpu_live;          /* x.fpu's x87 part is in the host's registers (native.c) */
     bool mxcsr_live;        /* so is MXCSR */
     uint8_t native_gates;   /* what keeps native instructions from running (native_internal.h) */
+
+    /* The translator's, at fixed places for its code. */
+    _Atomic uint32_t attention; /* set with a request: translated code comes back to the loop */
+    uint32_t translate_after;   /* runs of a block before it is translated */
+    uint8_t dbt_context;        /* what translations depend on; DBT_NEVER: none may run */
+    uint64_t dbt_jump_tag;
+    uint64_t dbt_target;   /* of a call through memory, while it looks for its stack */
+    uint64_t dbt_stack;    /* where such a call pushes, on the host */
+    struct site *dbt_site; /* by which translated code was left, or NULL */
 
     /* A debugger's wishes (debug.c). */
     bool debug_hit;      /* a watchpoint, by the running instruction */
@@ -162,6 +182,7 @@ struct cpu {
     unsigned tlb_locals;            /* entries of tlb_local; TLB_LOCALS + 1: too many to list */
     uint16_t tlb_local[TLB_LOCALS]; /* places, kind after kind, filled for pages not global */
 
+    struct dbt_jump dbt_jumps[DBT_JUMPS];
     struct tlb_entry tlb_tables[TLB_TABLES][TLB_MAX_ENTRIES];
     gpa_t tlb_pages[TLB_KINDS][TLB_MAX_ENTRIES]; /* of the entries, with flags of tlb.c's */
 };
@@ -196,12 +217,34 @@ enum step cpu_raise_page_fault(struct cpu *cpu, gva_t address, uint32_t error);
 /*
  * Where a linear address stands in its TLB table. Higher bits are folded in, because programs like
  * to work on two areas a power of two apart, which would evict each other's entries all the time.
- * They are added, not XORed: so neighbouring pages never share an entry (the sum grows by 1 or 2
- * from one to the next, and there are TLB_MIN_SLOTS), on which place_find relies.
+ * The translator emits the same (dbt/memory.c), which is why it has 32 bits.
  */
 static inline uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
 {
-    return ((linear >> PAGE_SHIFT) + (linear >> TLB_FOLD_SHIFT)) & cpu->tlb_mask;
+    return (((uint32_t)linear ^ (uint32_t)linear >> TLB_FOLD_SHIFT) >> PAGE_SHIFT) & cpu->tlb_mask;
+}
+
+/*
+ * What stands in an empty entry of a slot: an address that belongs into another slot, so that no
+ * address XOR it is an offset. All ones belong into slot 0.
+ */
+static inline uint64_t tlb_no_tag(uint64_t index)
+{
+    return index ? UINT64_MAX : UINT64_MAX - PAGE_SIZE;
+}
+
+static inline bool tlb_is_tag(uint64_t tag)
+{
+    return !(tag & ~PAGE_MASK);
+}
+
+/* The page of an entry by whichever tag it has; false when it is empty. */
+static inline bool tlb_entry_page(const struct tlb_entry *entry, gva_t *page)
+{
+    *page = tlb_is_tag(entry->read)    ? entry->read
+            : tlb_is_tag(entry->write) ? entry->write
+                                       : entry->exec;
+    return tlb_is_tag(*page);
 }
 
 /* Counts a crossing to the monitor that takes no time worth measuring, or never comes back. */
@@ -286,10 +329,11 @@ enum step cpu_write_cr4(struct cpu *cpu, uint64_t value);
  * slots as well. Every translation is forgotten, and under shadow paging the root follows.
  */
 void paging_changed(struct cpu *cpu);
-void paging_load_cr3(struct cpu *cpu);               /* as paging_changed, for CR3 alone */
-void paging_flush(struct cpu *cpu);                  /* INVPCID but of one address */
-void paging_invalidate(struct cpu *cpu, gva_t page); /* INVLPG; large pages whole */
-void tlb_flush_all(struct cpu *cpu);                 /* the TLB alone; global pages too */
+void paging_load_cr3(struct cpu *cpu);                /* as paging_changed, for CR3 alone */
+void paging_flush(struct cpu *cpu);                   /* INVPCID but of one address */
+void paging_invalidate(struct cpu *cpu, gva_t page);  /* INVLPG; large pages whole */
+void tlb_clear_table(struct cpu *cpu, unsigned kind); /* one table, nothing else */
+void tlb_flush_all(struct cpu *cpu);                  /* the TLB alone; global pages too */
 /* Loads the PDPTE registers for PAE paging; false: a reserved bit is set (#GP). */
 bool paging_load_pdptes(struct cpu *cpu, uint64_t cr3);
 /* The gpa of a linear address as a debugger sees it: no rights, no A/D bits. */

@@ -189,8 +189,9 @@ void debug_hide_slow(const struct cpu *cpu, struct tlb_entry *entry, gva_t page)
 
         if (page > last_of(watch) || page + (PAGE_SIZE - 1) < watch->start)
             continue;
-        entry->write = TLB_NO_TAG; /* a read-modify-write asks for this tag only */
+        entry->write =
+            tlb_no_tag(tlb_index(cpu, page)); /* a read-modify-write asks for this tag only */
         if (watch->read)
-            entry->read = TLB_NO_TAG;
+            entry->read = tlb_no_tag(tlb_index(cpu, page));
     }
 }

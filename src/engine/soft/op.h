@@ -37,7 +37,8 @@ struct op {
     uint16_t aux;      /* second immediate (ENTER), far pointer's selector, or private use */
     uint8_t src2;      /* third register operand (VEX BMI: MULX, ANDN ...) */
     uint8_t lookups;   /* memory operands, also implied ones: how often it asks the TLB */
-    uint8_t pad[4];
+    uint8_t left;      /* ops behind it in its block */
+    uint8_t pad[3];
 };
 
 _Static_assert(sizeof(struct op) == 64, "an op is one cache line");

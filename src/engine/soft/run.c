@@ -12,6 +12,7 @@
 #include "engine/soft/run.h"
 
 #include "base/trace.h"
+#include "engine/dbt/dbt.h"
 #include "engine/soft/block.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/last_words.h"
@@ -262,8 +263,19 @@ static inline __attribute__((always_inline)) enum step before_block(struct cpu *
 {
     uint32_t requests = atomic_load_explicit(&cpu->requests, memory_order_acquire);
 
-    if (unlikely(requests)) {
-        enum step step = serve_requests(cpu, requests);
+    if (unlikely(requests || atomic_load_explicit(&cpu->attention, memory_order_relaxed))) {
+        enum step step;
+
+        /*
+         * Translated code need not come back for what is served or refused now; what it refuses it
+         * takes after an instruction that comes back by itself (STI, POPF, IRET). Sequentially
+         * consistent, before the look: a request that is made after it sets the word again.
+         */
+        atomic_store(&cpu->attention, 0);
+        requests = atomic_load(&cpu->requests);
+        step = serve_requests(cpu, requests);
+        if (requests & CPU_REQUEST_LIMIT)
+            atomic_store_explicit(&cpu->attention, 1, memory_order_relaxed);
 
         if (step == STEP_STOP)
             return step;
@@ -371,6 +383,14 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
         return step;
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return run_single(cpu, *last);
+    if (counting != COUNT_EXACT && cpu->dbt_context != DBT_NEVER) {
+        struct translation *translation = dbt_find(cpu, *last);
+
+        if (likely(translation)) {
+            *last = NULL;
+            return dbt_run(cpu, translation);
+        }
+    }
     switch (counting) {
     case COUNT_LOOKUPS: return run_ops_counted(cpu, *last);
     case COUNT_EXACT: return run_ops_exact(cpu, (*last)->ops);

@@ -29,15 +29,11 @@ static struct tlb_entry *tlb_slot(struct cpu *cpu, enum tlb_kind kind, gva_t lin
     return &cpu->tlb_tables[kind][tlb_index(cpu, linear)];
 }
 
-static void empty(struct tlb_entry *entry)
+static void empty(struct cpu *cpu, unsigned kind, uint64_t index)
 {
-    entry->read = entry->write = entry->exec = TLB_NO_TAG;
-}
+    struct tlb_entry *entry = &cpu->tlb_tables[kind][index];
 
-/* The page that an entry translates, or TLB_NO_TAG. */
-static gva_t entry_page(const struct tlb_entry *entry)
-{
-    return MIN(entry->read, MIN(entry->write, entry->exec));
+    entry->read = entry->write = entry->exec = tlb_no_tag(index);
 }
 
 /* Large pages are at most a GiB: an entry of the same one lies in the same GiB. */
@@ -60,7 +56,7 @@ static void note_local(struct cpu *cpu, enum tlb_kind kind, uint64_t index)
 static void evict_sharers(struct cpu *cpu, enum tlb_kind kind, uint64_t index)
 {
     for (uint64_t i = cpu->tlb_entries; i <= cpu->tlb_mask; i += cpu->tlb_entries)
-        empty(&cpu->tlb_tables[kind][(index + i) & cpu->tlb_mask]);
+        empty(cpu, kind, (index + i) & cpu->tlb_mask);
 }
 
 void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear, const struct translation *out,
@@ -72,10 +68,10 @@ void tlb_fill(struct cpu *cpu, enum tlb_kind kind, gva_t linear, const struct tr
     bool global = rights.global && !cpu->tlb_keeps_nothing;
 
     evict_sharers(cpu, kind, index);
-    entry->addend = (uint64_t)(uintptr_t)out->host - linear;
+    entry->host = (uint64_t)(uintptr_t)out->host - (linear & ~PAGE_MASK);
     entry->read = page;
-    entry->write = rights.write && !out->watched ? page : TLB_NO_TAG;
-    entry->exec = rights.execute ? page : TLB_NO_TAG;
+    entry->write = rights.write && !out->watched ? page : tlb_no_tag(index);
+    entry->exec = rights.execute ? page : tlb_no_tag(index);
     debug_hide_watched(cpu, entry, page);
     cpu->tlb_pages[kind][index] =
         (out->gpa & PAGE_MASK) | (global ? PAGE_GLOBAL : 0) | (rights.large ? PAGE_LARGE : 0);
@@ -108,10 +104,18 @@ gpa_t tlb_entry_gpa(const struct cpu *cpu, enum tlb_kind kind, uint64_t index)
     return cpu->tlb_pages[kind][index] & PAGE_MASK;
 }
 
+void tlb_clear_table(struct cpu *cpu, unsigned kind)
+{
+    /* All ones is tlb_no_tag of each slot but the first. */
+    memset(cpu->tlb_tables[kind], 0xff, sizeof(cpu->tlb_tables[kind]));
+    empty(cpu, kind, 0);
+}
+
 void tlb_flush_all(struct cpu *cpu)
 {
-    /* All ones is TLB_NO_TAG in every field. The table TLB_NEVER stays as it was made: empty. */
-    memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables[0]) * TLB_KINDS);
+    /* The table TLB_NEVER stays as it was made: empty. */
+    for (unsigned kind = 0; kind < TLB_KINDS; kind++)
+        tlb_clear_table(cpu, kind);
     cpu->tlb_large = 0;
     cpu->tlb_locals = 0;
     cpu->counters.tlb_flushes++;
@@ -124,7 +128,7 @@ static void flush_locals_by_search(struct cpu *cpu)
     for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
         for (uint64_t i = 0; i <= cpu->tlb_mask; i++) {
             if (!(cpu->tlb_pages[kind][i] & PAGE_GLOBAL))
-                empty(&cpu->tlb_tables[kind][i]);
+                empty(cpu, kind, i);
         }
     }
 }
@@ -140,7 +144,7 @@ void tlb_flush_local(struct cpu *cpu)
 
             /* A global page may have taken its place since. */
             if (!(cpu->tlb_pages[kind][index] & PAGE_GLOBAL))
-                empty(&cpu->tlb_tables[kind][index]);
+                empty(cpu, kind, index);
         }
     }
     cpu->tlb_locals = 0;
@@ -151,7 +155,7 @@ void tlb_flush_local(struct cpu *cpu)
 void tlb_drop_page(struct cpu *cpu, gva_t page)
 {
     for (unsigned kind = 0; kind < TLB_KINDS; kind++)
-        empty(tlb_slot(cpu, kind, page));
+        empty(cpu, kind, tlb_index(cpu, page));
     block_forget_page(cpu, page);
 }
 
@@ -160,12 +164,11 @@ static void drop_large(struct cpu *cpu, gva_t linear)
 {
     for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
         for (uint64_t i = 0; i <= cpu->tlb_mask; i++) {
-            struct tlb_entry *entry = &cpu->tlb_tables[kind][i];
-            gva_t page = entry_page(entry);
+            gva_t page;
 
-            if (page != TLB_NO_TAG && (cpu->tlb_pages[kind][i] & PAGE_LARGE) &&
-                page >> GIB_SHIFT == linear >> GIB_SHIFT)
-                empty(entry);
+            if (tlb_entry_page(&cpu->tlb_tables[kind][i], &page) &&
+                (cpu->tlb_pages[kind][i] & PAGE_LARGE) && page >> GIB_SHIFT == linear >> GIB_SHIFT)
+                empty(cpu, kind, i);
         }
     }
     block_forget_addresses(cpu);
@@ -188,8 +191,8 @@ void tlb_protect_page(struct cpu *cpu, gpa_t page)
         for (uint64_t i = 0; i <= cpu->tlb_mask; i++) {
             struct tlb_entry *entry = &cpu->tlb_tables[kind][i];
 
-            if (entry->write != TLB_NO_TAG && entry->addend + entry->write == host)
-                entry->write = TLB_NO_TAG;
+            if (tlb_is_tag(entry->write) && entry->host == host)
+                entry->write = tlb_no_tag(i);
         }
     }
 }
@@ -198,14 +201,14 @@ static bool audit_entry(const struct cpu *cpu, unsigned kind, uint64_t index, ch
                         size_t size)
 {
     const struct tlb_entry *entry = &cpu->tlb_tables[kind][index];
-    gva_t tag = entry_page(entry);
+    gva_t tag;
     gpa_t gpa = tlb_entry_gpa(cpu, kind, index);
-    bool write = entry->write != TLB_NO_TAG;
+    bool write = tlb_is_tag(entry->write);
 
-    if (tag == TLB_NO_TAG)
+    if (!tlb_entry_page(entry, &tag))
         return true;
     if (tlb_index(cpu, tag) != index ||
-        MAX(entry->addend + tag, 1) != (uintptr_t)mem_host(cpu->mem, gpa, PAGE_SIZE, write)) {
+        MAX(entry->host, 1) != (uintptr_t)mem_host(cpu->mem, gpa, PAGE_SIZE, write)) {
         snprintf(why, size,
                  "TLB entry %" PRIu64 " of kind %u leads from %#" PRIx64
                  " elsewhere than its page %#" PRIx64,
@@ -235,9 +238,10 @@ static bool audit_locals(const struct cpu *cpu, char *why, size_t size)
         listed[cpu->tlb_local[i]] = 1;
     for (unsigned i = 0; i < TLB_KINDS * TLB_MAX_ENTRIES; i++) {
         unsigned kind = i / TLB_MAX_ENTRIES, index = i % TLB_MAX_ENTRIES;
-        gva_t page = entry_page(&cpu->tlb_tables[kind][index]);
+        gva_t page;
 
-        if (page != TLB_NO_TAG && !(cpu->tlb_pages[kind][index] & PAGE_GLOBAL) && !listed[i]) {
+        if (tlb_entry_page(&cpu->tlb_tables[kind][index], &page) &&
+            !(cpu->tlb_pages[kind][index] & PAGE_GLOBAL) && !listed[i]) {
             snprintf(why, size, "a load of CR3 would keep the local page %#" PRIx64, page);
             return false;
         }

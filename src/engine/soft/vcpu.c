@@ -10,12 +10,21 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "engine/dbt/dbt.h"
 #include "engine/soft/block.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
 #include "engine/soft/paging.h"
 #include "engine/soft/run.h"
+
+/*
+ * Runs of a block before it is translated: most code runs a few times only, and translating costs
+ * as much as interpreting it so often.
+ */
+#ifndef TRANSLATE_AFTER
+#define TRANSLATE_AFTER 64
+#endif
 
 struct engine_vcpu {
     struct cpu cpu;
@@ -43,6 +52,8 @@ static enum engine_stop vcpu_run(struct engine_vcpu *vcpu)
     vcpu->thread = pthread_self();
     atomic_store_explicit(&vcpu->running, true, memory_order_release);
     mmu_claim(cpu->mmu);
+    if (cpu->dbt)
+        dbt_claim_thread(cpu);
     assert_set_last_words(last_words_say, cpu);
     debug_begin_run(cpu);
     why = debug_end_run(cpu, run_loop(cpu));
@@ -73,6 +84,7 @@ static void vcpu_destroy(struct engine_vcpu *vcpu)
         shadow_release(vcpu->cpu.shadow, &vcpu->cpu.shadow_root);
     mmu_detach(vcpu->cpu.mmu, &vcpu->cpu.tlb_link);
     block_cache_destroy(&vcpu->cpu);
+    dbt_destroy(&vcpu->cpu);
     native_destroy(&vcpu->cpu);
     free(vcpu);
 }
@@ -116,10 +128,12 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     cpu->host = *config->host;
     cpu->count_until = UINT64_MAX;
     cpu->model = config->model;
+    cpu->translate_after = config->translate_after ? config->translate_after : TRANSLATE_AFTER;
     cpu->tlb_keeps_nothing = config->tlb_keeps_nothing;
     cpu->tlb_entries = config->tlb_entries ? config->tlb_entries : TLB_MAX_ENTRIES;
     cpu->tlb_mask = MAX(cpu->tlb_entries, (uint64_t)TLB_MIN_SLOTS) - 1;
-    memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
+    for (unsigned kind = 0; kind < TLB_TABLES; kind++)
+        tlb_clear_table(cpu, kind);
     cpu->counters.tlb_bytes = sizeof(cpu->tlb_tables) + sizeof(cpu->tlb_pages);
     cpu->tlb_link = (struct mmu_tlb){
         .opaque = cpu,
@@ -131,6 +145,8 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     err = block_cache_create(cpu);
     if (!err)
         err = native_create(cpu);
+    if (!err && config->translate_after != ENGINE_TRANSLATE_NEVER)
+        err = dbt_create(cpu);
     if (err) {
         vcpu_destroy(vcpu);
         return err;
@@ -266,15 +282,14 @@ static void vcpu_tlb_for_each(struct engine_vcpu *vcpu,
     for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
         for (uint64_t i = 0; i <= cpu->tlb_mask; i++) {
             const struct tlb_entry *entry = &cpu->tlb_tables[kind][i];
-            gva_t page =
-                MIN(MIN(entry->read, entry->write), entry->exec); /* all the same, or no tag */
+            gva_t page;
 
-            if (page != TLB_NO_TAG)
+            if (tlb_entry_page(entry, &page))
                 fn(opaque, &(struct engine_tlb_entry){
                                .table = names[kind],
                                .gva = page,
                                .gpa = tlb_entry_gpa(cpu, kind, i),
-                               .hva = (const void *)(uintptr_t)(entry->addend + page),
+                               .hva = (const void *)(uintptr_t)entry->host,
                                .read = entry->read == page,
                                .write = entry->write == page,
                                .execute = entry->exec == page,

@@ -190,7 +190,8 @@ static struct fixture *fixture_create(const char *model)
     };
     cpu->tlb_entries = TLB_MAX_ENTRIES;
     cpu->tlb_mask = TLB_MAX_ENTRIES - 1;
-    memset(cpu->tlb_tables, 0xff, sizeof(cpu->tlb_tables));
+    for (unsigned kind = 0; kind < TLB_TABLES; kind++)
+        tlb_clear_table(cpu, kind);
     cpu->mem = mem_create(NULL);
     assert_non_null(cpu->mem);
     assert_int_equal(

@@ -25,7 +25,7 @@ static void tlb_map_data(struct fixture *f)
     struct tlb_entry *e = &f->cpu.tlb[tlb_index(&f->cpu, DATA)];
 
     e->read = e->write = DATA;
-    e->addend = (uint64_t)(uintptr_t)f->page - DATA;
+    e->host = (uint64_t)(uintptr_t)f->page;
 }
 
 static void make_fixture(struct fixture **out, const char *model)

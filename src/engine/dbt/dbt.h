@@ -1,0 +1,43 @@
+/*
+ * The translator: blocks that run often become host code. It emits host instructions for what is
+ * safe and calls the interpreter's functions for everything else, so there is one body of semantics
+ * for whatever is not the host's own.
+ *
+ * Only 64-bit code is translated; what debugs, traces, counts exactly or checks alignment is
+ * interpreted (dbt_update).
+ */
+#ifndef UMBRA_ENGINE_DBT_DBT_H
+#define UMBRA_ENGINE_DBT_DBT_H
+
+#include "engine/soft/cpu.h"
+
+struct block;
+struct translation;
+
+/* 0, or -errno of the host. Sets cpu->dbt. */
+int dbt_create(struct cpu *cpu) must_check;
+void dbt_destroy(struct cpu *cpu);
+
+/* Makes this thread's GS base the vCPU; before dbt_run on a thread that ran something else. */
+void dbt_claim_thread(struct cpu *cpu);
+
+/* Derives cpu->dbt_context from the mode; for cpu_update_mode. */
+void dbt_update(struct cpu *cpu);
+
+/*
+ * The translation of the block at RIP, made now if the block has run often enough; NULL: it is to
+ * be interpreted. Call it only while cpu->dbt_context is not DBT_NEVER.
+ */
+struct translation *dbt_find(struct cpu *cpu, struct block *block);
+
+/* Runs from a translation on until something stands in the way. As op functions return. */
+enum step dbt_run(struct cpu *cpu, struct translation *translation);
+
+/* A block is being dropped: nothing leads to its translations any more. */
+void dbt_drop(struct cpu *cpu, struct block *block);
+
+/* Which linear address leads where is forgotten: of all code, or of CPL 3 by a new generation. */
+void dbt_forget_addresses(struct cpu *cpu);
+void dbt_forget_local_addresses(struct cpu *cpu, uint64_t generation);
+
+#endif

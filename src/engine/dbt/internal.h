@@ -1,0 +1,182 @@
+/*
+ * What the files of the translator share: where guest registers live, a translation with the jumps
+ * out of it, and the state of translating one block. Nobody else includes this.
+ *
+ *   host      guest                      host          use
+ *   RCX RDX   RCX RDX                    R10           RAX
+ *   RBX RBP   RBX RBP                    R11           RSP
+ *   RSI RDI   RSI RDI                    RAX, R15      scratch
+ *   R8 R9     R8 R9                      RSP           the host's own stack
+ *   R12-R14   R12-R14                    GS base       struct cpu, with guest R10, R11 and R15
+ *
+ * RAX is scratch because LAHF and SETO AL put the flags there. RCX is itself because shifts count
+ * with it.
+ *
+ * The guest's arithmetic flags are in the host's, in cpu->arith, or in both: where code is about to
+ * spoil the host's, it saves them first unless they are saved already. So they are right in memory
+ * wherever C code looks, at each instruction that may fault too.
+ */
+#ifndef UMBRA_ENGINE_DBT_INTERNAL_H
+#define UMBRA_ENGINE_DBT_INTERNAL_H
+
+#include "base/execmem.h"
+#include "engine/dbt/dbt.h"
+#include "engine/dbt/emit.h"
+#include "engine/soft/block.h"
+
+/* Scratch registers. RAX also carries the flags to and from memory. */
+#define SCRATCH HOST_RAX
+#define PLACE   HOST_R15 /* where a memory operand lies; also the op for a helper */
+
+#define CPU_FIELD(field) offsetof(struct cpu, field)
+
+/* A jump out of a translation to an address that is known when it is made. */
+struct site {
+    struct translation *from, *to; /* to: NULL while it leads to the run loop */
+    struct site *next;             /* in to's list */
+    gva_t target;
+    uint8_t *jump;       /* the displacement to patch, in the writable view */
+    const uint8_t *slow; /* where it leads when nothing is linked */
+    uint8_t *key;        /* the fetch key to patch, 32 bits, or NULL within a page */
+    bool flags_in_host;  /* else in memory */
+};
+
+#define MAX_SITES 2
+
+struct translation {
+    struct block *block;
+    struct translation *next; /* of the same block */
+    struct translation *newer, *older;
+    gva_t linear;
+    uint8_t context;
+    /* Entries in the writable view: with the flags in the host's, or in memory. */
+    const uint8_t *entry_host, *entry_memory;
+    struct site *incoming;
+    struct site site[MAX_SITES];
+    unsigned sites;
+};
+
+typedef uint64_t (*enter_fn)(const void *code);
+
+struct dbt {
+    struct execmem code;
+    ptrdiff_t to_exec; /* from the writable view to the executable one */
+    enter_fn enter;
+    /* In the writable view. */
+    const uint8_t *helper; /* runs the op in PLACE and comes back, or leaves */
+    const uint8_t *leave;  /* to the run loop with the flags in memory; PLACE is the site */
+    size_t first_used;     /* the code memory that is never given back */
+    struct translation *newest;
+    struct site *pending; /* the site by which code was left last, to be linked */
+    unsigned threshold;   /* runs of a block before it is translated */
+    struct x86_insn insns[BLOCK_MAX_OPS];
+};
+
+#define FLAGS_HOST   1u
+#define FLAGS_MEMORY 2u
+
+#define MAX_SLOW (2 * BLOCK_MAX_OPS)
+
+/* An instruction that goes the long way: through the interpreter's function. */
+struct slow_path {
+    uint8_t *from;         /* the jump that leads there */
+    const uint8_t *resume; /* behind the instruction */
+    const struct op *op;
+    uint64_t next;
+};
+
+/* Translating one block. */
+struct translator {
+    struct emitter e;
+    struct cpu *cpu;
+    struct dbt *dbt;
+    struct translation *t;
+    const struct x86_insn *insn;
+    const struct op *op;
+    uint64_t next;  /* RIP behind the instruction */
+    unsigned flags; /* FLAGS_*: where they are valid */
+    unsigned slows;
+    struct slow_path slow[MAX_SLOW];
+};
+
+/* The host register of a guest's, or HOST_NONE when it is in memory only. */
+extern const uint8_t dbt_host_reg[16];
+
+static inline struct rm rm_guest(unsigned guest)
+{
+    return rm_state(CPU_FIELD(x.gpr) + 8 * (size_t)guest);
+}
+
+/* --- thunk.c --- */
+
+/* Emits what all translations share. 0, or -ENOMEM. */
+int dbt_emit_thunks(struct cpu *cpu, struct dbt *dbt) must_check;
+
+/* --- flags.c --- */
+
+/* Before code that spoils the host's flags. Uses SCRATCH. */
+void flags_spoil(struct translator *t);
+/* Before an instruction that reads flags or leaves some as they are. Uses SCRATCH. */
+void flags_need(struct translator *t);
+/* After an instruction that wrote flags. */
+void flags_written(struct translator *t);
+void emit_flags_save(struct emitter *e);
+void emit_flags_load(struct emitter *e);
+
+/* How an instruction deals with the arithmetic flags. */
+enum flag_use {
+    FLAG_USE_NONE,
+    FLAG_USE_WRITE,  /* writes all, whatever they were */
+    FLAG_USE_READ,   /* reads some, writes none */
+    FLAG_USE_CHANGE, /* writes some or all, and what was there before matters */
+};
+enum flag_use flags_used(const struct x86_insn *insn);
+
+/* --- memory.c --- */
+
+/*
+ * Puts the host address of the instruction's memory operand into PLACE, of so many bytes; the slow
+ * path runs the whole instruction. Uses SCRATCH; the flags are in memory afterwards.
+ */
+void memory_operand(struct translator *t, const ZydisDecodedOperand *operand, unsigned bytes,
+                    bool write);
+/* The same for [register + disp], a host register. */
+void memory_at(struct translator *t, unsigned reg, int32_t disp, unsigned bytes, bool write);
+/* Whether an operand's address is of a form that memory_operand knows. */
+bool memory_known(const struct x86_insn *insn, const ZydisDecodedOperand *operand);
+/* The offset of a memory operand into PLACE, segment base left out; flags untouched. */
+void memory_offset(struct translator *t, const ZydisDecodedOperand *operand);
+
+/* A jump that was emitted leads to the instruction's slow path. */
+void slow_path(struct translator *t, uint8_t *from);
+/* Emits the slow paths at the end of a block. */
+void slow_paths_emit(struct translator *t);
+/* Gives the slow paths of the current instruction the place to come back to. */
+void slow_paths_resume(struct translator *t, unsigned first);
+
+/* Runs the instruction by the interpreter's function; comes back if it says STEP_NEXT. */
+void call_helper(struct translator *t, const struct op *op, uint64_t next);
+
+/* --- insn.c --- */
+
+/* Emits a safe instruction in the middle of a block; false: nobody knows it here. */
+bool insn_emit(struct translator *t);
+
+/* --- branch.c --- */
+
+/* Emits a branch, the last instruction of a block; false: nobody knows it here. */
+bool branch_emit(struct translator *t);
+/* Goes on at an address. */
+void branch_direct(struct translator *t, gva_t target);
+/* Back to the run loop, which goes on at cpu's RIP. */
+void branch_leave(struct translator *t);
+
+/* --- translate.c --- */
+
+/* Makes the translation of a block at a linear address; NULL when the code memory is full. */
+struct translation *translate(struct cpu *cpu, struct block *block, gva_t linear);
+
+/* --- run.c: called by helper thunks --- */
+uint64_t dbt_step(struct cpu *cpu, const struct op *op);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * Memory operands: the effective address, the look into the TLB, and the way round when it has no
+ * answer. In 64-bit mode only FS and GS have a base, and the TLB refuses what is not canonical.
+ *
+ *   PLACE   <- linear address
+ *   SCRATCH <- offset of its TLB entry            (tlb_index)
+ *   PLACE   <- PLACE ^ tag                        the offset in the page, if the tag is the page's
+ *   above page size - bytes? -> slow path         another page, no entry, or two pages
+ *   PLACE   <- PLACE + host page
+ */
+#include "engine/dbt/internal.h"
+
+#define ENTRY_SHIFT 5
+_Static_assert(sizeof(struct tlb_entry) == 1 << ENTRY_SHIFT, "a TLB entry is indexed by a shift");
+
+void slow_path(struct translator *t, uint8_t *from)
+{
+    t->slow[t->slows++] = (struct slow_path){.from = from, .op = t->op, .next = t->next};
+}
+
+void slow_paths_resume(struct translator *t, unsigned first)
+{
+    for (unsigned i = first; i < t->slows; i++)
+        t->slow[i].resume = t->e.at;
+}
+
+void call_helper(struct translator *t, const struct op *op, uint64_t next)
+{
+    struct rm rip = rm_guest(X86_RIP);
+
+    if (fits_int32(next)) {
+        emit_op_imm(&t->e, 0xc7, 8, 0, rip, next, 4);
+    } else {
+        emit_constant(&t->e, PLACE, next);
+        emit_store(&t->e, rip, PLACE);
+    }
+    emit_constant(&t->e, PLACE, (uintptr_t)op);
+    emit_patch(&t->e, emit_call(&t->e), t->dbt->helper);
+    t->flags = FLAGS_HOST | FLAGS_MEMORY;
+}
+
+void slow_paths_emit(struct translator *t)
+{
+    for (unsigned i = 0; i < t->slows && !t->e.full; i++) {
+        const struct slow_path *slow = &t->slow[i];
+
+        emit_patch(&t->e, slow->from, t->e.at);
+        call_helper(t, slow->op, slow->next);
+        emit_patch(&t->e, emit_jmp(&t->e), slow->resume);
+    }
+}
+
+static bool plain_register(ZydisRegister reg)
+{
+    return reg == ZYDIS_REGISTER_NONE || ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR64 ||
+           reg == ZYDIS_REGISTER_RIP;
+}
+
+bool memory_known(const struct x86_insn *insn, const ZydisDecodedOperand *operand)
+{
+    return insn->info.address_width == 64 && plain_register(operand->mem.base) &&
+           plain_register(operand->mem.index) && fits_int32((uint64_t)operand->mem.disp.value);
+}
+
+/* The host register of an address register, HOST_NONE for none; what is in memory goes to `spare`.
+ */
+static unsigned address_register(struct translator *t, ZydisRegister reg, unsigned spare)
+{
+    bool high;
+    unsigned guest;
+
+    if (reg == ZYDIS_REGISTER_NONE)
+        return HOST_NONE;
+    guest = x86_register_number(reg, &high);
+    if (dbt_host_reg[guest] != HOST_NONE)
+        return dbt_host_reg[guest];
+    emit_load(&t->e, spare, rm_guest(guest));
+    return spare;
+}
+
+void memory_offset(struct translator *t, const ZydisDecodedOperand *operand)
+{
+    const ZydisDecodedOperandMem *mem = &operand->mem;
+    unsigned base, index;
+
+    if (mem->base == ZYDIS_REGISTER_RIP) {
+        emit_constant(&t->e, PLACE, t->next + (uint64_t)mem->disp.value);
+        return;
+    }
+    base = address_register(t, mem->base, PLACE);
+    index = address_register(t, mem->index, SCRATCH);
+    if (base == HOST_NONE && index == HOST_NONE)
+        emit_constant(&t->e, PLACE, (uint64_t)mem->disp.value);
+    else if (index == HOST_NONE && mem->disp.value == 0)
+        emit_move(&t->e, PLACE, base);
+    else
+        emit_lea(&t->e, PLACE,
+                 rm_sum(base, index, mem->scale ? (unsigned)__builtin_ctz(mem->scale) : 0,
+                        (int32_t)mem->disp.value));
+}
+
+static void add_segment_base(struct translator *t, const ZydisDecodedOperand *operand)
+{
+    unsigned seg = x86_segment_number(operand->mem.segment);
+
+    if (seg != X86_FS && seg != X86_GS)
+        return;
+    emit_load(&t->e, SCRATCH, rm_state(CPU_FIELD(seg_base) + 8 * (size_t)seg));
+    emit_lea(&t->e, PLACE, rm_sum(PLACE, SCRATCH, 0, 0));
+}
+
+static void look_up(struct translator *t, unsigned bytes, bool write)
+{
+    struct emitter *e = &t->e;
+    size_t table = CPU_FIELD(tlb_tables) + t->cpu->tlb_kind * sizeof(t->cpu->tlb_tables[0]);
+    size_t tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
+
+    flags_spoil(t);
+    emit_op(e, 0x8b, 4, SCRATCH, rm_reg(PLACE));
+    emit_op_imm(e, 0xc1, 4, 5, rm_reg(SCRATCH), TLB_FOLD_SHIFT, 1); /* SHR */
+    emit_op(e, 0x33, 4, SCRATCH, rm_reg(PLACE));                    /* XOR */
+    emit_op_imm(e, 0xc1, 4, 5, rm_reg(SCRATCH), PAGE_SHIFT - ENTRY_SHIFT, 1);
+    emit_op_imm(e, 0x81, 4, 4, rm_reg(SCRATCH), t->cpu->tlb_mask << ENTRY_SHIFT, 4); /* AND */
+    emit_op(e, 0x33, 8, PLACE, rm_state_at(SCRATCH, table + tag));
+    emit_op_imm(e, 0x81, 8, 7, rm_reg(PLACE), PAGE_SIZE - bytes, 4); /* CMP */
+    slow_path(t, emit_jcc(e, CC_A));
+    emit_op(e, 0x03, 8, PLACE, rm_state_at(SCRATCH, table + offsetof(struct tlb_entry, host)));
+}
+
+void memory_operand(struct translator *t, const ZydisDecodedOperand *operand, unsigned bytes,
+                    bool write)
+{
+    memory_offset(t, operand);
+    add_segment_base(t, operand);
+    look_up(t, bytes, write);
+}
+
+void memory_at(struct translator *t, unsigned reg, int32_t disp, unsigned bytes, bool write)
+{
+    if (disp)
+        emit_lea(&t->e, PLACE, rm_at(reg, disp));
+    else
+        emit_move(&t->e, PLACE, reg);
+    look_up(t, bytes, write);
+}

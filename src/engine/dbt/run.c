@@ -1,0 +1,231 @@
+/*
+ * Finding, linking, running and dropping translations.
+ *
+ * Code memory is filled from one end to the other; when it is full all translations go. Jumps are
+ * patched while no translated code of the vCPU runs, through another view of the same memory: the
+ * host's instruction caches are kept coherent by physical address.
+ */
+#include <asm/prctl.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "engine/dbt/internal.h"
+
+#define CODE_BYTES (64 * MIB)
+#define ROOM_BYTES (256 * KIB) /* what one block needs at most, with room to spare */
+
+int dbt_create(struct cpu *cpu)
+{
+    struct dbt *dbt = calloc(1, sizeof(*dbt));
+    int err;
+
+    if (!dbt)
+        return -ENOMEM;
+    err = execmem_init(&dbt->code, CODE_BYTES);
+    if (!err)
+        err = dbt_emit_thunks(cpu, dbt);
+    if (err) {
+        execmem_fini(&dbt->code);
+        free(dbt);
+        return err;
+    }
+    dbt->threshold = cpu->translate_after;
+    cpu->dbt = dbt;
+    return 0;
+}
+
+static void clear_jumps(struct cpu *cpu)
+{
+    /* A tag of all ones is no canonical address in any context. */
+    memset(cpu->dbt_jumps, 0xff, sizeof(cpu->dbt_jumps));
+}
+
+static void unlink_site(struct site *site)
+{
+    struct site **link = &site->to->incoming;
+
+    while (*link != site) {
+        ASSERT(*link, "a linked jump is in the list of its target");
+        link = &(*link)->next;
+    }
+    *link = site->next;
+    site->to = NULL;
+    emit_patch(NULL, site->jump, site->slow);
+}
+
+static void forget(struct dbt *dbt, struct translation *t)
+{
+    while (t->incoming)
+        unlink_site(t->incoming);
+    for (unsigned i = 0; i < t->sites; i++) {
+        if (t->site[i].to)
+            unlink_site(&t->site[i]);
+        if (dbt->pending == &t->site[i])
+            dbt->pending = NULL;
+    }
+    if (t->newer)
+        t->newer->older = t->older;
+    else
+        dbt->newest = t->older;
+    if (t->older)
+        t->older->newer = t->newer;
+}
+
+void dbt_drop(struct cpu *cpu, struct block *block)
+{
+    while (block->translations) {
+        struct translation *t = block->translations;
+
+        block->translations = t->next;
+        forget(cpu->dbt, t);
+        free(t);
+    }
+}
+
+/* All translations go; the blocks stay. */
+static void drop_all(struct cpu *cpu)
+{
+    while (cpu->dbt->newest)
+        dbt_drop(cpu, cpu->dbt->newest->block);
+    cpu->dbt->code.used_bytes = cpu->dbt->first_used;
+    clear_jumps(cpu);
+}
+
+void dbt_destroy(struct cpu *cpu)
+{
+    if (!cpu->dbt)
+        return;
+    drop_all(cpu);
+    execmem_fini(&cpu->dbt->code);
+    free(cpu->dbt);
+    cpu->dbt = NULL;
+}
+
+void dbt_claim_thread(struct cpu *cpu)
+{
+    long err = syscall(SYS_arch_prctl, ARCH_SET_GS, (unsigned long)cpu);
+
+    ASSERT(err == 0, "a thread's GS base is its own to set");
+}
+
+#define TAG_SHIFT            48
+#define TAG_GENERATIONS_MASK 0xfffu
+
+void dbt_update(struct cpu *cpu)
+{
+    uint64_t generation = cpu->fetch_key >> 8;
+    bool debugged = cpu->debug.breakpoints || cpu->debug.watchpoints;
+
+    if (!cpu->dbt || !cpu->long64 || cpu->single_step || debugged ||
+        cpu->tlb == cpu->tlb_tables[TLB_NEVER]) {
+        cpu->dbt_context = DBT_NEVER;
+        return;
+    }
+    cpu->dbt_context = cpu->tlb_kind;
+    cpu->dbt_jump_tag = ((generation & TAG_GENERATIONS_MASK) << 3 | cpu->dbt_context) << TAG_SHIFT;
+}
+
+void dbt_forget_addresses(struct cpu *cpu)
+{
+    clear_jumps(cpu);
+}
+
+/* The tag holds a part of the generation only: where that begins anew, old entries must go. */
+void dbt_forget_local_addresses(struct cpu *cpu, uint64_t generation)
+{
+    if ((generation & TAG_GENERATIONS_MASK) == 0)
+        clear_jumps(cpu);
+}
+
+/* Makes the jump by which code was left lead to where the guest went. */
+static void link_pending(struct cpu *cpu, struct translation *t)
+{
+    struct site *site = cpu->dbt->pending;
+    uint32_t key = (uint32_t)cpu->fetch_key;
+
+    cpu->dbt->pending = NULL;
+    if (!site || site->target != t->linear || site->from->context != t->context)
+        return;
+    if (site->key)
+        memcpy(site->key, &key, sizeof(key));
+    if (site->to == t)
+        return;
+    if (site->to)
+        unlink_site(site);
+    site->to = t;
+    site->next = t->incoming;
+    t->incoming = site;
+    emit_patch(NULL, site->jump, site->flags_in_host ? t->entry_host : t->entry_memory);
+}
+
+static struct translation *make(struct cpu *cpu, struct block *block, gva_t linear)
+{
+    struct dbt *dbt = cpu->dbt;
+
+    if (block->second_page != BLOCK_ONE_PAGE || ++block->runs < dbt->threshold)
+        return NULL;
+    if (dbt->code.size_bytes - dbt->code.used_bytes < ROOM_BYTES)
+        drop_all(cpu);
+    return translate(cpu, block, linear);
+}
+
+struct translation *dbt_find(struct cpu *cpu, struct block *block)
+{
+    gva_t linear = cpu->x.gpr[X86_RIP];
+    struct translation *t = block->translations;
+    struct dbt_jump *jump = &cpu->dbt_jumps[linear % DBT_JUMPS];
+
+    while (t && (t->linear != linear || t->context != cpu->dbt_context))
+        t = t->next;
+    if (!t)
+        t = make(cpu, block, linear);
+    if (!t) {
+        cpu->dbt->pending = NULL;
+        return NULL;
+    }
+    link_pending(cpu, t);
+    *jump = (struct dbt_jump){linear ^ cpu->dbt_jump_tag,
+                              (uintptr_t)t->entry_memory + (uintptr_t)cpu->dbt->to_exec};
+    return t;
+}
+
+enum step dbt_run(struct cpu *cpu, struct translation *t)
+{
+    enum step step;
+
+    cpu->dbt_site = NULL;
+    step = (enum step)cpu->dbt->enter(t->entry_memory + cpu->dbt->to_exec);
+    cpu->dbt->pending = cpu->dbt_site;
+    if (cpu->dbt_site)
+        cpu->x.gpr[X86_RIP] = cpu->dbt_site->target;
+    return step;
+}
+
+/* Takes back what the head of the translation has counted and was not executed. */
+static void uncount(struct cpu *cpu, const struct op *op)
+{
+    cpu->counters.instructions -= op->left;
+    if (unlikely(cpu->host.host_ns)) {
+        for (unsigned i = 1; i <= op->left; i++)
+            cpu->counters.tlb_lookups -= op[i].lookups;
+    }
+}
+
+uint64_t dbt_step(struct cpu *cpu, const struct op *op)
+{
+    uint64_t next = cpu->x.gpr[X86_RIP];
+    unsigned len = op->len; /* 0 once the block is dropped */
+    enum step step = op->fn(cpu, op);
+
+    if (likely(step == STEP_NEXT && !block_dropped(cpu)))
+        return 0;
+    uncount(cpu, op);
+    if (step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap))
+        cpu->x.gpr[X86_RIP] = next - len;
+    cpu->dbt_site = NULL;
+    return step == STEP_NEXT ? STEP_JUMP : step;
+}

@@ -1,0 +1,164 @@
+/*
+ * One block to host code: the entries, the instructions in their order, the end, and behind it the
+ * slow paths.
+ */
+#include "engine/dbt/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define CODE_ALIGN 16
+
+/* Decodes the block's bytes again; false when they no longer match it (a racing device). */
+static bool decode(struct dbt *dbt, struct cpu *cpu, const struct block *block)
+{
+    uint8_t bytes[PAGE_SIZE];
+    uint64_t at = 0;
+
+    if (!mem_read(cpu->mem, block->gpa, bytes, block->bytes))
+        return false;
+    for (unsigned i = 0; i < block->count; i++) {
+        if (x86_decode(&dbt->insns[i], block->mode, bytes + at, block->bytes - at) !=
+                X86_DECODE_OK ||
+            dbt->insns[i].info.length != block->ops[i].len)
+            return false;
+        at += block->ops[i].len;
+    }
+    return true;
+}
+
+static bool has_memory(const struct x86_insn *insn)
+{
+    for (unsigned i = 0; i < insn->info.operand_count; i++) {
+        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Where the block wants the flags when it begins: what comes first decides. FLAGS_HOST for an
+ * instruction that depends on them, both for one that overwrites them.
+ */
+static unsigned flags_wanted(const struct dbt *dbt, const struct block *block)
+{
+    for (unsigned i = 0; i < block->count; i++) {
+        const struct x86_insn *insn = &dbt->insns[i];
+
+        if (has_memory(insn) && insn->info.mnemonic != ZYDIS_MNEMONIC_LEA)
+            return FLAGS_MEMORY;
+        if (block->ops[i].flags & OP_ENDS)
+            return insn->info.meta.category == ZYDIS_CATEGORY_COND_BR ? FLAGS_HOST : FLAGS_MEMORY;
+        switch (flags_used(insn)) {
+        case FLAG_USE_NONE: break;
+        case FLAG_USE_WRITE: return FLAGS_HOST | FLAGS_MEMORY;
+        default: return FLAGS_HOST;
+        }
+    }
+    return FLAGS_MEMORY;
+}
+
+/* Both entries; where the flags are not wanted they are not moved. */
+static void emit_entries(struct translator *t, unsigned wanted)
+{
+    t->t->entry_host = t->t->entry_memory = t->e.at;
+    if (wanted == FLAGS_MEMORY) {
+        emit_flags_save(&t->e);
+        t->t->entry_memory = t->e.at;
+    } else if (wanted == FLAGS_HOST) {
+        emit_flags_load(&t->e);
+        t->t->entry_host = t->e.at;
+    }
+    t->flags = wanted;
+}
+
+static void emit_count(struct translator *t, size_t counter, unsigned amount)
+{
+    emit_load(&t->e, SCRATCH, rm_state(counter));
+    emit_lea(&t->e, SCRATCH, rm_at(SCRATCH, (int32_t)amount));
+    emit_store(&t->e, rm_state(counter), SCRATCH);
+}
+
+/* True when the instruction has ended the block. */
+static bool emit_instruction(struct translator *t)
+{
+    unsigned slows = t->slows;
+    uint8_t *at = t->e.at;
+    unsigned flags = t->flags, sites = t->t->sites;
+
+    if (t->op->fn != op_undefined) {
+        if (!(t->op->flags & OP_ENDS)) {
+            if (insn_emit(t))
+                return false;
+        } else if (branch_emit(t)) {
+            return true;
+        }
+    }
+    t->slows = slows;
+    t->e.at = at;
+    t->flags = flags;
+    t->t->sites = sites;
+    flags_spoil(t);
+    call_helper(t, t->op, t->next);
+    if (!(t->op->flags & (OP_ENDS | OP_SHADOW)))
+        return false;
+    branch_leave(t);
+    return true;
+}
+
+static void emit_body(struct translator *t, struct block *block)
+{
+    emit_entries(t, flags_wanted(t->dbt, block));
+    emit_count(t, CPU_FIELD(counters.instructions), block->count);
+    if (t->cpu->host.host_ns && block->lookups)
+        emit_count(t, CPU_FIELD(counters.tlb_lookups), block->lookups);
+    t->next = t->t->linear;
+    for (unsigned i = 0; i < block->count; i++) {
+        t->insn = &t->dbt->insns[i];
+        t->op = &block->ops[i];
+        t->next += t->op->len;
+        if (emit_instruction(t))
+            return;
+    }
+    branch_direct(t, t->next);
+}
+
+static void link_translation(struct dbt *dbt, struct block *block, struct translation *fresh)
+{
+    fresh->next = block->translations;
+    block->translations = fresh;
+    fresh->older = dbt->newest;
+    if (dbt->newest)
+        dbt->newest->newer = fresh;
+    dbt->newest = fresh;
+}
+
+struct translation *translate(struct cpu *cpu, struct block *block, gva_t linear)
+{
+    struct dbt *dbt = cpu->dbt;
+    struct translator t = {.cpu = cpu, .dbt = dbt};
+    struct translation *fresh = calloc(1, sizeof(*fresh));
+
+    ASSERT(fresh, "the host has memory for a translation");
+    fresh->block = block;
+    fresh->linear = linear;
+    fresh->context = cpu->dbt_context;
+    t.t = fresh;
+    t.e = (struct emitter){.at = dbt->code.write + dbt->code.used_bytes,
+                           .end = dbt->code.write + dbt->code.size_bytes};
+    if (!decode(dbt, cpu, block)) {
+        free(fresh);
+        return NULL;
+    }
+    emit_body(&t, block);
+    slow_paths_emit(&t);
+    if (t.e.full) {
+        free(fresh);
+        return NULL;
+    }
+    dbt->code.used_bytes = ALIGN_UP((size_t)(t.e.at - dbt->code.write), CODE_ALIGN);
+    link_translation(dbt, block, fresh);
+    return fresh;
+}
