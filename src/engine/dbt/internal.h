@@ -162,6 +162,11 @@ void call_helper(struct translator *t, const struct op *op, uint64_t next);
 /* Emits a safe instruction in the middle of a block; false: nobody knows it here. */
 bool insn_emit(struct translator *t);
 
+/* --- vector.c --- */
+
+/* The same for MMX, SSE and AVX instructions. */
+bool vector_emit(struct translator *t);
+
 /* --- branch.c --- */
 
 /* Emits a branch, the last instruction of a block; false: nobody knows it here. */

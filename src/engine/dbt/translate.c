@@ -90,7 +90,7 @@ static bool emit_instruction(struct translator *t)
 
     if (t->op->fn != op_undefined) {
         if (!(t->op->flags & OP_ENDS)) {
-            if (insn_emit(t))
+            if (insn_emit(t) || vector_emit(t))
                 return false;
         } else if (branch_emit(t)) {
             return true;
