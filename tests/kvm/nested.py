@@ -16,7 +16,10 @@ import lines  # noqa: E402
 from vm import CACHE, TMP, UMBRA, assemble, check, cpu_seconds, main, need  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-UNIT_TEST = os.path.join(os.environ.get("O", "build"), "tests/unit/engine/test_kvm_memory")
+UNIT_TESTS = [
+    os.path.join(os.environ.get("O", "build"), f"tests/unit/engine/test_kvm_{name}")
+    for name in ("memory", "debug", "time")
+]
 LIMIT_S = 780
 STALL_S = 30
 TRIES = 4
@@ -34,11 +37,12 @@ def make_initrd(path):
     root = f"{TMP}/overlay"
     inside = f"{root}/umbra"
     os.makedirs(inside)
-    for library in {*libraries(UMBRA), *libraries(UNIT_TEST)}:
+    for library in {library for name in (UMBRA, *UNIT_TESTS) for library in libraries(name)}:
         os.makedirs(root + os.path.dirname(library), exist_ok=True)
         shutil.copy(library, root + library)
     shutil.copy(UMBRA, f"{inside}/umbra")
-    shutil.copy(UNIT_TEST, inside)
+    for name in UNIT_TESTS:
+        shutil.copy(name, inside)
     shutil.copy(assemble("irq_lines"), inside)
     for name in ("cloud/vmlinuz", "initramfs.cpio.gz"):
         shutil.copy(f"{CACHE}/{name}", inside)
@@ -142,6 +146,9 @@ def check_memory(results, name):
 def check_guests(results, paging):
     check_memory(results, f"{paging}-memory")
     check_lines(results, f"{paging}-lines")
+    for name, count in ((f"{paging}-debug", 1), (f"{paging}-time", 4)):
+        results.expect(name)
+        check(f"passed: {name} {count} test" in results.text, f"{name}: tests were skipped")
     results.expect(f"{paging}-embedded", said="^engine kvm")
     for words in ("^engine kvm", "^clocksource: .*kvm-clock", "^up since", "powering off"):
         results.expect(f"{paging}-linux", said=words)
@@ -161,7 +168,8 @@ def check_engines(results):
 def test():
     need(f"{CACHE}/cloud/vmlinuz", "tools/fetch-guests cloud")
     need(f"{CACHE}/initramfs.cpio.gz", "tools/make-initramfs amd64")
-    need(UNIT_TEST, "make unit")
+    for name in UNIT_TESTS:
+        need(name, "make unit")
     initrd = f"{TMP}/initrd"
     make_initrd(initrd)
     text = run_outer(initrd)

@@ -20,6 +20,9 @@
 /* A repeated instruction that is stepped past its breakpoint stops there again after so many. */
 #define PAST_STEPS 65536
 
+/* Of a step, before its instruction. */
+#define MAX_IDLE_TRAPS 4
+
 void kvm_debug_init(struct engine_vcpu *vcpu)
 {
     struct kvm_debug *debug = &vcpu->debug;
@@ -329,6 +332,22 @@ static bool get_past(struct engine_vcpu *vcpu)
     return true;
 }
 
+/*
+ * An emulated VT-x may trap at each entry, before the instruction: then the step goes on. A few
+ * times: were it an instruction that jumps to itself, it would only do so as often.
+ */
+static bool has_moved(struct engine_vcpu *vcpu)
+{
+    struct kvm_step *step = &vcpu->debug.step;
+    struct kvm_regs regs;
+
+    if (step->idle_traps == MAX_IDLE_TRAPS || kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0)
+        return true;
+    regs.rflags = step->regs.rflags;
+    step->idle_traps++;
+    return memcmp(&regs, &step->regs, sizeof(regs)) != 0;
+}
+
 /* Whether the step that runs is to end at a handler. */
 static bool waits(const struct kvm_debug *debug)
 {
@@ -361,6 +380,8 @@ bool kvm_debug_exit(struct engine_vcpu *vcpu, enum engine_stop *why)
             return true;
         return stop(vcpu, ENGINE_DEBUG_WATCHPOINT, watched.number, watched.address, why);
     }
+    if (finding.stepped && !finding.handler && !has_moved(vcpu))
+        return false;
     if (finding.handler || finding.stepped || (finding.guests && debug->stepping && !waits(debug)))
         return end_step(vcpu, &finding, pc, why);
     if (finding.breakpoint && !get_past(vcpu))

@@ -57,6 +57,7 @@ struct kvm_step {
     unsigned operand_bytes;
     uint8_t vector;      /* of INT, INT3, INTO */
     bool guest_tf;       /* the guest steps through itself */
+    unsigned idle_traps; /* that came without a change */
     bool guest_tf_after; /* the instruction loads the guest's TF so */
 };
 

@@ -143,6 +143,7 @@ int kvm_step_look(struct engine_vcpu *vcpu, struct kvm_step *step)
     if (err < 0)
         return err;
     decode(vcpu, step);
+    step->idle_traps = 0;
     step->guest_tf = step->regs.rflags & X86_FLAG_TF;
     step->guest_tf_after = loads_tf(vcpu, step);
     return 0;
