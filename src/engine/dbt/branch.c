@@ -65,7 +65,7 @@ static void look_up_jump(struct translator *t)
     emit_move(e, SCRATCH, PLACE);
     emit_op(e, 0x33, 8, SCRATCH, rm_state(CPU_FIELD(dbt_jump_tag))); /* XOR */
     emit_op_imm(e, 0x81, 4, 4, rm_reg(PLACE), DBT_JUMPS - 1, 4);     /* AND */
-    emit_op_imm(e, 0xc1, 4, 4, rm_reg(PLACE), 4, 1);                 /* SHL */
+    emit_op_imm(e, 0xc1, 4, 4, rm_reg(PLACE), DBT_JUMP_SHIFT, 1);    /* SHL */
     emit_op(e, 0x3b, 8, SCRATCH, rm_state_at(PLACE, table + offsetof(struct dbt_jump, tag)));
     slow_path(t, emit_jcc(e, CC_NE));
 }

@@ -12,7 +12,7 @@
 #include "engine/soft/cpu.h"
 
 struct block;
-struct translation;
+struct host_block;
 
 /* 0, or -errno of the host. Sets cpu->dbt. */
 int dbt_create(struct cpu *cpu) must_check;
@@ -25,13 +25,19 @@ void dbt_claim_thread(struct cpu *cpu);
 void dbt_update(struct cpu *cpu);
 
 /*
+ * The translation at RIP if it was run from there before and the TLB shows that the same code is
+ * still there; NULL: look for the block. Only while cpu->dbt_context is not DBT_NEVER.
+ */
+struct host_block *dbt_find_again(struct cpu *cpu);
+
+/*
  * The translation of the block at RIP, made now if the block has run often enough; NULL: it is to
  * be interpreted. Call it only while cpu->dbt_context is not DBT_NEVER.
  */
-struct translation *dbt_find(struct cpu *cpu, struct block *block);
+struct host_block *dbt_find(struct cpu *cpu, struct block *block);
 
 /* Runs from a translation on until something stands in the way. As op functions return. */
-enum step dbt_run(struct cpu *cpu, struct translation *translation);
+enum step dbt_run(struct cpu *cpu, struct host_block *translation);
 
 /* A block is being dropped: nothing leads to its translations any more. */
 void dbt_drop(struct cpu *cpu, struct block *block);

@@ -32,8 +32,8 @@
 
 /* A jump out of a translation to an address that is known when it is made. */
 struct site {
-    struct translation *from, *to; /* to: NULL while it leads to the run loop */
-    struct site *next;             /* in to's list */
+    struct host_block *from, *to; /* to: NULL while it leads to the run loop */
+    struct site *next;            /* in to's list */
     gva_t target;
     uint8_t *jump;       /* the displacement to patch, in the writable view */
     const uint8_t *slow; /* where it leads when nothing is linked */
@@ -43,10 +43,10 @@ struct site {
 
 #define MAX_SITES 2
 
-struct translation {
+struct host_block {
     struct block *block;
-    struct translation *next; /* of the same block */
-    struct translation *newer, *older;
+    struct host_block *next; /* of the same block */
+    struct host_block *newer, *older;
     gva_t linear;
     uint8_t context;
     /* Entries in the writable view: with the flags in the host's, or in memory. */
@@ -66,7 +66,7 @@ struct dbt {
     const uint8_t *helper; /* runs the op in PLACE and comes back, or leaves */
     const uint8_t *leave;  /* to the run loop with the flags in memory; PLACE is the site */
     size_t first_used;     /* the code memory that is never given back */
-    struct translation *newest;
+    struct host_block *newest;
     struct site *pending; /* the site by which code was left last, to be linked */
     unsigned threshold;   /* runs of a block before it is translated */
     struct x86_insn insns[BLOCK_MAX_OPS];
@@ -90,7 +90,7 @@ struct translator {
     struct emitter e;
     struct cpu *cpu;
     struct dbt *dbt;
-    struct translation *t;
+    struct host_block *t;
     const struct x86_insn *insn;
     const struct op *op;
     uint64_t next;  /* RIP behind the instruction */
@@ -179,7 +179,7 @@ void branch_leave(struct translator *t);
 /* --- translate.c --- */
 
 /* Makes the translation of a block at a linear address; NULL when the code memory is full. */
-struct translation *translate(struct cpu *cpu, struct block *block, gva_t linear);
+struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear);
 
 /* --- run.c: called by helper thunks --- */
 uint64_t dbt_step(struct cpu *cpu, const struct op *op);

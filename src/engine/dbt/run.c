@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "engine/dbt/internal.h"
+#include "engine/soft/paging.h"
 
 #define CODE_BYTES (64 * MIB)
 #define ROOM_BYTES (256 * KIB) /* what one block needs at most, with room to spare */
@@ -38,10 +39,20 @@ int dbt_create(struct cpu *cpu)
     return 0;
 }
 
-static void clear_jumps(struct cpu *cpu)
+_Static_assert(sizeof(struct dbt_jump) == 1 << DBT_JUMP_SHIFT, "a jump is indexed by a shift");
+
+/* No address in any context has it as its tag. */
+#define NO_TAG UINT64_MAX
+
+static void clear_jump_tags(struct cpu *cpu)
 {
-    /* A tag of all ones is no canonical address in any context. */
-    memset(cpu->dbt_jumps, 0xff, sizeof(cpu->dbt_jumps));
+    for (unsigned i = 0; i < DBT_JUMPS; i++)
+        cpu->dbt_jumps[i].tag = NO_TAG;
+}
+
+static struct dbt_jump *jump_of(struct cpu *cpu, gva_t linear)
+{
+    return &cpu->dbt_jumps[linear % DBT_JUMPS];
 }
 
 static void unlink_site(struct site *site)
@@ -57,8 +68,15 @@ static void unlink_site(struct site *site)
     emit_patch(NULL, site->jump, site->slow);
 }
 
-static void forget(struct dbt *dbt, struct translation *t)
+static void forget(struct cpu *cpu, struct host_block *t)
 {
+    struct dbt *dbt = cpu->dbt;
+    struct dbt_jump *jump = jump_of(cpu, t->linear);
+
+    if (jump->to == t) {
+        jump->tag = NO_TAG;
+        jump->to = NULL;
+    }
     while (t->incoming)
         unlink_site(t->incoming);
     for (unsigned i = 0; i < t->sites; i++) {
@@ -78,10 +96,10 @@ static void forget(struct dbt *dbt, struct translation *t)
 void dbt_drop(struct cpu *cpu, struct block *block)
 {
     while (block->translations) {
-        struct translation *t = block->translations;
+        struct host_block *t = block->translations;
 
         block->translations = t->next;
-        forget(cpu->dbt, t);
+        forget(cpu, t);
         free(t);
     }
 }
@@ -92,7 +110,6 @@ static void drop_all(struct cpu *cpu)
     while (cpu->dbt->newest)
         dbt_drop(cpu, cpu->dbt->newest->block);
     cpu->dbt->code.used_bytes = cpu->dbt->first_used;
-    clear_jumps(cpu);
 }
 
 void dbt_destroy(struct cpu *cpu)
@@ -117,7 +134,7 @@ void dbt_claim_thread(struct cpu *cpu)
 
 void dbt_update(struct cpu *cpu)
 {
-    uint64_t generation = cpu->fetch_key >> 8;
+    uint64_t generation = (uint32_t)cpu->fetch_key >> 8;
     bool debugged = cpu->debug.breakpoints || cpu->debug.watchpoints;
 
     if (!cpu->dbt || !cpu->long64 || cpu->single_step || debugged ||
@@ -131,18 +148,18 @@ void dbt_update(struct cpu *cpu)
 
 void dbt_forget_addresses(struct cpu *cpu)
 {
-    clear_jumps(cpu);
+    clear_jump_tags(cpu);
 }
 
 /* The tag holds a part of the generation only: where that begins anew, old entries must go. */
 void dbt_forget_local_addresses(struct cpu *cpu, uint64_t generation)
 {
     if ((generation & TAG_GENERATIONS_MASK) == 0)
-        clear_jumps(cpu);
+        clear_jump_tags(cpu);
 }
 
 /* Makes the jump by which code was left lead to where the guest went. */
-static void link_pending(struct cpu *cpu, struct translation *t)
+static void link_pending(struct cpu *cpu, struct host_block *t)
 {
     struct site *site = cpu->dbt->pending;
     uint32_t key = (uint32_t)cpu->fetch_key;
@@ -162,7 +179,7 @@ static void link_pending(struct cpu *cpu, struct translation *t)
     emit_patch(NULL, site->jump, site->flags_in_host ? t->entry_host : t->entry_memory);
 }
 
-static struct translation *make(struct cpu *cpu, struct block *block, gva_t linear)
+static struct host_block *make(struct cpu *cpu, struct block *block, gva_t linear)
 {
     struct dbt *dbt = cpu->dbt;
 
@@ -173,27 +190,50 @@ static struct translation *make(struct cpu *cpu, struct block *block, gva_t line
     return translate(cpu, block, linear);
 }
 
-struct translation *dbt_find(struct cpu *cpu, struct block *block)
+/* Code is left for a translation that is known to be the right one now. */
+static struct host_block *arrive(struct cpu *cpu, struct dbt_jump *jump, struct host_block *t)
+{
+    link_pending(cpu, t);
+    jump->tag = t->linear ^ cpu->dbt_jump_tag;
+    jump->code = (uintptr_t)t->entry_memory + (uintptr_t)cpu->dbt->to_exec;
+    jump->to = t;
+    return t;
+}
+
+struct host_block *dbt_find_again(struct cpu *cpu)
 {
     gva_t linear = cpu->x.gpr[X86_RIP];
-    struct translation *t = block->translations;
-    struct dbt_jump *jump = &cpu->dbt_jumps[linear % DBT_JUMPS];
+    struct dbt_jump *jump = jump_of(cpu, linear);
+    struct host_block *t = jump->to;
+    gpa_t gpa;
+
+    if (!t || t->linear != linear || t->context != cpu->dbt_context)
+        return NULL;
+    if (jump->tag != (linear ^ cpu->dbt_jump_tag)) {
+        if (!tlb_fetch(cpu, cpu->cpl == 3 ? TLB_USER : TLB_SUPER, linear, &gpa) ||
+            gpa != t->block->gpa)
+            return NULL;
+        block_note_found(cpu, linear);
+    }
+    return arrive(cpu, jump, t);
+}
+
+struct host_block *dbt_find(struct cpu *cpu, struct block *block)
+{
+    gva_t linear = cpu->x.gpr[X86_RIP];
+    struct host_block *t = block->translations;
 
     while (t && (t->linear != linear || t->context != cpu->dbt_context))
         t = t->next;
     if (!t)
         t = make(cpu, block, linear);
-    if (!t) {
-        cpu->dbt->pending = NULL;
-        return NULL;
-    }
-    link_pending(cpu, t);
-    *jump = (struct dbt_jump){linear ^ cpu->dbt_jump_tag,
-                              (uintptr_t)t->entry_memory + (uintptr_t)cpu->dbt->to_exec};
-    return t;
+    if (t)
+        return arrive(cpu, jump_of(cpu, linear), t);
+    cpu->dbt->pending = NULL;
+    return NULL;
 }
 
-enum step dbt_run(struct cpu *cpu, struct translation *t)
+enum step dbt_run(struct cpu *cpu, struct host_block *t)
 {
     enum step step;
 

@@ -125,7 +125,7 @@ static void emit_body(struct translator *t, struct block *block)
     branch_direct(t, t->next);
 }
 
-static void link_translation(struct dbt *dbt, struct block *block, struct translation *fresh)
+static void link_translation(struct dbt *dbt, struct block *block, struct host_block *fresh)
 {
     fresh->next = block->translations;
     block->translations = fresh;
@@ -135,11 +135,11 @@ static void link_translation(struct dbt *dbt, struct block *block, struct transl
     dbt->newest = fresh;
 }
 
-struct translation *translate(struct cpu *cpu, struct block *block, gva_t linear)
+struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
 {
     struct dbt *dbt = cpu->dbt;
     struct translator t = {.cpu = cpu, .dbt = dbt};
-    struct translation *fresh = calloc(1, sizeof(*fresh));
+    struct host_block *fresh = calloc(1, sizeof(*fresh));
 
     ASSERT(fresh, "the host has memory for a translation");
     fresh->block = block;

@@ -30,7 +30,9 @@
 /* When blocks take more than this, all go: simpler than ageing, and rare. */
 #define MAX_BYTES (32 * MIB)
 
-#define FOUND_PAGES 1024
+#define FOUND_BITS  16
+#define FOUND_PAGES (1u << FOUND_BITS)
+#define FOUND_LARGE 8
 
 struct code_page {
     gpa_t page;
@@ -61,8 +63,12 @@ struct block_cache {
      */
     uint64_t generation, local_generation, last_generation;
     bool supervisor_is_local;
-    /* Filters, a bit a page, folded: from which pages code was found (by [CPL is 3]). */
+    uint32_t code_generation; /* of the blocks: links and jumps of an older one are void, too */
+    /* Filters, a bit a page, hashed: from which pages code was found (by [CPL is 3]). */
     uint64_t found[2][FOUND_PAGES / 64];
+    /* The GiB of which code was found in large pages; more than FOUND_LARGE: anywhere. */
+    uint64_t found_large[FOUND_LARGE];
+    unsigned found_larges;
     size_t bytes; /* of the blocks that are not in the graveyard */
     struct block *graveyard;
     struct lock queue_lock;
@@ -198,7 +204,8 @@ static void unlink_from_page(struct block *block, struct code_page *page)
     *link = block->page_next[block->page[1] == page];
 }
 
-static void drop_block(struct cpu *cpu, struct block *block)
+/* Drops a block that has left the list of `already`, if that is not NULL. */
+static void drop_block(struct cpu *cpu, struct block *block, const struct code_page *already)
 {
     struct block_cache *cache = cpu->blocks;
     struct block **link = &cache->hash[hash_of(block->gpa, block->mode)];
@@ -211,7 +218,7 @@ static void drop_block(struct cpu *cpu, struct block *block)
     if (block->translations)
         dbt_drop(cpu, block);
     for (unsigned i = 0; i < 2; i++) {
-        if (block->page[i])
+        if (block->page[i] && block->page[i] != already)
             unlink_from_page(block, block->page[i]);
     }
     for (unsigned i = 0; i < block->count; i++) {
@@ -231,7 +238,8 @@ void block_update_key(struct cpu *cpu)
     bool user = cpu->cpl == 3;
     uint64_t generation = user ? cache->local_generation : cache->generation;
 
-    cpu->fetch_key = generation << 8 | (uint64_t)cpu->mode << 1 | user;
+    cpu->fetch_key = (uint64_t)cache->code_generation << 32 | (uint32_t)generation << 8 |
+                     (uint32_t)cpu->mode << 1 | user;
     dbt_update(cpu);
 }
 
@@ -241,44 +249,86 @@ void block_forget_addresses(struct cpu *cpu)
 
     cache->generation = cache->local_generation = ++cache->last_generation;
     cache->supervisor_is_local = false;
+    cache->found_larges = 0;
     memset(cache->found, 0, sizeof(cache->found));
     block_update_key(cpu);
     dbt_forget_addresses(cpu);
 }
 
-void block_forget_local_addresses(struct cpu *cpu)
+/* Forgets what CPL 3 found. */
+static void forget_user_addresses(struct cpu *cpu)
 {
     struct block_cache *cache = cpu->blocks;
 
-    if (cache->supervisor_is_local) {
-        block_forget_addresses(cpu);
-        return;
-    }
     cache->local_generation = ++cache->last_generation;
     memset(cache->found[true], 0, sizeof(cache->found[true]));
     block_update_key(cpu);
     dbt_forget_local_addresses(cpu, cache->local_generation);
 }
 
+void block_forget_local_addresses(struct cpu *cpu)
+{
+    if (cpu->blocks->supervisor_is_local)
+        block_forget_addresses(cpu);
+    else
+        forget_user_addresses(cpu);
+}
+
+/* The blocks themselves went, their addresses lead where they did. */
+static void forget_blocks(struct cpu *cpu)
+{
+    cpu->blocks->code_generation++;
+    block_update_key(cpu);
+}
+
+static unsigned found_bit(gva_t linear)
+{
+    return (unsigned)((linear >> PAGE_SHIFT) * 0x9e3779b97f4a7c15u >> (64 - FOUND_BITS));
+}
+
 void block_forget_page(struct cpu *cpu, gva_t page)
 {
-    unsigned bit = (page >> PAGE_SHIFT) % FOUND_PAGES;
     const struct block_cache *cache = cpu->blocks;
+    unsigned bit = found_bit(page);
 
-    if ((cache->found[false][bit / 64] | cache->found[true][bit / 64]) & BIT(bit % 64))
+    if (cache->found[false][bit / 64] & BIT(bit % 64))
+        block_forget_addresses(cpu);
+    else if (cache->found[true][bit / 64] & BIT(bit % 64))
+        forget_user_addresses(cpu);
+}
+
+static bool found_large(const struct block_cache *cache, gva_t linear)
+{
+    for (unsigned i = 0; i < MIN(cache->found_larges, FOUND_LARGE); i++) {
+        if (cache->found_large[i] == linear >> GIB_SHIFT)
+            return true;
+    }
+    return cache->found_larges > FOUND_LARGE;
+}
+
+void block_forget_large(struct cpu *cpu, gva_t linear)
+{
+    if (found_large(cpu->blocks, linear))
         block_forget_addresses(cpu);
 }
 
-/* Remembers that links and jumps may lead to code at a linear address. */
-static void note_found(struct cpu *cpu, gva_t linear)
+void block_note_found(struct cpu *cpu, gva_t linear)
 {
-    unsigned bit = (linear >> PAGE_SHIFT) % FOUND_PAGES;
     struct block_cache *cache = cpu->blocks;
     bool user = cpu->cpl == 3;
+    enum tlb_kind kind = user ? TLB_USER : TLB_SUPER;
+    unsigned bit = found_bit(linear);
 
+    if (cache->found[user][bit / 64] & BIT(bit % 64))
+        return;
     cache->found[user][bit / 64] |= BIT(bit % 64);
     if (!user && !tlb_is_global(cpu, TLB_SUPER, linear))
         cache->supervisor_is_local = true;
+    if (tlb_is_large(cpu, kind, linear) && !found_large(cache, linear)) {
+        if (cache->found_larges < FOUND_LARGE)
+            cache->found_large[cache->found_larges] = linear >> GIB_SHIFT;
+        cache->found_larges++;
+    }
 }
 
 void block_remember(struct cpu *cpu, struct block *before, struct block *to)
@@ -315,17 +365,21 @@ void block_invalidate(struct cpu *cpu, gpa_t gpa, uint64_t len)
 
     if (!page || !(page->lines & line_bits(gpa, len)))
         return;
-    for (struct block *b = page->blocks, *next; b; b = next) {
-        next = b->page_next[b->page[1] == page];
-        if (block_overlaps(b, page, gpa, len)) {
-            drop_block(cpu, b);
-            dropped = true;
+    for (struct block **link = &page->blocks, *b; (b = *link);) {
+        struct block **next = &b->page_next[b->page[1] == page];
+
+        if (!block_overlaps(b, page, gpa, len)) {
+            link = next;
+            continue;
         }
+        *link = *next;
+        drop_block(cpu, b, page);
+        dropped = true;
     }
     if (!dropped)
         return;
     recount_lines(page);
-    block_forget_addresses(cpu);
+    forget_blocks(cpu);
     /*
      * A page without code needs no watching any more; its record goes when everything does. Some
      * blocks of another page may have ended here, so only an empty list says so.
@@ -345,7 +399,7 @@ void block_drop_all(struct cpu *cpu)
 
     for (unsigned i = 0; i < HASH_SIZE; i++) {
         while (cache->hash[i])
-            drop_block(cpu, cache->hash[i]);
+            drop_block(cpu, cache->hash[i], NULL);
     }
     for (unsigned i = 0; i < PAGE_HASH_SIZE; i++) {
         while (cache->pages[i]) {
@@ -356,7 +410,7 @@ void block_drop_all(struct cpu *cpu)
             free(page);
         }
     }
-    block_forget_addresses(cpu);
+    forget_blocks(cpu);
     if (cpu->native)
         native_reset(cpu);
 }
@@ -625,7 +679,7 @@ static enum step find_by_gpa(struct cpu *cpu, gva_t linear, struct block **out)
     step = paging_fetch(cpu, linear, &gpa);
     if (step)
         return step;
-    note_found(cpu, linear);
+    block_note_found(cpu, linear);
     head = &cpu->blocks->hash[hash_of(gpa, cpu->mode)];
     block = match(cpu, *head, gpa);
     while (block && block->second_page != BLOCK_ONE_PAGE && block->second_page != second) {

@@ -18,7 +18,7 @@
 #define BLOCK_MAX_OPS 48
 
 struct code_page;
-struct translation;
+struct host_block;
 
 /* Where a block went last time: followed without a look-up while the key holds. */
 struct block_link {
@@ -38,7 +38,7 @@ struct block {
     uint16_t bytes;
     uint16_t lookups; /* of all ops together */
     uint32_t runs;    /* interpreted, while there is a translator */
-    struct translation *translations;
+    struct host_block *translations;
     struct block *hash_next;
     struct block *page_next[2]; /* in the lists of its pages */
     struct code_page *page[2];
@@ -100,6 +100,12 @@ void block_forget_addresses(struct cpu *cpu);
 /* The same for what a load of CR3 changes (all but global pages), and for one page of 4 KiB. */
 void block_forget_local_addresses(struct cpu *cpu);
 void block_forget_page(struct cpu *cpu, gva_t page);
+
+/* The same for the large pages around an address. */
+void block_forget_large(struct cpu *cpu, gva_t linear);
+
+/* Remembers that links and jumps may lead to code at a linear address; its fetch is in the TLB. */
+void block_note_found(struct cpu *cpu, gva_t linear);
 
 /* Derives cpu->fetch_key, under which links and jump cache entries hold; for cpu_update_mode. */
 void block_update_key(struct cpu *cpu);

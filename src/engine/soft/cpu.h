@@ -63,6 +63,7 @@ enum tlb_kind {
  */
 #define TLB_MIN_SLOTS  4
 #define TLB_LOCALS     512
+#define GIB_SHIFT      30
 #define TLB_FOLD_SHIFT 10 /* the bits of an index into a full table */
 
 /*
@@ -88,9 +89,12 @@ struct tlb_entry {
 /* Where jumps through registers and memory lead; tag: the address XOR cpu->dbt_jump_tag. */
 struct dbt_jump {
     uint64_t tag, code;
+    struct host_block *to; /* it may outlive the tag: then the mapping has to be looked at */
+    uint64_t unused;
 };
-#define DBT_JUMPS 4096u
-#define DBT_NEVER 0xff
+#define DBT_JUMP_SHIFT 5 /* of its size */
+#define DBT_JUMPS      4096u
+#define DBT_NEVER      0xff
 
 /* Exits that are being timed: the innermost last (exit_time.c). */
 #define EXIT_TIMER_DEPTH 8
@@ -342,6 +346,8 @@ bool paging_peek(struct cpu *cpu, gva_t linear, gpa_t *gpa);
 enum step paging_fetch(struct cpu *cpu, gva_t linear, gpa_t *gpa);
 /* The page of an entry that is in use, and whether a fetch from there is from a global page. */
 gpa_t tlb_entry_gpa(const struct cpu *cpu, enum tlb_kind kind, uint64_t index);
+/* Whether it is, or may be, from a large page. */
+bool tlb_is_large(const struct cpu *cpu, enum tlb_kind kind, gva_t linear);
 bool tlb_is_global(const struct cpu *cpu, enum tlb_kind kind, gva_t linear);
 /* Forgets write tags to a page that from now on must not be written behind the monitor's back. */
 void tlb_protect_page(struct cpu *cpu, gpa_t page);

@@ -376,15 +376,25 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
 {
     enum step step;
 
+    bool translates = counting != COUNT_EXACT && cpu->dbt_context != DBT_NEVER;
+
     if (unlikely(block_collect(cpu)))
         *last = NULL;
+    if (translates && likely(!cpu->interrupt_shadow)) {
+        struct host_block *translation = dbt_find_again(cpu);
+
+        if (likely(translation)) {
+            *last = NULL;
+            return dbt_run(cpu, translation);
+        }
+    }
     step = next_block(cpu, last);
     if (unlikely(step))
         return step;
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return run_single(cpu, *last);
-    if (counting != COUNT_EXACT && cpu->dbt_context != DBT_NEVER) {
-        struct translation *translation = dbt_find(cpu, *last);
+    if (translates) {
+        struct host_block *translation = dbt_find(cpu, *last);
 
         if (likely(translation)) {
             *last = NULL;

@@ -22,8 +22,6 @@
 #define PAGE_GLOBAL BIT(0)
 #define PAGE_LARGE  BIT(1)
 
-#define GIB_SHIFT 30
-
 static struct tlb_entry *tlb_slot(struct cpu *cpu, enum tlb_kind kind, gva_t linear)
 {
     return &cpu->tlb_tables[kind][tlb_index(cpu, linear)];
@@ -99,6 +97,15 @@ bool tlb_is_global(const struct cpu *cpu, enum tlb_kind kind, gva_t linear)
            (cpu->tlb_pages[kind][index] & PAGE_GLOBAL);
 }
 
+bool tlb_is_large(const struct cpu *cpu, enum tlb_kind kind, gva_t linear)
+{
+    uint64_t index = tlb_index(cpu, linear);
+
+    /* What the TLB has lost since may be of a large page. */
+    return cpu->tlb_tables[kind][index].exec != (linear & PAGE_MASK) ||
+           (cpu->tlb_pages[kind][index] & PAGE_LARGE);
+}
+
 gpa_t tlb_entry_gpa(const struct cpu *cpu, enum tlb_kind kind, uint64_t index)
 {
     return cpu->tlb_pages[kind][index] & PAGE_MASK;
@@ -171,7 +178,7 @@ static void drop_large(struct cpu *cpu, gva_t linear)
                 empty(cpu, kind, i);
         }
     }
-    block_forget_addresses(cpu);
+    block_forget_large(cpu, linear);
 }
 
 void tlb_flush_page(struct cpu *cpu, gva_t page)
