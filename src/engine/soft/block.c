@@ -204,23 +204,13 @@ static void unlink_from_page(struct block *block, struct code_page *page)
     *link = block->page_next[block->page[1] == page];
 }
 
-/* Drops a block that has left the list of `already`, if that is not NULL. */
-static void drop_block(struct cpu *cpu, struct block *block, const struct code_page *already)
+/* What is left of dropping a block that is in no list any more. */
+static void bury(struct cpu *cpu, struct block *block)
 {
     struct block_cache *cache = cpu->blocks;
-    struct block **link = &cache->hash[hash_of(block->gpa, block->mode)];
 
-    while (*link != block) {
-        ASSERT(*link, "a block is in its hash chain");
-        link = &(*link)->hash_next;
-    }
-    *link = block->hash_next;
     if (block->translations)
         dbt_drop(cpu, block);
-    for (unsigned i = 0; i < 2; i++) {
-        if (block->page[i] && block->page[i] != already)
-            unlink_from_page(block, block->page[i]);
-    }
     for (unsigned i = 0; i < block->count; i++) {
         block->ops[i].fn = leave_block;
         block->ops[i].len = 0;
@@ -230,6 +220,23 @@ static void drop_block(struct cpu *cpu, struct block *block, const struct code_p
     cache->bytes -= block_size(block->count);
     cpu->counters.block_bytes = cache->bytes;
     cpu->counters.blocks_dropped++;
+}
+
+/* Drops a block that has left the list of `already`, if that is not NULL. */
+static void drop_block(struct cpu *cpu, struct block *block, const struct code_page *already)
+{
+    struct block **link = &cpu->blocks->hash[hash_of(block->gpa, block->mode)];
+
+    while (*link != block) {
+        ASSERT(*link, "a block is in its hash chain");
+        link = &(*link)->hash_next;
+    }
+    *link = block->hash_next;
+    for (unsigned i = 0; i < 2; i++) {
+        if (block->page[i] && block->page[i] != already)
+            unlink_from_page(block, block->page[i]);
+    }
+    bury(cpu, block);
 }
 
 void block_update_key(struct cpu *cpu)
@@ -398,8 +405,12 @@ void block_drop_all(struct cpu *cpu)
     struct block_cache *cache = cpu->blocks;
 
     for (unsigned i = 0; i < HASH_SIZE; i++) {
-        while (cache->hash[i])
-            drop_block(cpu, cache->hash[i], NULL);
+        while (cache->hash[i]) {
+            struct block *block = cache->hash[i];
+
+            cache->hash[i] = block->hash_next;
+            bury(cpu, block);
+        }
     }
     for (unsigned i = 0; i < PAGE_HASH_SIZE; i++) {
         while (cache->pages[i]) {
