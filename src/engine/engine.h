@@ -119,8 +119,9 @@ struct engine_tlb_entry {
     bool read, write, execute;
 };
 
-#define ENGINE_MAX_TLB_ENTRIES 1024
-#define ENGINE_TRANSLATE_NEVER UINT32_MAX
+#define ENGINE_MAX_TLB_ENTRIES     1024
+#define ENGINE_TRANSLATE_NEVER     UINT32_MAX
+#define ENGINE_TRANSLATE_MIN_BYTES (288 * KIB)
 
 /* How the host logs the guest's writes to memory, where it has a choice. */
 enum engine_dirty_log {
@@ -147,6 +148,8 @@ struct engine_vcpu_config {
      * choice. ENGINE_TRANSLATE_NEVER: it interprets everything.
      */
     unsigned translate_after;
+    /* Of memory for translated code, at least ENGINE_TRANSLATE_MIN_BYTES; 0: its choice. */
+    size_t translate_bytes;
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */
     /* Where an engine that knows more than an -errno puts it when it fails; NULL: nobody asks. */
     char *error;

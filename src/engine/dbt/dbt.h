@@ -14,8 +14,8 @@
 struct block;
 struct host_block;
 
-/* 0, or -errno of the host. Sets cpu->dbt. */
-int dbt_create(struct cpu *cpu) must_check;
+/* With so many bytes for code; 0: its choice. 0, or -errno of the host. Sets cpu->dbt. */
+int dbt_create(struct cpu *cpu, size_t code_bytes) must_check;
 void dbt_destroy(struct cpu *cpu);
 
 /* Makes this thread's GS base the vCPU; before dbt_run on a thread that ran something else. */

@@ -14,19 +14,22 @@
 
 #include "base/assert.h"
 #include "engine/dbt/internal.h"
+#include "engine/soft/native.h"
 #include "engine/soft/paging.h"
 
 #define CODE_BYTES (64 * MIB)
 #define ROOM_BYTES (256 * KIB) /* what one block needs at most, with room to spare */
 
-int dbt_create(struct cpu *cpu)
+_Static_assert(ENGINE_TRANSLATE_MIN_BYTES >= ROOM_BYTES + 32 * KIB, "some blocks fit");
+
+int dbt_create(struct cpu *cpu, size_t code_bytes)
 {
     struct dbt *dbt = calloc(1, sizeof(*dbt));
     int err;
 
     if (!dbt)
         return -ENOMEM;
-    err = execmem_init(&dbt->code, CODE_BYTES);
+    err = execmem_init(&dbt->code, code_bytes ? code_bytes : CODE_BYTES);
     if (!err)
         err = dbt_emit_thunks(cpu, dbt);
     if (err) {
@@ -35,6 +38,7 @@ int dbt_create(struct cpu *cpu)
         return err;
     }
     dbt->threshold = cpu->translate_after;
+    cpu->dbt_closed = DBT_NO_VECTORS;
     cpu->dbt = dbt;
     return 0;
 }
@@ -255,17 +259,28 @@ static void uncount(struct cpu *cpu, const struct op *op)
     }
 }
 
-uint64_t dbt_step(struct cpu *cpu, const struct op *op)
+/* Runs an instruction; 0: the translation may go on, if it wants to. */
+static uint64_t run_step(struct cpu *cpu, const struct op *op, bool wants)
 {
     uint64_t next = cpu->x.gpr[X86_RIP];
     unsigned len = op->len; /* 0 once the block is dropped */
     enum step step = op->fn(cpu, op);
 
-    if (likely(step == STEP_NEXT && !block_dropped(cpu)))
+    if (likely(step == STEP_NEXT && wants && !block_dropped(cpu)))
         return 0;
     uncount(cpu, op);
     if (step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap))
         cpu->x.gpr[X86_RIP] = next - len;
     cpu->dbt_site = NULL;
     return step == STEP_NEXT ? STEP_JUMP : step;
+}
+
+uint64_t dbt_step(struct cpu *cpu, const struct op *op)
+{
+    return run_step(cpu, op, true);
+}
+
+uint64_t dbt_enter_vectors(struct cpu *cpu, const struct op *op)
+{
+    return native_vector_ready(cpu, op) ? 0 : run_step(cpu, op, false);
 }

@@ -146,7 +146,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
     if (!err)
         err = native_create(cpu);
     if (!err && config->translate_after != ENGINE_TRANSLATE_NEVER)
-        err = dbt_create(cpu);
+        err = dbt_create(cpu, config->translate_bytes);
     if (err) {
         vcpu_destroy(vcpu);
         return err;
