@@ -61,6 +61,24 @@ static void emit_rex(struct emitter *e, const struct encoding *encoding, unsigne
         emit8(e, REX | rex);
 }
 
+/* The prefix of three bytes, with registers and map bits inverted as it has them. */
+static void emit_vex(struct emitter *e, const struct encoding *encoding, unsigned reg,
+                     const struct rm *rm)
+{
+    unsigned no_r = reg & 8 ? 0 : 0x80;
+    unsigned no_x = rm->kind != RM_REG && rm->index != HOST_NONE && (rm->index & 8) ? 0 : 0x40;
+    unsigned no_b = rm->base != HOST_NONE && (rm->base & 8) ? 0 : 0x20;
+    unsigned pp = encoding->prefix == 0x66   ? 1
+                  : encoding->prefix == 0xf3 ? 2
+                  : encoding->prefix == 0xf2 ? 3
+                                             : 0;
+
+    emit8(e, 0xc4);
+    emit8(e, no_r | no_x | no_b | encoding->map);
+    emit8(e, (encoding->size == 8 ? 0x80u : 0) | (~(unsigned)encoding->vvvv & 0xf) << 3 |
+                 (encoding->vex_256 ? 4u : 0) | pp);
+}
+
 /* ModRM, SIB and displacement of a memory operand. */
 static void emit_address(struct emitter *e, unsigned reg, const struct rm *rm)
 {
@@ -91,23 +109,34 @@ static void emit_address(struct emitter *e, unsigned reg, const struct rm *rm)
     emit_bytes(e, (uint32_t)rm->disp, disp_bytes);
 }
 
-void emit_modrm(struct emitter *e, const struct encoding *encoding, unsigned reg, struct rm rm)
+/* What stands between GS and the last byte of the opcode. */
+static void emit_prefixes(struct emitter *e, const struct encoding *encoding, unsigned reg,
+                          const struct rm *rm)
 {
     static const uint8_t escape[4] = {0, 0, 0x38, 0x3a};
 
-    if (encoding->lock)
-        emit8(e, PREFIX_LOCK);
-    if (rm.kind == RM_STATE)
-        emit8(e, PREFIX_GS);
+    if (encoding->vex) {
+        emit_vex(e, encoding, reg, rm);
+        return;
+    }
     if (encoding->size == 2)
         emit8(e, PREFIX_SIZE);
     if (encoding->prefix)
         emit8(e, encoding->prefix);
-    emit_rex(e, encoding, reg, &rm);
+    emit_rex(e, encoding, reg, rm);
     if (encoding->map > 0)
         emit8(e, 0x0f);
     if (encoding->map > 1)
         emit8(e, escape[encoding->map]);
+}
+
+void emit_modrm(struct emitter *e, const struct encoding *encoding, unsigned reg, struct rm rm)
+{
+    if (encoding->lock)
+        emit8(e, PREFIX_LOCK);
+    if (rm.kind == RM_STATE)
+        emit8(e, PREFIX_GS);
+    emit_prefixes(e, encoding, reg, &rm);
     emit8(e, encoding->opcode);
     if (rm.kind == RM_REG)
         emit8(e, 0xc0u | (reg & 7) << 3 | (rm.base & 7u));

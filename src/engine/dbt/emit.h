@@ -49,10 +49,13 @@ struct rm {
 struct encoding {
     uint8_t map;    /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
     uint8_t opcode; /* the last byte */
-    uint8_t prefix; /* F2 or F3, or 0 */
+    uint8_t prefix; /* F2, F3 or 66, or 0 */
     uint8_t size;   /* operand size in bytes: 2 adds 66, 8 REX.W */
     uint8_t imm_bytes;
     bool lock;
+    bool vex; /* in the place of prefix, REX and map; size 8 is VEX.W */
+    bool vex_256;
+    uint8_t vvvv;           /* a register; 0 where there is none */
     bool byte_reg, byte_rm; /* a register there is a byte register: SIL and the like want a REX */
     uint64_t imm;
 };

@@ -9,6 +9,9 @@
  *   R8 R9     R8 R9                      RSP           the host's own stack
  *   R12-R14   R12-R14                    GS base       struct cpu, with guest R10, R11 and R15
  *
+ * Vector registers and MXCSR: the guest's own under their own numbers while cpu->dbt_closed is not
+ * DBT_NO_VECTORS, which C code never sees (vector_state.c).
+ *
  * RAX is scratch because LAHF and SETO AL put the flags there. RCX is itself because shifts count
  * with it.
  *
@@ -63,9 +66,11 @@ struct dbt {
     ptrdiff_t to_exec; /* from the writable view to the executable one */
     enter_fn enter;
     /* In the writable view. */
-    const uint8_t *helper; /* runs the op in PLACE and comes back, or leaves */
-    const uint8_t *leave;  /* to the run loop with the flags in memory; PLACE is the site */
-    size_t first_used;     /* the code memory that is never given back */
+    const uint8_t *helper;        /* runs the op in PLACE and comes back, or leaves */
+    const uint8_t *leave;         /* to the run loop with the flags in memory; PLACE is the site */
+    const uint8_t *vectors_enter; /* before a vector instruction, the op in PLACE */
+    const uint8_t *vectors_load;  /* behind helper, where the vectors were in the host before */
+    size_t first_used;            /* the code memory that is never given back */
     struct host_block *newest;
     struct site *pending; /* the site by which code was left last, to be linked */
     unsigned threshold;   /* runs of a block before it is translated */
@@ -75,7 +80,14 @@ struct dbt {
 #define FLAGS_HOST   1u
 #define FLAGS_MEMORY 2u
 
-#define MAX_SLOW (2 * BLOCK_MAX_OPS)
+#define MAX_SLOW (3 * BLOCK_MAX_OPS + 4)
+
+/* What a slow path does. */
+enum slow_kind {
+    SLOW_STEP,         /* the instruction */
+    SLOW_STEP_VECTORS, /* the same; the vectors are expected in the host's registers then */
+    SLOW_ENTER_VECTORS /* it only gets the vectors there, if it may */
+};
 
 /* An instruction that goes the long way: through the interpreter's function. */
 struct slow_path {
@@ -83,6 +95,7 @@ struct slow_path {
     const uint8_t *resume; /* behind the instruction */
     const struct op *op;
     uint64_t next;
+    enum slow_kind kind;
 };
 
 /* Translating one block. */
@@ -93,8 +106,9 @@ struct translator {
     struct host_block *t;
     const struct x86_insn *insn;
     const struct op *op;
-    uint64_t next;  /* RIP behind the instruction */
-    unsigned flags; /* FLAGS_*: where they are valid */
+    uint64_t next;   /* RIP behind the instruction */
+    unsigned flags;  /* FLAGS_*: where they are valid */
+    uint8_t vectors; /* gates that are open, the vectors being in the host's registers; or 0 */
     unsigned slows;
     struct slow_path slow[MAX_SLOW];
 };
@@ -167,6 +181,15 @@ bool insn_emit(struct translator *t);
 /* The same for MMX, SSE and AVX instructions. */
 bool vector_emit(struct translator *t);
 
+/* --- vector_state.c --- */
+
+/* Before a vector instruction that minds the gates: its registers are the host's. Uses SCRATCH. */
+void vectors_need(struct translator *t, uint8_t gates);
+/* Before C code, which finds them in cpu->x.fpu. Uses RAX; spoils the host's flags. */
+void emit_vectors_save(struct emitter *e);
+/* The opposite; the same registers. */
+void emit_vectors_load(struct emitter *e);
+
 /* --- branch.c --- */
 
 /* Emits a branch, the last instruction of a block; false: nobody knows it here. */
@@ -183,5 +206,7 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
 
 /* --- run.c: called by helper thunks --- */
 uint64_t dbt_step(struct cpu *cpu, const struct op *op);
+/* Whether vectors may enter the host's registers: 0; else it has run the instruction. */
+uint64_t dbt_enter_vectors(struct cpu *cpu, const struct op *op);
 
 #endif

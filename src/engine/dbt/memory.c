@@ -15,7 +15,10 @@ _Static_assert(sizeof(struct tlb_entry) == 1 << ENTRY_SHIFT, "a TLB entry is ind
 
 void slow_path(struct translator *t, uint8_t *from)
 {
-    t->slow[t->slows++] = (struct slow_path){.from = from, .op = t->op, .next = t->next};
+    t->slow[t->slows++] = (struct slow_path){.from = from,
+                                             .op = t->op,
+                                             .next = t->next,
+                                             .kind = t->vectors ? SLOW_STEP_VECTORS : SLOW_STEP};
 }
 
 void slow_paths_resume(struct translator *t, unsigned first)
@@ -24,7 +27,9 @@ void slow_paths_resume(struct translator *t, unsigned first)
         t->slow[i].resume = t->e.at;
 }
 
-void call_helper(struct translator *t, const struct op *op, uint64_t next)
+/* Calls a thunk that wants RIP in its place and the op in PLACE. */
+static void call_thunk(struct translator *t, const uint8_t *thunk, const struct op *op,
+                       uint64_t next)
 {
     struct rm rip = rm_guest(X86_RIP);
 
@@ -35,8 +40,14 @@ void call_helper(struct translator *t, const struct op *op, uint64_t next)
         emit_store(&t->e, rip, PLACE);
     }
     emit_constant(&t->e, PLACE, (uintptr_t)op);
-    emit_patch(&t->e, emit_call(&t->e), t->dbt->helper);
+    emit_patch(&t->e, emit_call(&t->e), thunk);
     t->flags = FLAGS_HOST | FLAGS_MEMORY;
+}
+
+void call_helper(struct translator *t, const struct op *op, uint64_t next)
+{
+    call_thunk(t, t->dbt->helper, op, next);
+    t->vectors = 0;
 }
 
 void slow_paths_emit(struct translator *t)
@@ -45,7 +56,10 @@ void slow_paths_emit(struct translator *t)
         const struct slow_path *slow = &t->slow[i];
 
         emit_patch(&t->e, slow->from, t->e.at);
-        call_helper(t, slow->op, slow->next);
+        call_thunk(t, slow->kind == SLOW_ENTER_VECTORS ? t->dbt->vectors_enter : t->dbt->helper,
+                   slow->op, slow->next);
+        if (slow->kind == SLOW_STEP_VECTORS)
+            emit_patch(&t->e, emit_call(&t->e), t->dbt->vectors_load);
         emit_patch(&t->e, emit_jmp(&t->e), slow->resume);
     }
 }

@@ -5,6 +5,8 @@
  *   enter(code)   saves what the C ABI wants saved, loads the guest's registers and flags, jumps
  *   helper        PLACE: op; registers to memory, dbt_step(cpu, op), registers back, return
  *                 or, when that says so, straight out of enter with what it said
+ *   vectors_enter PLACE: op; as helper with dbt_enter_vectors, and the vectors to the host
+ *   vectors_load  only the latter
  *   leave         PLACE: site; registers to memory, cpu->dbt_site, out of enter with STEP_JUMP
  */
 #include <errno.h>
@@ -66,30 +68,39 @@ static void emit_enter(struct emitter *e)
     emit_op(e, 0xff, 4, 4, rm_reg(PLACE)); /* JMP PLACE */
 }
 
-static void emit_helper(struct emitter *e, struct cpu *cpu)
+typedef uint64_t (*helper_fn)(struct cpu *cpu, const struct op *op);
+
+/* Calls a function; goes on with the guest's registers in their places if it says 0. */
+static void emit_call_c(struct emitter *e, struct cpu *cpu, helper_fn fn)
 {
-    uint8_t *out;
+    uint8_t *on;
 
     emit_registers(e, false);
+    emit_vectors_save(e);
     emit_op_imm(e, 0x81, 8, 5, rm_reg(HOST_RSP), 8, 4);
     emit_constant(e, HOST_RDI, (uintptr_t)cpu);
     emit_move(e, HOST_RSI, PLACE);
-    emit_constant(e, HOST_RAX, (uintptr_t)dbt_step);
+    emit_constant(e, HOST_RAX, (uintptr_t)fn);
     emit_op(e, 0xff, 4, 2, rm_reg(HOST_RAX)); /* CALL RAX */
     emit_op_imm(e, 0x81, 8, 0, rm_reg(HOST_RSP), 8, 4);
     emit_op(e, 0x85, 4, HOST_RAX, rm_reg(HOST_RAX)); /* TEST EAX, EAX */
-    out = emit_jcc(e, CC_NE);
-    emit_registers(e, true);
-    emit_flags_load(e);
-    emit8(e, 0xc3);
-    emit_patch(e, out, e->at);
+    on = emit_jcc(e, CC_E);
     emit_op_imm(e, 0x81, 8, 0, rm_reg(HOST_RSP), 8, 4); /* the return address */
     emit_out(e);
+    emit_patch(e, on, e->at);
+    emit_registers(e, true);
+}
+
+static void emit_back(struct emitter *e)
+{
+    emit_flags_load(e);
+    emit8(e, 0xc3);
 }
 
 static void emit_leave(struct emitter *e)
 {
     emit_registers(e, false);
+    emit_vectors_save(e);
     emit_store(e, rm_state(CPU_FIELD(dbt_site)), PLACE);
     emit_constant(e, HOST_RAX, STEP_JUMP);
     emit_out(e);
@@ -103,7 +114,13 @@ int dbt_emit_thunks(struct cpu *cpu, struct dbt *dbt)
     dbt->enter = (enter_fn)(uintptr_t)(e.at + dbt->to_exec);
     emit_enter(&e);
     dbt->helper = e.at;
-    emit_helper(&e, cpu);
+    emit_call_c(&e, cpu, dbt_step);
+    emit_back(&e);
+    dbt->vectors_enter = e.at;
+    emit_call_c(&e, cpu, dbt_enter_vectors);
+    dbt->vectors_load = e.at;
+    emit_vectors_load(&e);
+    emit_back(&e);
     dbt->leave = e.at;
     emit_leave(&e);
     dbt->first_used = dbt->code.used_bytes = ALIGN_UP((size_t)(e.at - dbt->code.write), 64);

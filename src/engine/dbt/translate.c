@@ -38,6 +38,32 @@ static bool has_memory(const struct x86_insn *insn)
     return false;
 }
 
+/* Instructions that neither look at flags nor can fault, so nobody sees flags while they run. */
+static bool is_blind(const struct x86_insn *insn)
+{
+    switch (insn->info.mnemonic) {
+    case ZYDIS_MNEMONIC_MOV:
+        return insn->info.meta.category == ZYDIS_CATEGORY_DATAXFER &&
+               insn->info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && insn->info.opcode != 0x8e;
+    case ZYDIS_MNEMONIC_MOVZX:
+    case ZYDIS_MNEMONIC_MOVSX:
+    case ZYDIS_MNEMONIC_MOVSXD:
+    case ZYDIS_MNEMONIC_XCHG:
+    case ZYDIS_MNEMONIC_LEA:
+    case ZYDIS_MNEMONIC_NOT:
+    case ZYDIS_MNEMONIC_BSWAP:
+    case ZYDIS_MNEMONIC_CBW:
+    case ZYDIS_MNEMONIC_CWDE:
+    case ZYDIS_MNEMONIC_CDQE:
+    case ZYDIS_MNEMONIC_CWD:
+    case ZYDIS_MNEMONIC_CDQ:
+    case ZYDIS_MNEMONIC_CQO:
+    case ZYDIS_MNEMONIC_NOP:
+    case ZYDIS_MNEMONIC_ENDBR64: return true;
+    default: return false;
+    }
+}
+
 /*
  * Where the block wants the flags when it begins: what comes first decides. FLAGS_HOST for an
  * instruction that depends on them, both for one that overwrites them.
@@ -47,12 +73,15 @@ static unsigned flags_wanted(const struct dbt *dbt, const struct block *block)
     for (unsigned i = 0; i < block->count; i++) {
         const struct x86_insn *insn = &dbt->insns[i];
 
-        if (has_memory(insn) && insn->info.mnemonic != ZYDIS_MNEMONIC_LEA)
+        if ((has_memory(insn) && insn->info.mnemonic != ZYDIS_MNEMONIC_LEA) || block->ops[i].native)
             return FLAGS_MEMORY;
         if (block->ops[i].flags & OP_ENDS)
             return insn->info.meta.category == ZYDIS_CATEGORY_COND_BR ? FLAGS_HOST : FLAGS_MEMORY;
         switch (flags_used(insn)) {
-        case FLAG_USE_NONE: break;
+        case FLAG_USE_NONE:
+            if (!is_blind(insn))
+                return FLAGS_MEMORY;
+            break;
         case FLAG_USE_WRITE: return FLAGS_HOST | FLAGS_MEMORY;
         default: return FLAGS_HOST;
         }

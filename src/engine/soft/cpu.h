@@ -95,6 +95,7 @@ struct dbt_jump {
 #define DBT_JUMP_SHIFT 5 /* of its size */
 #define DBT_JUMPS      4096u
 #define DBT_NEVER      0xff
+#define DBT_NO_VECTORS 0xff
 
 /* Exits that are being timed: the innermost last (exit_time.c). */
 #define EXIT_TIMER_DEPTH 8
@@ -168,6 +169,8 @@ struct cpu {
     _Atomic uint32_t attention; /* set with a request: translated code comes back to the loop */
     uint32_t translate_after;   /* runs of a block before it is translated */
     uint8_t dbt_context;        /* what translations depend on; DBT_NEVER: none may run */
+    /* Gates closed to it while vector registers are in the host's, else DBT_NO_VECTORS. */
+    uint8_t dbt_closed;
     uint64_t dbt_jump_tag;
     uint64_t dbt_target;   /* of a call through memory, while it looks for its stack */
     uint64_t dbt_stack;    /* where such a call pushes, on the host */

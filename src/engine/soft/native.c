@@ -317,3 +317,21 @@ op_fn native_runner(enum native_class class, enum native_memory memory)
 
     return runners[class][memory];
 }
+
+enum native_kind native_kind(const struct op *op)
+{
+    if (op->mnemonic == ZYDIS_MNEMONIC_VZEROUPPER || op->mnemonic == ZYDIS_MNEMONIC_VZEROALL)
+        return NATIVE_KIND_VECTOR;
+    for (unsigned memory = NATIVE_MEMORY_NONE; memory <= NATIVE_MEMORY_STORE; memory++) {
+        if (op->fn == native_runner(NATIVE_VECTOR, (enum native_memory)memory))
+            return NATIVE_KIND_VECTOR;
+        if (op->fn == native_runner(NATIVE_GENERAL, (enum native_memory)memory))
+            return NATIVE_KIND_GENERAL;
+    }
+    return NATIVE_KIND_OTHER;
+}
+
+bool native_vector_ready(const struct cpu *cpu, const struct op *op)
+{
+    return !native_gate_closed(cpu, op) && (cpu->x.fpu.mxcsr & MXCSR_MASKS) == MXCSR_MASKS;
+}

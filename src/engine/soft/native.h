@@ -44,6 +44,29 @@ void native_sync(struct cpu *cpu);
 void native_load(struct cpu *cpu);
 
 /*
+ * For the translator: what runs as an instruction of the host's, its register operands in host
+ * registers. op->cc holds the gates that it minds, op->src2 the address bits that must be clear,
+ * op->size the bytes of its memory operand.
+ */
+enum native_kind {
+    NATIVE_KIND_OTHER,   /* its function knows more than the instruction, or is no native one */
+    NATIVE_KIND_GENERAL, /* general registers and flags; no gate in 64-bit mode */
+    NATIVE_KIND_VECTOR,  /* XMM and YMM, with MXCSR */
+};
+struct op;
+enum native_kind native_kind(const struct op *op);
+
+/*
+ * Whether a vector instruction can meet no exception but those of its memory operand: its gates are
+ * open, and MXCSR masks all others.
+ */
+bool native_vector_ready(const struct cpu *cpu, const struct op *op);
+
+/* MXCSR as the host and its C code want it, and what of it is more than sticky flags. */
+#define NATIVE_MXCSR_DEFAULT 0x1f80u
+#define NATIVE_MXCSR_CONTROL 0xffc0u /* masks, rounding, DAZ and FTZ */
+
+/*
  * Installs the handlers of SIGFPE, SIGSEGV, SIGILL and SIGBUS: inside a stub they make it return
  * the exception to its caller, elsewhere the process says its last words and dies. May be called
  * any number of times from any thread.

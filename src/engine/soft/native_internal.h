@@ -16,8 +16,9 @@
 /* The largest memory operand that a stub may have (YMM), and where it stands when bounced. */
 #define NATIVE_BOUNCE_BYTES 64
 
-#define MXCSR_DEFAULT       0x1f80u
-#define MXCSR_CONTROL       0xffc0u /* masks, rounding, DAZ and FTZ: all but the sticky flags */
+#define MXCSR_DEFAULT       NATIVE_MXCSR_DEFAULT
+#define MXCSR_CONTROL       NATIVE_MXCSR_CONTROL
+#define MXCSR_MASKS         0x1f80u
 #define MXCSR_WRITABLE      0xffffu
 #define X87_CONTROL_DEFAULT 0x037fu
 #define X87_STATUS_ES       BIT(7)
