@@ -119,8 +119,10 @@ uint8_t *emit_call(struct emitter *e);
 /* Lets a displacement lead to a place in the same view. */
 void emit_patch(struct emitter *e, uint8_t *displacement, const uint8_t *to);
 
+#define CC_AE 0x3
 #define CC_E  0x4
 #define CC_NE 0x5
+#define CC_BE 0x6
 #define CC_A  0x7
 
 static inline bool fits_int32(uint64_t value)

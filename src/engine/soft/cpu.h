@@ -172,7 +172,7 @@ struct cpu {
     /* Gates closed to it while vector registers are in the host's, else DBT_NO_VECTORS. */
     uint8_t dbt_closed;
     uint64_t dbt_jump_tag;
-    uint64_t dbt_target;   /* of a call through memory, while it looks for its stack */
+    uint64_t dbt_target;   /* of a call through memory, or what else waits for its place */
     uint64_t dbt_stack;    /* where such a call pushes, on the host */
     struct site *dbt_site; /* by which translated code was left, or NULL */
 
