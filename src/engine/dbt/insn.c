@@ -185,7 +185,7 @@ static insn_fn bit_test(const struct x86_insn *insn)
 {
     return insn->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY &&
                    insn->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER
-               ? NULL
+               ? insn_bit_string
                : insn_modrm;
 }
 
@@ -218,10 +218,14 @@ static insn_fn find_integer(const struct translator *t)
         return insn->info.operand_count_visible == 1 ? insn_accumulator : insn_modrm;
     case ZYDIS_MNEMONIC_MUL:
     case ZYDIS_MNEMONIC_CMPXCHG: return insn_accumulator;
+    case ZYDIS_MNEMONIC_DIV:
+    case ZYDIS_MNEMONIC_IDIV: return insn_divide;
+    case ZYDIS_MNEMONIC_CMPXCHG8B:
+    case ZYDIS_MNEMONIC_CMPXCHG16B: return insn_exchange_pair;
     case ZYDIS_MNEMONIC_POPCNT: return if_model_has(t, X86_FEATURE_POPCNT);
     case ZYDIS_MNEMONIC_TZCNT: return if_model_has(t, X86_FEATURE_BMI1);
     case ZYDIS_MNEMONIC_LZCNT: return if_model_has(t, X86_FEATURE_LZCNT);
-    case ZYDIS_MNEMONIC_XCHG: return modrm_or(insn, NULL);
+    case ZYDIS_MNEMONIC_XCHG: return modrm_or(insn, insn_exchange_rax);
     case ZYDIS_MNEMONIC_MOVZX:
     case ZYDIS_MNEMONIC_MOVSX:
     case ZYDIS_MNEMONIC_MOVSXD:

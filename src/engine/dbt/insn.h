@@ -37,6 +37,16 @@ bool insn_modrm(struct translator *t);
 /* The same, and RAX is read and written beside them. */
 bool insn_accumulator(struct translator *t);
 
+/* --- divide.c --- */
+
+bool insn_divide(struct translator *t); /* DIV, IDIV */
+
+/* --- exchange.c --- */
+
+bool insn_bit_string(struct translator *t);    /* BT and its like, memory and a register */
+bool insn_exchange_pair(struct translator *t); /* CMPXCHG8B, CMPXCHG16B */
+bool insn_exchange_rax(struct translator *t);  /* XCHG in one byte */
+
 /* --- stack.c --- */
 
 bool insn_push(struct translator *t);
