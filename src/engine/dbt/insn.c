@@ -178,6 +178,11 @@ static insn_fn modrm_or(const struct x86_insn *insn, insn_fn other)
 
 static insn_fn mov(const struct x86_insn *insn)
 {
+    const ZydisDecodedOperand *from = &insn->op[1];
+
+    if (from->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+        ZydisRegisterGetClass(from->reg.value) == ZYDIS_REGCLASS_SEGMENT)
+        return insn_from_segment;
     return modrm_or(insn, emit_mov_imm);
 }
 
@@ -258,7 +263,14 @@ static insn_fn find_other(const struct x86_insn *insn)
 {
     switch (insn->info.mnemonic) {
     case ZYDIS_MNEMONIC_NOP:
-    case ZYDIS_MNEMONIC_ENDBR64: return emit_nothing;
+    case ZYDIS_MNEMONIC_ENDBR64:
+    case ZYDIS_MNEMONIC_PAUSE:
+    case ZYDIS_MNEMONIC_PREFETCH:
+    case ZYDIS_MNEMONIC_PREFETCHNTA:
+    case ZYDIS_MNEMONIC_PREFETCHT0:
+    case ZYDIS_MNEMONIC_PREFETCHT1:
+    case ZYDIS_MNEMONIC_PREFETCHT2:
+    case ZYDIS_MNEMONIC_PREFETCHW: return emit_nothing;
     case ZYDIS_MNEMONIC_LFENCE:
     case ZYDIS_MNEMONIC_MFENCE:
     case ZYDIS_MNEMONIC_SFENCE: return emit_fence;
@@ -273,12 +285,16 @@ static insn_fn find_other(const struct x86_insn *insn)
     case ZYDIS_MNEMONIC_CMC: return emit_flag;
     case ZYDIS_MNEMONIC_LAHF: return emit_lahf;
     case ZYDIS_MNEMONIC_SAHF: return emit_sahf;
+    case ZYDIS_MNEMONIC_CLD:
+    case ZYDIS_MNEMONIC_STD: return insn_direction;
     case ZYDIS_MNEMONIC_BSWAP: return emit_bswap;
     case ZYDIS_MNEMONIC_PUSH: return insn_push;
     case ZYDIS_MNEMONIC_POP: return insn_pop;
     case ZYDIS_MNEMONIC_PUSHFQ: return insn_pushf;
     case ZYDIS_MNEMONIC_LEA: return emit_lea_operand;
     case ZYDIS_MNEMONIC_LEAVE: return insn_leave;
+    case ZYDIS_MNEMONIC_CLI: return insn_cli;
+    case ZYDIS_MNEMONIC_SWAPGS: return insn_swapgs;
     default: return NULL;
     }
 }

@@ -54,4 +54,11 @@ bool insn_pop(struct translator *t);
 bool insn_pushf(struct translator *t);
 bool insn_leave(struct translator *t);
 
+/* --- system.c --- */
+
+bool insn_cli(struct translator *t);
+bool insn_direction(struct translator *t); /* CLD, STD */
+bool insn_swapgs(struct translator *t);
+bool insn_from_segment(struct translator *t); /* MOV from a segment register */
+
 #endif
