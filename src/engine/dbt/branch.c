@@ -76,65 +76,78 @@ static void jump_by_table(struct translator *t)
             rm_state_at(PLACE, CPU_FIELD(dbt_jumps) + offsetof(struct dbt_jump, code)));
 }
 
-static void load_target(struct translator *t, unsigned guest)
+/* Whether the target is in a register or memory, as wide as targets are, and of a known form. */
+static bool target_known(const struct translator *t)
 {
-    if (dbt_host_reg[guest] == HOST_NONE)
-        emit_load(&t->e, PLACE, rm_guest(guest));
-    else
-        emit_move(&t->e, PLACE, dbt_host_reg[guest]);
+    const ZydisDecodedOperand *operand = &t->insn->op[0];
+
+    if (operand->size != 8 * native_bytes(t))
+        return false;
+    return operand->type == ZYDIS_OPERAND_TYPE_REGISTER ||
+           (operand->type == ZYDIS_OPERAND_TYPE_MEMORY && memory_known(t->insn, operand));
 }
 
-/* Whether the target is in a 64-bit register or in memory of a known form. */
-static bool target_known(const struct x86_insn *insn)
-{
-    const ZydisDecodedOperand *operand = &insn->op[0];
-
-    if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER)
-        return ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_GPR64;
-    return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->size == 64 &&
-           memory_known(insn, operand);
-}
-
-static unsigned target_register(const struct x86_insn *insn)
+static void load_target(struct translator *t)
 {
     bool high;
+    unsigned guest = x86_register_number(t->insn->op[0].reg.value, &high);
+    struct rm from =
+        dbt_host_reg[guest] == HOST_NONE ? rm_guest(guest) : rm_reg(dbt_host_reg[guest]);
 
-    return x86_register_number(insn->op[0].reg.value, &high);
+    emit_op(&t->e, 0x8b, native_bytes(t), PLACE, from);
+}
+
+static gva_t relative_target(const struct translator *t)
+{
+    gva_t target = t->next + t->op->imm;
+
+    return t->cpu->long64 ? target : (uint32_t)target;
 }
 
 static bool emit_jmp_insn(struct translator *t)
 {
     const ZydisDecodedOperand *operand = &t->insn->op[0];
+    unsigned bytes = native_bytes(t);
 
     if (operand->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        branch_direct(t, t->next + t->op->imm);
+        branch_direct(t, relative_target(t));
         return true;
     }
-    if (!target_known(t->insn))
+    if (!target_known(t))
         return false;
     if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY) {
-        memory_operand(t, operand, 8, false);
-        emit_load(&t->e, PLACE, rm_at(PLACE, 0));
+        memory_operand(t, operand, bytes, false);
+        emit_op(&t->e, 0x8b, bytes, PLACE, rm_at(PLACE, 0));
     } else {
-        load_target(t, target_register(t->insn));
+        load_target(t);
     }
     look_up_jump(t);
     jump_by_table(t);
     return true;
 }
 
-/* Stores the return address at a host register and moves RSP. */
-static void push_return_address(struct translator *t, unsigned at)
+/* Moves RSP; the flags stay as they are. */
+static void move_rsp(struct translator *t, int32_t bytes)
 {
     unsigned rsp = dbt_host_reg[X86_RSP];
 
-    if (fits_int32(t->next)) {
-        emit_op_imm(&t->e, 0xc7, 8, 0, rm_at(at, 0), t->next, 4);
+    emit_op(&t->e, 0x8d, native_bytes(t), rsp, rm_at(rsp, bytes));
+}
+
+/* Stores the return address at a host register and moves RSP. */
+static void push_return_address(struct translator *t, unsigned at)
+{
+    uint64_t next = t->next;
+
+    if (!t->cpu->long64) {
+        emit_op_imm(&t->e, 0xc7, 4, 0, rm_at(at, 0), (uint32_t)next, 4);
+    } else if (fits_int32(next)) {
+        emit_op_imm(&t->e, 0xc7, 8, 0, rm_at(at, 0), next, 4);
     } else {
-        emit_op_imm(&t->e, 0xc7, 4, 0, rm_at(at, 0), (uint32_t)t->next, 4);
-        emit_op_imm(&t->e, 0xc7, 4, 0, rm_at(at, 4), t->next >> 32, 4);
+        emit_op_imm(&t->e, 0xc7, 4, 0, rm_at(at, 0), (uint32_t)next, 4);
+        emit_op_imm(&t->e, 0xc7, 4, 0, rm_at(at, 4), next >> 32, 4);
     }
-    emit_lea(&t->e, rsp, rm_at(rsp, -8));
+    move_rsp(t, -(int32_t)native_bytes(t));
 }
 
 /* Nothing is written before the target is known to be good: else the call faults. */
@@ -142,29 +155,29 @@ static bool emit_call_insn(struct translator *t)
 {
     const ZydisDecodedOperand *operand = &t->insn->op[0];
     bool memory = operand->type == ZYDIS_OPERAND_TYPE_MEMORY;
-    unsigned rsp = dbt_host_reg[X86_RSP];
+    unsigned rsp = dbt_host_reg[X86_RSP], bytes = native_bytes(t);
     struct rm target = rm_state(CPU_FIELD(dbt_target));
     struct rm stack = rm_state(CPU_FIELD(dbt_stack));
 
     if (operand->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        memory_at(t, rsp, -8, 8, true);
+        memory_at(t, rsp, -(int32_t)bytes, bytes, true);
         push_return_address(t, PLACE);
-        branch_direct(t, t->next + t->op->imm);
+        branch_direct(t, relative_target(t));
         return true;
     }
-    if (!target_known(t->insn))
+    if (!target_known(t))
         return false;
     if (memory) {
-        memory_operand(t, operand, 8, false);
-        emit_load(&t->e, PLACE, rm_at(PLACE, 0));
+        memory_operand(t, operand, bytes, false);
+        emit_op(&t->e, 0x8b, bytes, PLACE, rm_at(PLACE, 0));
         emit_store(&t->e, target, PLACE);
     }
-    memory_at(t, rsp, -8, 8, true);
+    memory_at(t, rsp, -(int32_t)bytes, bytes, true);
     emit_store(&t->e, stack, PLACE);
     if (memory)
         emit_load(&t->e, PLACE, target);
     else
-        load_target(t, target_register(t->insn));
+        load_target(t);
     look_up_jump(t);
     emit_load(&t->e, SCRATCH, stack);
     push_return_address(t, SCRATCH);
@@ -174,12 +187,12 @@ static bool emit_call_insn(struct translator *t)
 
 static bool emit_ret_insn(struct translator *t)
 {
-    unsigned rsp = dbt_host_reg[X86_RSP];
+    unsigned bytes = native_bytes(t);
 
-    memory_at(t, rsp, 0, 8, false);
-    emit_load(&t->e, PLACE, rm_at(PLACE, 0));
+    memory_at(t, dbt_host_reg[X86_RSP], 0, bytes, false);
+    emit_op(&t->e, 0x8b, bytes, PLACE, rm_at(PLACE, 0));
     look_up_jump(t);
-    emit_lea(&t->e, rsp, rm_at(rsp, (int32_t)(8 + t->op->imm)));
+    move_rsp(t, (int32_t)(bytes + t->op->imm));
     jump_by_table(t);
     return true;
 }
@@ -203,7 +216,7 @@ static bool emit_jcc_insn(struct translator *t)
     branch_direct(t, t->next);
     emit_patch(&t->e, taken, t->e.at);
     t->flags = flags;
-    branch_direct(t, t->next + t->op->imm);
+    branch_direct(t, relative_target(t));
     return true;
 }
 
@@ -212,7 +225,8 @@ bool branch_emit(struct translator *t)
     const ZydisDecodedInstruction *info = &t->insn->info;
     ZydisBranchType type = info->meta.branch_type;
 
-    if ((type != ZYDIS_BRANCH_TYPE_SHORT && type != ZYDIS_BRANCH_TYPE_NEAR) || t->op->size != 8)
+    if ((type != ZYDIS_BRANCH_TYPE_SHORT && type != ZYDIS_BRANCH_TYPE_NEAR) ||
+        t->op->size != native_bytes(t))
         return false;
     switch (info->mnemonic) {
     case ZYDIS_MNEMONIC_JMP: return emit_jmp_insn(t);

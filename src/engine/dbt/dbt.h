@@ -3,8 +3,8 @@
  * safe and calls the interpreter's functions for everything else, so there is one body of semantics
  * for whatever is not the host's own.
  *
- * Only 64-bit code is translated; what debugs, traces, counts exactly or checks alignment is
- * interpreted (dbt_update).
+ * 64-bit code is translated, and 32-bit code in flat segments. What debugs, traces, counts exactly
+ * or checks alignment is interpreted (dbt_update).
  */
 #ifndef UMBRA_ENGINE_DBT_DBT_H
 #define UMBRA_ENGINE_DBT_DBT_H

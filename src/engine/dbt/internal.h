@@ -27,6 +27,16 @@
 #include "engine/dbt/emit.h"
 #include "engine/soft/block.h"
 
+/*
+ * cpu->dbt_context: what a translation depends on beside the mode of its block. 32-bit code is
+ * translated while ES, CS, SS and DS are flat from 0 and the stack has 32 bits.
+ */
+#define CONTEXT_KIND 0x03 /* enum tlb_kind */
+#define CONTEXT_WIDE 0x04 /* 64-bit mode */
+#define CONTEXT_FS   0x08 /* FS needs no check, whatever its base */
+#define CONTEXT_GS   0x10
+#define CONTEXT_BITS 5
+
 /* Scratch registers. RAX also carries the flags to and from memory. */
 #define SCRATCH HOST_RAX
 #define PLACE   HOST_R15 /* where a memory operand lies; also the op for a helper */
@@ -113,6 +123,12 @@ struct translator {
     struct slow_path slow[MAX_SLOW];
 };
 
+/* Bytes of an address, of a stack slot and of a near branch target. */
+static inline unsigned native_bytes(const struct translator *t)
+{
+    return t->cpu->long64 ? 8 : 4;
+}
+
 /* The host register of a guest's, or HOST_NONE when it is in memory only. */
 extern const uint8_t dbt_host_reg[16];
 
@@ -156,6 +172,8 @@ void memory_operand(struct translator *t, const ZydisDecodedOperand *operand, un
                     bool write);
 /* The same for [register + disp], a host register. */
 void memory_at(struct translator *t, unsigned reg, int32_t disp, unsigned bytes, bool write);
+/* Whether the segments of all memory operands need no check. */
+bool memory_flat(const struct translator *t);
 /* Whether an operand's address is of a form that memory_operand knows. */
 bool memory_known(const struct x86_insn *insn, const ZydisDecodedOperand *operand);
 /* The offset of a memory operand into PLACE, segment base left out; flags untouched. */

@@ -1,6 +1,6 @@
 /*
  * Memory operands: the effective address, the look into the TLB, and the way round when it has no
- * answer. In 64-bit mode only FS and GS have a base, and the TLB refuses what is not canonical.
+ * answer. Only FS and GS have a base, and the TLB refuses what is not canonical.
  *
  *   PLACE   <- linear address
  *   SCRATCH <- offset of its TLB entry            (tlb_index)
@@ -64,16 +64,38 @@ void slow_paths_emit(struct translator *t)
     }
 }
 
-static bool plain_register(ZydisRegister reg)
+/* Whether an address register is as wide as the addresses. */
+static bool plain_register(ZydisRegister reg, unsigned width)
 {
-    return reg == ZYDIS_REGISTER_NONE || ZydisRegisterGetClass(reg) == ZYDIS_REGCLASS_GPR64 ||
-           reg == ZYDIS_REGISTER_RIP;
+    if (reg == ZYDIS_REGISTER_NONE || (reg == ZYDIS_REGISTER_RIP && width == 64))
+        return true;
+    return ZydisRegisterGetClass(reg) ==
+           (width == 64 ? ZYDIS_REGCLASS_GPR64 : ZYDIS_REGCLASS_GPR32);
 }
 
 bool memory_known(const struct x86_insn *insn, const ZydisDecodedOperand *operand)
 {
-    return insn->info.address_width == 64 && plain_register(operand->mem.base) &&
-           plain_register(operand->mem.index) && fits_int32((uint64_t)operand->mem.disp.value);
+    unsigned width = insn->info.address_width;
+
+    return width >= 32 && plain_register(operand->mem.base, width) &&
+           plain_register(operand->mem.index, width) &&
+           fits_int32((uint64_t)operand->mem.disp.value);
+}
+
+bool memory_flat(const struct translator *t)
+{
+    for (unsigned i = 0; i < t->insn->info.operand_count; i++) {
+        const ZydisDecodedOperand *operand = &t->insn->op[i];
+        unsigned seg;
+
+        if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY)
+            continue;
+        seg = x86_segment_number(operand->mem.segment);
+        if ((seg == X86_FS && !(t->t->context & CONTEXT_FS)) ||
+            (seg == X86_GS && !(t->t->context & CONTEXT_GS)))
+            return false;
+    }
+    return true;
 }
 
 /* The host register of an address register, HOST_NONE for none; what is in memory goes to `spare`.
@@ -95,22 +117,23 @@ static unsigned address_register(struct translator *t, ZydisRegister reg, unsign
 void memory_offset(struct translator *t, const ZydisDecodedOperand *operand)
 {
     const ZydisDecodedOperandMem *mem = &operand->mem;
-    unsigned base, index;
+    unsigned bytes = t->insn->info.address_width / 8u, base, index;
+    uint64_t disp = (uint64_t)mem->disp.value;
 
     if (mem->base == ZYDIS_REGISTER_RIP) {
-        emit_constant(&t->e, PLACE, t->next + (uint64_t)mem->disp.value);
+        emit_constant(&t->e, PLACE, t->next + disp);
         return;
     }
     base = address_register(t, mem->base, PLACE);
     index = address_register(t, mem->index, SCRATCH);
     if (base == HOST_NONE && index == HOST_NONE)
-        emit_constant(&t->e, PLACE, (uint64_t)mem->disp.value);
-    else if (index == HOST_NONE && mem->disp.value == 0)
-        emit_move(&t->e, PLACE, base);
-    else
-        emit_lea(&t->e, PLACE,
-                 rm_sum(base, index, mem->scale ? (unsigned)__builtin_ctz(mem->scale) : 0,
-                        (int32_t)mem->disp.value));
+        emit_constant(&t->e, PLACE, bytes == 8 ? disp : (uint32_t)disp);
+    else if (index == HOST_NONE && disp == 0)
+        emit_op(&t->e, 0x8b, bytes, PLACE, rm_reg(base));
+    else /* LEA cuts the sum to the width of addresses */
+        emit_op(&t->e, 0x8d, bytes, PLACE,
+                rm_sum(base, index, mem->scale ? (unsigned)__builtin_ctz(mem->scale) : 0,
+                       (int32_t)disp));
 }
 
 static void add_segment_base(struct translator *t, const ZydisDecodedOperand *operand)
@@ -120,7 +143,7 @@ static void add_segment_base(struct translator *t, const ZydisDecodedOperand *op
     if (seg != X86_FS && seg != X86_GS)
         return;
     emit_load(&t->e, SCRATCH, rm_state(CPU_FIELD(seg_base) + 8 * (size_t)seg));
-    emit_lea(&t->e, PLACE, rm_sum(PLACE, SCRATCH, 0, 0));
+    emit_op(&t->e, 0x8d, native_bytes(t), PLACE, rm_sum(PLACE, SCRATCH, 0, 0));
 }
 
 static void look_up(struct translator *t, unsigned bytes, bool write)
@@ -152,8 +175,8 @@ void memory_operand(struct translator *t, const ZydisDecodedOperand *operand, un
 void memory_at(struct translator *t, unsigned reg, int32_t disp, unsigned bytes, bool write)
 {
     if (disp)
-        emit_lea(&t->e, PLACE, rm_at(reg, disp));
+        emit_op(&t->e, 0x8d, native_bytes(t), PLACE, rm_at(reg, disp));
     else
-        emit_move(&t->e, PLACE, reg);
+        emit_op(&t->e, 0x8b, native_bytes(t), PLACE, rm_reg(reg));
     look_up(t, bytes, write);
 }

@@ -133,21 +133,48 @@ void dbt_claim_thread(struct cpu *cpu)
     ASSERT(err == 0, "a thread's GS base is its own to set");
 }
 
-#define TAG_SHIFT            48
-#define TAG_GENERATIONS_MASK 0xfffu
+/* Jump tags: what is no part of an address. */
+#define TAG_SHIFT       48
+#define TAG_GENERATIONS (1u << (64 - TAG_SHIFT - CONTEXT_BITS))
+
+/* Whether the segments that 32-bit code uses all the time are flat, and so is its stack. */
+static bool flat(const struct cpu *cpu)
+{
+    const uint32_t data = 1u << X86_ES | 1u << X86_SS | 1u << X86_DS;
+
+    return (cpu->seg_flat_write & data) == data &&
+           (cpu->seg_flat_read & (data | 1u << X86_CS)) == (data | 1u << X86_CS) &&
+           cpu->x.seg[X86_CS].limit == UINT32_MAX && cpu->stack_mask == UINT32_MAX &&
+           !(cpu->seg_base[X86_ES] | cpu->seg_base[X86_CS] | cpu->seg_base[X86_SS] |
+             cpu->seg_base[X86_DS]);
+}
+
+static uint8_t context_of(const struct cpu *cpu)
+{
+    bool debugged = cpu->debug.breakpoints || cpu->debug.watchpoints;
+    uint32_t both = cpu->seg_flat_read & cpu->seg_flat_write;
+    unsigned context = cpu->tlb_kind;
+
+    if (!cpu->dbt || cpu->single_step || debugged || cpu->tlb == cpu->tlb_tables[TLB_NEVER])
+        return DBT_NEVER;
+    if (cpu->long64)
+        return (uint8_t)(context | CONTEXT_WIDE | CONTEXT_FS | CONTEXT_GS);
+    if ((cpu->mode != X86_MODE_PROT32 && cpu->mode != X86_MODE_COMPAT32) || !flat(cpu))
+        return DBT_NEVER;
+    if (both & 1u << X86_FS)
+        context |= CONTEXT_FS;
+    if (both & 1u << X86_GS)
+        context |= CONTEXT_GS;
+    return (uint8_t)context;
+}
 
 void dbt_update(struct cpu *cpu)
 {
     uint64_t generation = (uint32_t)cpu->fetch_key >> 8;
-    bool debugged = cpu->debug.breakpoints || cpu->debug.watchpoints;
 
-    if (!cpu->dbt || !cpu->long64 || cpu->single_step || debugged ||
-        cpu->tlb == cpu->tlb_tables[TLB_NEVER]) {
-        cpu->dbt_context = DBT_NEVER;
-        return;
-    }
-    cpu->dbt_context = cpu->tlb_kind;
-    cpu->dbt_jump_tag = ((generation & TAG_GENERATIONS_MASK) << 3 | cpu->dbt_context) << TAG_SHIFT;
+    cpu->dbt_context = context_of(cpu);
+    cpu->dbt_jump_tag = ((generation % TAG_GENERATIONS) << CONTEXT_BITS | cpu->dbt_context)
+                        << TAG_SHIFT;
 }
 
 void dbt_forget_addresses(struct cpu *cpu)
@@ -158,7 +185,7 @@ void dbt_forget_addresses(struct cpu *cpu)
 /* The tag holds a part of the generation only: where that begins anew, old entries must go. */
 void dbt_forget_local_addresses(struct cpu *cpu, uint64_t generation)
 {
-    if ((generation & TAG_GENERATIONS_MASK) == 0)
+    if (generation % TAG_GENERATIONS == 0)
         clear_jump_tags(cpu);
 }
 
@@ -206,12 +233,12 @@ static struct host_block *arrive(struct cpu *cpu, struct dbt_jump *jump, struct 
 
 struct host_block *dbt_find_again(struct cpu *cpu)
 {
-    gva_t linear = cpu->x.gpr[X86_RIP];
+    gva_t linear = cpu->x.gpr[X86_RIP] &= cpu->ip_mask;
     struct dbt_jump *jump = jump_of(cpu, linear);
     struct host_block *t = jump->to;
     gpa_t gpa;
 
-    if (!t || t->linear != linear || t->context != cpu->dbt_context)
+    if (!t || t->linear != linear || t->context != cpu->dbt_context || t->block->mode != cpu->mode)
         return NULL;
     if (jump->tag != (linear ^ cpu->dbt_jump_tag)) {
         if (!tlb_fetch(cpu, cpu->cpl == 3 ? TLB_USER : TLB_SUPER, linear, &gpa) ||

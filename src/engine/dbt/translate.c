@@ -110,6 +110,12 @@ static void emit_count(struct translator *t, size_t counter, unsigned amount)
     emit_store(&t->e, rm_state(counter), SCRATCH);
 }
 
+/* 82 is 80 in 32-bit code; the host, in 64-bit mode, has no such opcode. */
+static bool host_lacks(const struct x86_insn *insn)
+{
+    return insn->info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && insn->info.opcode == 0x82;
+}
+
 /* True when the instruction has ended the block. */
 static bool emit_instruction(struct translator *t)
 {
@@ -117,7 +123,7 @@ static bool emit_instruction(struct translator *t)
     uint8_t *at = t->e.at;
     unsigned flags = t->flags, sites = t->t->sites;
 
-    if (t->op->fn != op_undefined) {
+    if (t->op->fn != op_undefined && memory_flat(t) && !host_lacks(t->insn)) {
         if (!(t->op->flags & OP_ENDS)) {
             if (insn_emit(t) || vector_emit(t))
                 return false;

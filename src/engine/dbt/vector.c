@@ -179,7 +179,7 @@ static struct encoding encoding_of(const struct parts *p, const struct x86_insn 
     static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
     const ZydisDecodedInstruction *info = &insn->info;
     bool vex = info->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
-    bool wide = vex ? info->raw.vex.W : info->raw.rex.W;
+    bool wide = vex ? native_vex_w(info) : info->raw.rex.W;
     struct encoding encoding = {
         .map = info->opcode_map == ZYDIS_OPCODE_MAP_0F3A   ? 3
                : info->opcode_map == ZYDIS_OPCODE_MAP_0F38 ? 2

@@ -73,4 +73,7 @@ bool native_vector_ready(const struct cpu *cpu, const struct op *op);
  */
 void native_install_signals(void);
 
+/* VEX.W as the host, in 64-bit mode, needs it for the guest's instruction. */
+bool native_vex_w(const ZydisDecodedInstruction *info);
+
 #endif

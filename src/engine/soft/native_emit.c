@@ -356,11 +356,16 @@ static bool vex_w_is_operand_size(const ZydisDecodedInstruction *info)
     }
 }
 
+bool native_vex_w(const ZydisDecodedInstruction *info)
+{
+    return info->raw.vex.W &&
+           (info->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 || !vex_w_is_operand_size(info));
+}
+
 static void put_vex(struct emitter *e, const struct shape *s, const struct x86_insn *insn)
 {
     const ZydisDecodedInstruction *info = &insn->info;
-    bool long64 = info->machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
-    unsigned w = info->raw.vex.W && (long64 || !vex_w_is_operand_size(info)) ? 0x80 : 0;
+    unsigned w = native_vex_w(info) ? 0x80 : 0;
     unsigned no_r = s->reg < 8 ? 0x80 : 0;
     unsigned no_b = s->memory || s->rm < 8 ? 0x20 : 0;
 
