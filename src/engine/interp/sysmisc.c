@@ -2,6 +2,7 @@
  * HLT, the interrupt flag, the bases of FS and GS, SMAP's switch, TLB and cache control.
  * Source: SDM 2; SDM 3 "Virtual-8086 Mode Extensions", "Protected-Mode Virtual Interrupts".
  */
+#include "engine/dbt/dbt.h"
 #include "engine/interp/operand.h"
 #include "engine/interp/system_ops.h"
 
@@ -94,8 +95,8 @@ enum step op_write_base(struct cpu *cpu, const struct op *op)
 }
 
 /*
- * At CPL 0 AC decides nothing but which TLB table serves; kernels do this around each access to
- * user memory, so cpu_update_mode is not asked.
+ * At CPL 0 AC decides nothing but which TLB table serves, and with it which translations; kernels
+ * do this around each access to user memory, so cpu_update_mode is not asked.
  */
 static enum step set_ac(struct cpu *cpu, bool set)
 {
@@ -110,6 +111,7 @@ static enum step set_ac(struct cpu *cpu, bool set)
     if (cpu->tlb == cpu->tlb_tables[cpu->tlb_kind])
         cpu->tlb = cpu->tlb_tables[kind];
     cpu->tlb_kind = (uint8_t)kind;
+    dbt_update(cpu);
     return STEP_NEXT;
 }
 

@@ -259,6 +259,15 @@ main64:
     mov (%rbx), %al
     mov %al, (%rbx)
     clac
+    /* A run of code that begins with AC set and clears it; often, so that it is translated. */
+    mov $200, %ecx
+2:  stac
+    jmp 3f
+3:  mov (%rbx), %al
+    clac
+    FAULTS64(PF, E_P, mov (%rbx), %al)
+    dec %ecx
+    jnz 2b
     CLEAR_CR(4, CR4_SMAP)
 1:
     PASS64
