@@ -224,10 +224,14 @@ bool branch_emit(struct translator *t)
 {
     const ZydisDecodedInstruction *info = &t->insn->info;
     ZydisBranchType type = info->meta.branch_type;
+    bool direct =
+        t->insn->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE && info->mnemonic != ZYDIS_MNEMONIC_RET;
 
     if ((type != ZYDIS_BRANCH_TYPE_SHORT && type != ZYDIS_BRANCH_TYPE_NEAR) ||
         t->op->size != native_bytes(t))
         return false;
+    if (direct && !x86_canonical(relative_target(t)))
+        return false; /* the branch faults, not the fetch from there */
     switch (info->mnemonic) {
     case ZYDIS_MNEMONIC_JMP: return emit_jmp_insn(t);
     case ZYDIS_MNEMONIC_CALL: return emit_call_insn(t);

@@ -45,13 +45,22 @@ int dbt_create(struct cpu *cpu, size_t code_bytes)
 
 _Static_assert(sizeof(struct dbt_jump) == 1 << DBT_JUMP_SHIFT, "a jump is indexed by a shift");
 
-/* No address in any context has it as its tag. */
-#define NO_TAG UINT64_MAX
+/*
+ * A jump's place in the table is given by the low bits of its address: there the tag has context
+ * and generation. So no two addresses have the same tag, canonical or not.
+ */
+#define TAG_GENERATIONS (DBT_JUMPS >> CONTEXT_BITS)
+
+/* The tag of no address at that place: no context has all bits set. */
+static uint64_t no_tag(size_t place)
+{
+    return UINT64_MAX ^ place;
+}
 
 static void clear_jump_tags(struct cpu *cpu)
 {
     for (unsigned i = 0; i < DBT_JUMPS; i++)
-        cpu->dbt_jumps[i].tag = NO_TAG;
+        cpu->dbt_jumps[i].tag = no_tag(i);
 }
 
 static struct dbt_jump *jump_of(struct cpu *cpu, gva_t linear)
@@ -78,7 +87,7 @@ static void forget(struct cpu *cpu, struct host_block *t)
     struct dbt_jump *jump = jump_of(cpu, t->linear);
 
     if (jump->to == t) {
-        jump->tag = NO_TAG;
+        jump->tag = no_tag((size_t)(jump - cpu->dbt_jumps));
         jump->to = NULL;
     }
     while (t->incoming)
@@ -133,10 +142,6 @@ void dbt_claim_thread(struct cpu *cpu)
     ASSERT(err == 0, "a thread's GS base is its own to set");
 }
 
-/* Jump tags: what is no part of an address. */
-#define TAG_SHIFT       48
-#define TAG_GENERATIONS (1u << (64 - TAG_SHIFT - CONTEXT_BITS))
-
 /* Whether the segments that 32-bit code uses all the time are flat, and so is its stack. */
 static bool flat(const struct cpu *cpu)
 {
@@ -173,8 +178,8 @@ void dbt_update(struct cpu *cpu)
     uint64_t generation = (uint32_t)cpu->fetch_key >> 8;
 
     cpu->dbt_context = context_of(cpu);
-    cpu->dbt_jump_tag = ((generation % TAG_GENERATIONS) << CONTEXT_BITS | cpu->dbt_context)
-                        << TAG_SHIFT;
+    cpu->dbt_jump_tag = (generation % TAG_GENERATIONS) << CONTEXT_BITS |
+                        (cpu->dbt_context & ((1u << CONTEXT_BITS) - 1));
 }
 
 void dbt_forget_addresses(struct cpu *cpu)
