@@ -4,6 +4,7 @@
 # is tests/boot/guests/irq_lines.S; by the rules of the hardware its answers are those below.
 # test: timeout=120
 import os
+import re
 import subprocess
 import sys
 
@@ -59,7 +60,9 @@ def test():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         raise Skipped("no /dev/kvm to compare with; the soft engine passed")
     said = run(image, "--engine", "kvm", "--irqchip", "user")
-    run(image, "--engine", "kvm", leave_out=FAITHFUL_ONLY if "emulates" in said else "")
+    # Whatever else the trial says of it, on a busy host too, is no processor's KVM.
+    hardware = re.search(r"as asked for; \d+ million instructions a second", said)
+    run(image, "--engine", "kvm", leave_out="" if hardware else FAITHFUL_ONLY)
 
 
 if __name__ == "__main__":
