@@ -100,6 +100,12 @@ struct engine_counters {
     uint64_t tlb_flushes;      /* all, those by reason below among them */
     uint64_t flushes[ENGINE_FLUSHES];
     uint64_t block_bytes; /* of decoded blocks, now */
+    uint64_t translations_made, translations_dropped;
+    uint64_t translation_bytes;       /* of the host code, now */
+    uint64_t translation_flushes;     /* the memory for it was full */
+    uint64_t translation_entries;     /* from the run loop */
+    uint64_t translation_helpers;     /* instructions of it that C functions ran */
+    uint64_t translated_instructions; /* of `instructions` */
     uint64_t tlb_bytes;
     uint64_t faults_injected; /* exceptions delivered into the guest */
     uint64_t page_faults;     /* of those, #PF */

@@ -114,6 +114,7 @@ void dbt_drop(struct cpu *cpu, struct block *block)
         block->translations = t->next;
         forget(cpu, t);
         free(t);
+        cpu->counters.translations_dropped++;
     }
 }
 
@@ -123,6 +124,7 @@ static void drop_all(struct cpu *cpu)
     while (cpu->dbt->newest)
         dbt_drop(cpu, cpu->dbt->newest->block);
     cpu->dbt->code.used_bytes = cpu->dbt->first_used;
+    cpu->counters.translation_flushes++;
 }
 
 void dbt_destroy(struct cpu *cpu)
@@ -203,6 +205,9 @@ static void link_pending(struct cpu *cpu, struct host_block *t)
     cpu->dbt->pending = NULL;
     if (!site || site->target != t->linear || site->from->context != t->context)
         return;
+    /* The page may lead elsewhere by now: what runs in the old frame may come back there. */
+    if (!site->key && (site->from->block->gpa ^ t->block->gpa) & PAGE_MASK)
+        return;
     if (site->key)
         memcpy(site->key, &key, sizeof(key));
     if (site->to == t)
@@ -271,10 +276,13 @@ struct host_block *dbt_find(struct cpu *cpu, struct block *block)
 
 enum step dbt_run(struct cpu *cpu, struct host_block *t)
 {
+    uint64_t before = cpu->counters.instructions;
     enum step step;
 
     cpu->dbt_site = NULL;
     step = (enum step)cpu->dbt->enter(t->entry_memory + cpu->dbt->to_exec);
+    cpu->counters.translated_instructions += cpu->counters.instructions - before;
+    cpu->counters.translation_entries++;
     cpu->dbt->pending = cpu->dbt_site;
     if (cpu->dbt_site)
         cpu->x.gpr[X86_RIP] = cpu->dbt_site->target;
@@ -298,6 +306,7 @@ static uint64_t run_step(struct cpu *cpu, const struct op *op, bool wants)
     unsigned len = op->len; /* 0 once the block is dropped */
     enum step step = op->fn(cpu, op);
 
+    cpu->counters.translation_helpers++;
     if (likely(step == STEP_NEXT && wants && !block_dropped(cpu)))
         return 0;
     uncount(cpu, op);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/trace.h"
 
 #define CODE_ALIGN 16
 
@@ -175,6 +176,7 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     struct dbt *dbt = cpu->dbt;
     struct translator t = {.cpu = cpu, .dbt = dbt};
     struct host_block *fresh = calloc(1, sizeof(*fresh));
+    const uint8_t *start;
 
     ASSERT(fresh, "the host has memory for a translation");
     fresh->block = block;
@@ -183,6 +185,7 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     t.t = fresh;
     t.e = (struct emitter){.at = dbt->code.write + dbt->code.used_bytes,
                            .end = dbt->code.write + dbt->code.size_bytes};
+    start = t.e.at;
     if (!decode(dbt, cpu, block)) {
         free(fresh);
         return NULL;
@@ -195,5 +198,8 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     }
     dbt->code.used_bytes = ALIGN_UP((size_t)(t.e.at - dbt->code.write), CODE_ALIGN);
     link_translation(dbt, block, fresh);
+    cpu->counters.translations_made++;
+    cpu->counters.translation_bytes = dbt->code.used_bytes - dbt->first_used;
+    trace(dbt_translate, linear, block->gpa, block->count, (uint64_t)(t.e.at - start));
     return fresh;
 }
