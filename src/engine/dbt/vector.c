@@ -132,6 +132,8 @@ static bool parts_init(struct parts *p, const struct translator *t)
 
     *p = (struct parts){
         .kind = native_kind(t->op), .is4 = -1, .reg_number = insn->info.raw.modrm.reg};
+    if (insn->info.mnemonic == ZYDIS_MNEMONIC_MOVBE) /* the interpreter's own */
+        p->kind = NATIVE_KIND_GENERAL;
     if (p->kind == NATIVE_KIND_OTHER)
         return false;
     switch (insn->info.mnemonic) {
@@ -139,7 +141,9 @@ static bool parts_init(struct parts *p, const struct translator *t)
     case ZYDIS_MNEMONIC_LZCNT:
     case ZYDIS_MNEMONIC_POPCNT: return false;
     case ZYDIS_MNEMONIC_VZEROUPPER:
-    case ZYDIS_MNEMONIC_VZEROALL: return true; /* whatever registers Zydis names */
+    case ZYDIS_MNEMONIC_VZEROALL:
+        /* Whatever registers Zydis names. Outside of 64-bit mode it is only half of them. */
+        return insn->info.machine_mode == ZYDIS_MACHINE_MODE_LONG_64;
     default: break;
     }
     for (unsigned i = 0; i < insn->info.operand_count; i++) {
@@ -249,7 +253,7 @@ static void emit_instruction(struct translator *t, const struct parts *p)
 static void emit_memory(struct translator *t, const struct parts *p)
 {
     memory_operand(t, p->memory, t->op->size, is_written(p->memory));
-    if (!t->op->src2)
+    if (p->kind != NATIVE_KIND_VECTOR || !t->op->src2)
         return;
     /* #GP when misaligned; a page and where it lies on the host are aligned alike. TEST */
     emit_op_imm(&t->e, 0xf7, 4, 0, rm_reg(PLACE), t->op->src2, 4);

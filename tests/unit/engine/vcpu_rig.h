@@ -24,6 +24,7 @@ struct vcpu_rig {
     struct cpu_model model;
     struct engine_vcpu *vcpu;
     enum engine_dirty_log dirty_log; /* engine_vcpu_config's; set before the start */
+    unsigned translate_after;        /* so is this */
 };
 
 /* Memory without slots, for a processor of this model; vcpu_rig_start makes the rest. */
@@ -53,6 +54,7 @@ static inline void vcpu_rig_start(struct vcpu_rig *rig, enum mmu_mode mode,
         .model = &rig->model,
         .tlb_entries = tlb_entries,
         .dirty_log = rig->dirty_log,
+        .translate_after = rig->translate_after,
     };
 
     rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = mode});
