@@ -375,6 +375,32 @@ static void test_programs_do_the_same_translated(void **state)
     assert_in_range(ends, PROGRAMS / 4, PROGRAMS - PROGRAMS / 10);
 }
 
+/*
+ * A block that begins with a vector instruction, behind a linked jump with the flags in the host's
+ * registers: its fault shows them.
+ */
+static void test_fault_at_head_of_block_shows_flags(void **state)
+{
+    /*
+     * l: mov $-1, r11; add r10, r11; jmp m
+     * m: movaps xmm1, xmm2; add r12, r13; dec ebp; jnz l
+     *    mov cr0, rax; or $8, al (TS); mov rax, cr0; jmp l
+     */
+    const char code[] = "\x49\xc7\xc3\xff\xff\xff\xff\x4d\x01\xd3\xeb\x00\x0f\x28\xd1\x4d\x01\xe5"
+                        "\xff\xcd\x75\xea\x0f\x20\xc0\x0c\x08\x0f\x22\xc0\xeb\xe0";
+    struct rig *rig = *state;
+    uint64_t flags;
+
+    make_state(rig);
+    rig->state[1].gpr[X86_R10] = 1; /* to CF and ZF */
+    rig->state[1].gpr[X86_R12] = rig->state[1].gpr[X86_R13] = 0;
+    mem_write(rig->base[1].mem, CODE, code, sizeof(code) - 1);
+    run(rig, 1);
+    assert_int_equal(rig->state[1].gpr[X86_RIP], HANDLERS + X86_NM + 1);
+    mem_read(rig->base[1].mem, rig->state[1].gpr[X86_RSP] + 16, &flags, sizeof(flags));
+    assert_int_equal(flags & (X86_FLAG_CF | X86_FLAG_ZF), X86_FLAG_CF | X86_FLAG_ZF);
+}
+
 /* SDM 2 "VZEROALL": outside of 64-bit mode only the eight registers there are. */
 static void test_32_bit_code_clears_half(void **state)
 {
@@ -394,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_programs_do_the_same_translated, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fault_at_head_of_block_shows_flags, setup, teardown),
         cmocka_unit_test_setup_teardown(test_32_bit_code_clears_half, setup, teardown),
     };
 
