@@ -30,14 +30,14 @@ bool insn_bit_string(struct translator *t)
     struct encoding encoding = encoding_of(t->insn);
     unsigned bytes = memory->size / 8, segment = x86_segment_number(memory->mem.segment);
     unsigned guest = (unsigned)guest_register(t->insn->op[1].reg.value), host = dbt_host_reg[guest];
-    unsigned scale = (unsigned)__builtin_ctz(bytes);
+    unsigned scale = (unsigned)__builtin_ctz(bytes), address = t->insn->info.address_width / 8u;
 
     if (!memory_known(t->insn, memory) || segment == X86_FS || segment == X86_GS)
         return false;
     flags_spoil(t);
     memory_offset(t, memory);
     emit_word_number(&t->e, guest, bytes);
-    emit_lea(&t->e, PLACE, rm_sum(PLACE, SCRATCH, scale, 0));
+    emit_op(&t->e, OPCODE_LEA, address, PLACE, rm_sum(PLACE, SCRATCH, scale, 0));
     memory_at(t, PLACE, 0, bytes, operand_written(memory));
     emit_word_number(&t->e, guest, bytes);
     emit_op(&t->e, 0xf7, 8, 3, rm_reg(SCRATCH)); /* NEG */
@@ -86,7 +86,7 @@ bool insn_exchange_rax(struct translator *t)
     if (first < 0 || second < 0 || dbt_host_reg[first] == HOST_NONE ||
         dbt_host_reg[second] == HOST_NONE)
         return false;
-    emit_op(&t->e, 0x87, t->insn->op[0].size / 8, dbt_host_reg[first],
+    emit_op(&t->e, OPCODE_XCHG, t->insn->op[0].size / 8, dbt_host_reg[first],
             rm_reg(dbt_host_reg[second]));
     return true;
 }

@@ -88,6 +88,37 @@ static bool emit_mov_imm(struct translator *t)
     return true;
 }
 
+/* A0 to A3: RAX and memory at an address that stands in the instruction. */
+static bool emit_mov_absolute(struct translator *t)
+{
+    unsigned opcode = t->insn->info.opcode;
+    bool store = opcode & 2;
+    const ZydisDecodedOperand *memory = &t->insn->op[!store];
+    struct encoding encoding = {.opcode = (uint8_t)(opcode & 1 ? OPCODE_LOAD : OPCODE_LOAD - 1),
+                                .size = (uint8_t)(memory->size / 8),
+                                .byte_reg = !(opcode & 1)};
+
+    if (!memory_known(t->insn, memory))
+        return false;
+    memory_operand(t, memory, memory->size / 8, store);
+    if (store)
+        encoding.opcode -= 2;
+    emit_modrm(&t->e, &encoding, dbt_host_reg[X86_RAX], rm_at(PLACE, 0));
+    return true;
+}
+
+/* 40 to 4F, in 32-bit code: as FF /0 and FF /1. All registers there are in the host's. */
+static bool emit_inc(struct translator *t)
+{
+    int guest = guest_register(t->insn->op[0].reg.value);
+
+    flags_need(t);
+    emit_op(&t->e, 0xff, t->insn->op[0].size / 8, t->insn->info.opcode >> 3 & 1,
+            rm_reg(dbt_host_reg[guest]));
+    flags_written(t);
+    return true;
+}
+
 static bool emit_sign(struct translator *t)
 {
     unsigned rax = dbt_host_reg[X86_RAX];
@@ -183,6 +214,8 @@ static insn_fn mov(const struct x86_insn *insn)
     if (from->type == ZYDIS_OPERAND_TYPE_REGISTER &&
         ZydisRegisterGetClass(from->reg.value) == ZYDIS_REGCLASS_SEGMENT)
         return insn_from_segment;
+    if (insn->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY || from->type == ZYDIS_OPERAND_TYPE_MEMORY)
+        return modrm_or(insn, emit_mov_absolute);
     return modrm_or(insn, emit_mov_imm);
 }
 
@@ -214,6 +247,8 @@ static insn_fn find_integer(const struct translator *t)
     case ZYDIS_MNEMONIC_XOR:
     case ZYDIS_MNEMONIC_CMP:
     case ZYDIS_MNEMONIC_TEST: return modrm_or(insn, emit_rax_imm);
+    case ZYDIS_MNEMONIC_INC:
+    case ZYDIS_MNEMONIC_DEC: return modrm_or(insn, emit_inc);
     case ZYDIS_MNEMONIC_MOV: return mov(insn);
     case ZYDIS_MNEMONIC_BT:
     case ZYDIS_MNEMONIC_BTS:
@@ -234,8 +269,6 @@ static insn_fn find_integer(const struct translator *t)
     case ZYDIS_MNEMONIC_MOVZX:
     case ZYDIS_MNEMONIC_MOVSX:
     case ZYDIS_MNEMONIC_MOVSXD:
-    case ZYDIS_MNEMONIC_INC:
-    case ZYDIS_MNEMONIC_DEC:
     case ZYDIS_MNEMONIC_NEG:
     case ZYDIS_MNEMONIC_NOT:
     case ZYDIS_MNEMONIC_SHL:
@@ -290,6 +323,7 @@ static insn_fn find_other(const struct x86_insn *insn)
     case ZYDIS_MNEMONIC_BSWAP: return emit_bswap;
     case ZYDIS_MNEMONIC_PUSH: return insn_push;
     case ZYDIS_MNEMONIC_POP: return insn_pop;
+    case ZYDIS_MNEMONIC_PUSHFD:
     case ZYDIS_MNEMONIC_PUSHFQ: return insn_pushf;
     case ZYDIS_MNEMONIC_LEA: return emit_lea_operand;
     case ZYDIS_MNEMONIC_LEAVE: return insn_leave;

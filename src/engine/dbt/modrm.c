@@ -5,9 +5,6 @@
  */
 #include "engine/dbt/insn.h"
 
-#define OPCODE_XCHG 0x87
-#define OPCODE_LOAD 0x8b
-
 int guest_register(ZydisRegister reg)
 {
     bool high;

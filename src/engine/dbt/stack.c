@@ -1,10 +1,37 @@
 /*
- * The stack: PUSH, POP, PUSHF, LEAVE, with 64 bits. RSP changes last, behind all that may fault.
+ * The stack: PUSH, POP, PUSHF, LEAVE, of the code's own width. RSP changes last, behind all that
+ * may fault. Refuses what a prefix makes narrower.
  * Source: SDM 2.
  */
 #include "engine/dbt/insn.h"
 
-#define BYTES 8
+/* Moves RSP; the flags stay as they are. */
+static void move_rsp(struct translator *t, int32_t bytes)
+{
+    unsigned rsp = dbt_host_reg[X86_RSP];
+
+    emit_op(&t->e, OPCODE_LEA, native_bytes(t), rsp, rm_at(rsp, bytes));
+}
+
+/* The place of a push, and that of a pop. */
+static void find_push(struct translator *t)
+{
+    int32_t bytes = (int32_t)native_bytes(t);
+
+    memory_at(t, dbt_host_reg[X86_RSP], -bytes, native_bytes(t), true);
+}
+
+static void find_pop(struct translator *t)
+{
+    memory_at(t, dbt_host_reg[X86_RSP], 0, native_bytes(t), false);
+}
+
+/* Stores a host register where find_push has led. */
+static void finish_push(struct translator *t, unsigned host)
+{
+    emit_op(&t->e, OPCODE_STORE, native_bytes(t), host, rm_at(PLACE, 0));
+    move_rsp(t, -(int32_t)native_bytes(t));
+}
 
 /* What a second operand in memory waits for while the first is looked for. */
 static struct rm kept_value(void)
@@ -12,91 +39,101 @@ static struct rm kept_value(void)
     return rm_state(CPU_FIELD(dbt_target));
 }
 
+static void keep_value(struct translator *t)
+{
+    emit_op(&t->e, OPCODE_LOAD, native_bytes(t), SCRATCH, rm_at(PLACE, 0));
+    emit_store(&t->e, kept_value(), SCRATCH);
+}
+
 static bool push_memory(struct translator *t)
 {
     const ZydisDecodedOperand *operand = &t->insn->op[0];
-    unsigned rsp = dbt_host_reg[X86_RSP];
 
     if (!memory_known(t->insn, operand))
         return false;
-    memory_operand(t, operand, BYTES, false);
-    emit_load(&t->e, SCRATCH, rm_at(PLACE, 0));
-    emit_store(&t->e, kept_value(), SCRATCH);
-    memory_at(t, rsp, -BYTES, BYTES, true);
+    memory_operand(t, operand, native_bytes(t), false);
+    keep_value(t);
+    find_push(t);
     emit_load(&t->e, SCRATCH, kept_value());
-    emit_store(&t->e, rm_at(PLACE, 0), SCRATCH);
-    emit_lea(&t->e, rsp, rm_at(rsp, -BYTES));
+    finish_push(t, SCRATCH);
+    return true;
+}
+
+static bool push_register(struct translator *t)
+{
+    int guest = guest_register(t->insn->op[0].reg.value);
+
+    if (guest < 0)
+        return false;
+    find_push(t);
+    if (dbt_host_reg[guest] == HOST_NONE) {
+        emit_load(&t->e, SCRATCH, rm_guest((unsigned)guest));
+        finish_push(t, SCRATCH);
+    } else {
+        finish_push(t, dbt_host_reg[guest]);
+    }
+    return true;
+}
+
+static bool push_immediate(struct translator *t)
+{
+    unsigned bytes = native_bytes(t);
+
+    find_push(t);
+    emit_op_imm(&t->e, 0xc7, bytes, 0, rm_at(PLACE, 0), t->insn->op[0].imm.value.u, 4);
+    move_rsp(t, -(int32_t)bytes);
     return true;
 }
 
 bool insn_push(struct translator *t)
 {
-    const ZydisDecodedOperand *operand = &t->insn->op[0];
-    unsigned rsp = dbt_host_reg[X86_RSP], host = HOST_NONE;
-    int guest = -1;
-
-    if (t->insn->info.operand_width != 64)
+    if (t->op->size != native_bytes(t))
         return false;
-    if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY)
-        return push_memory(t);
-    if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
-        guest = guest_register(operand->reg.value);
-        if (guest < 0)
-            return false;
-        host = dbt_host_reg[guest];
-    } else if (operand->type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        return false;
+    switch (t->insn->op[0].type) {
+    case ZYDIS_OPERAND_TYPE_MEMORY: return push_memory(t);
+    case ZYDIS_OPERAND_TYPE_REGISTER: return push_register(t);
+    case ZYDIS_OPERAND_TYPE_IMMEDIATE: return push_immediate(t);
+    default: return false;
     }
-    memory_at(t, rsp, -BYTES, BYTES, true);
-    if (guest < 0) {
-        emit_op_imm(&t->e, 0xc7, 8, 0, rm_at(PLACE, 0), operand->imm.value.u, 4);
-    } else {
-        if (host == HOST_NONE)
-            emit_load(&t->e, SCRATCH, rm_guest((unsigned)guest));
-        emit_store(&t->e, rm_at(PLACE, 0), host == HOST_NONE ? SCRATCH : host);
-    }
-    emit_lea(&t->e, rsp, rm_at(rsp, -BYTES));
-    return true;
 }
 
 /* The operand's address counts RSP after the pop: that one is left to the interpreter. */
 static bool pop_memory(struct translator *t)
 {
     const ZydisDecodedOperand *operand = &t->insn->op[0];
-    unsigned rsp = dbt_host_reg[X86_RSP];
+    ZydisRegister base = operand->mem.base;
 
-    if (!memory_known(t->insn, operand) || operand->mem.base == ZYDIS_REGISTER_RSP)
+    if (!memory_known(t->insn, operand) || base == ZYDIS_REGISTER_RSP || base == ZYDIS_REGISTER_ESP)
         return false;
-    memory_at(t, rsp, 0, BYTES, false);
-    emit_load(&t->e, SCRATCH, rm_at(PLACE, 0));
-    emit_store(&t->e, kept_value(), SCRATCH);
-    memory_operand(t, operand, BYTES, true);
+    find_pop(t);
+    keep_value(t);
+    memory_operand(t, operand, native_bytes(t), true);
     emit_load(&t->e, SCRATCH, kept_value());
-    emit_store(&t->e, rm_at(PLACE, 0), SCRATCH);
-    emit_lea(&t->e, rsp, rm_at(rsp, BYTES));
+    emit_op(&t->e, OPCODE_STORE, native_bytes(t), SCRATCH, rm_at(PLACE, 0));
+    move_rsp(t, (int32_t)native_bytes(t));
     return true;
 }
 
 bool insn_pop(struct translator *t)
 {
     const ZydisDecodedOperand *operand = &t->insn->op[0];
-    unsigned rsp = dbt_host_reg[X86_RSP];
+    unsigned bytes = native_bytes(t);
     int guest;
 
-    if (t->insn->info.operand_width != 64)
+    if (t->op->size != bytes)
         return false;
     if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY)
         return pop_memory(t);
     guest = guest_register(operand->reg.value);
     if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER || guest < 0)
         return false;
-    memory_at(t, rsp, 0, BYTES, false);
-    emit_lea(&t->e, rsp, rm_at(rsp, BYTES));
+    find_pop(t);
+    move_rsp(t, (int32_t)bytes);
     if (dbt_host_reg[guest] == HOST_NONE) {
         emit_load(&t->e, SCRATCH, rm_at(PLACE, 0));
         emit_store(&t->e, rm_guest((unsigned)guest), SCRATCH);
     } else {
-        emit_load(&t->e, dbt_host_reg[guest], rm_at(PLACE, 0));
+        emit_op(&t->e, OPCODE_LOAD, bytes, dbt_host_reg[guest], rm_at(PLACE, 0));
     }
     return true;
 }
@@ -117,25 +154,22 @@ static void emit_rflags(struct emitter *e)
 
 bool insn_pushf(struct translator *t)
 {
-    unsigned rsp = dbt_host_reg[X86_RSP];
-
-    if (t->insn->info.operand_width != 64)
+    if (t->op->size != native_bytes(t))
         return false;
-    memory_at(t, rsp, -BYTES, BYTES, true);
+    find_push(t);
     emit_rflags(&t->e);
-    emit_store(&t->e, rm_at(PLACE, 0), SCRATCH);
-    emit_lea(&t->e, rsp, rm_at(rsp, -BYTES));
+    finish_push(t, SCRATCH);
     return true;
 }
 
 bool insn_leave(struct translator *t)
 {
-    unsigned rsp = dbt_host_reg[X86_RSP], rbp = dbt_host_reg[X86_RBP];
+    unsigned rsp = dbt_host_reg[X86_RSP], rbp = dbt_host_reg[X86_RBP], bytes = native_bytes(t);
 
-    if (t->insn->info.operand_width != 64)
+    if (t->op->size != bytes)
         return false;
-    memory_at(t, rbp, 0, BYTES, false);
-    emit_lea(&t->e, rsp, rm_at(rbp, BYTES));
-    emit_load(&t->e, rbp, rm_at(PLACE, 0));
+    memory_at(t, rbp, 0, bytes, false);
+    emit_op(&t->e, OPCODE_LEA, bytes, rsp, rm_at(rbp, (int32_t)bytes));
+    emit_op(&t->e, OPCODE_LOAD, bytes, rbp, rm_at(PLACE, 0));
     return true;
 }

@@ -54,24 +54,21 @@ bool insn_swapgs(struct translator *t)
     return true;
 }
 
-/* To a register; 32 bits clear the upper half as 64 do. */
+/* To a register; 32 bits clear the upper half as 64 do, 16 leave the rest. */
 bool insn_from_segment(struct translator *t)
 {
     const ZydisDecodedOperand *to = &t->insn->op[0];
     unsigned segment = x86_segment_number(t->insn->op[1].reg.value);
     size_t selector = CPU_FIELD(x.seg) + segment * sizeof(struct x86_segment) +
                       offsetof(struct x86_segment, selector);
-    int guest;
+    int guest = guest_register(to->reg.value);
+    unsigned bytes = to->size == 16 ? 2 : 8;
 
-    if (to->type != ZYDIS_OPERAND_TYPE_REGISTER || to->size < 32)
-        return false;
-    guest = guest_register(to->reg.value);
-    if (guest < 0)
+    if (to->type != ZYDIS_OPERAND_TYPE_REGISTER || guest < 0)
         return false;
     emit_modrm(&t->e, &(struct encoding){.map = 1, .opcode = 0xb7}, SCRATCH, rm_state(selector));
-    if (dbt_host_reg[guest] == HOST_NONE)
-        emit_store(&t->e, rm_guest((unsigned)guest), SCRATCH);
-    else
-        emit_move(&t->e, dbt_host_reg[guest], SCRATCH);
+    emit_op(&t->e, OPCODE_STORE, bytes, SCRATCH,
+            dbt_host_reg[guest] == HOST_NONE ? rm_guest((unsigned)guest)
+                                             : rm_reg(dbt_host_reg[guest]));
     return true;
 }
