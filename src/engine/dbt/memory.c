@@ -8,6 +8,7 @@
  *   above page size - bytes? -> slow path         another page, no entry, or two pages
  *   PLACE   <- PLACE + host page
  */
+#include "base/assert.h"
 #include "engine/dbt/internal.h"
 
 #define ENTRY_SHIFT 5
@@ -15,6 +16,7 @@ _Static_assert(sizeof(struct tlb_entry) == 1 << ENTRY_SHIFT, "a TLB entry is ind
 
 void slow_path(struct translator *t, uint8_t *from)
 {
+    ASSERT(t->slows < MAX_SLOW, "no instruction but the last has more than three slow paths");
     t->slow[t->slows++] = (struct slow_path){.from = from,
                                              .op = t->op,
                                              .next = t->next,
