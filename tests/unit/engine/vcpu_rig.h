@@ -25,6 +25,7 @@ struct vcpu_rig {
     struct engine_vcpu *vcpu;
     enum engine_dirty_log dirty_log; /* engine_vcpu_config's; set before the start */
     unsigned translate_after;        /* so is this */
+    size_t translate_bytes;          /* and this */
 };
 
 /* Memory without slots, for a processor of this model; vcpu_rig_start makes the rest. */
@@ -55,6 +56,7 @@ static inline void vcpu_rig_start(struct vcpu_rig *rig, enum mmu_mode mode,
         .tlb_entries = tlb_entries,
         .dirty_log = rig->dirty_log,
         .translate_after = rig->translate_after,
+        .translate_bytes = rig->translate_bytes,
     };
 
     rig->mmu = mmu_create(rig->mem, &(struct mmu_config){.mode = mode});

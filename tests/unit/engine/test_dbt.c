@@ -1,0 +1,476 @@
+/*
+ * The translator's own business: what is linked and what is not any more, jumps by the table, what
+ * brings running code back to the loop, and the code memory. What instructions do is compared
+ * elsewhere (tests/diff, tests/dbt).
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/soft/vcpu.h"
+#include "vcpu_rig.h"
+
+#define MEMORY_BYTES 0x200000u
+#define PML4         0x1000u /* the first two pages: identity; a second one: MOVED leads to OTHER */
+#define TABLES       0x2000u
+#define PML4_OTHER   0x5000u
+#define TABLES_OTHER 0x6000u
+#define IDT          0x9000u
+#define GDT          0xa000u
+#define TSS          0xb000u
+#define HANDLERS     0xc000u /* a HLT each */
+#define STACK        0x10000u
+#define DATA         0x11000u
+#define CODE         0x20000u
+#define MOVED        0x30000u /* under PML4_OTHER this page is OTHER */
+#define OTHER        0x31000u
+#define MANY         0x40000u
+
+#define SEL_CODE      0x08
+#define SEL_USER_DATA 0x1b
+#define SEL_USER_CODE 0x23
+#define SEL_TSS       0x28
+#define VECTOR_INTR   0x40
+#define VECTOR_CALL   0x80
+
+#define PTE_P BIT(0)
+#define PTE_W BIT(1)
+#define PTE_U BIT(2)
+#define PTE_G BIT(8)
+
+struct rig {
+    struct vcpu_rig base;
+    struct x86_state state;
+};
+
+static int interrupt_acknowledge(void *opaque, unsigned vcpu)
+{
+    struct rig *rig = opaque;
+
+    engine_soft.vcpu_set_intr(rig->base.vcpu, false);
+    return VECTOR_INTR;
+}
+
+static void put64(struct rig *rig, gpa_t gpa, uint64_t value)
+{
+    assert_true(mem_write(rig->base.mem, gpa, &value, sizeof(value)));
+}
+
+/* The kernel's pages are global; from MOVED on pages are the address space's. */
+static void put_tables(struct rig *rig, gpa_t pml4, gpa_t tables, gpa_t moved)
+{
+    put64(rig, pml4, tables | PTE_P | PTE_W | PTE_U);
+    put64(rig, tables, (tables + 0x1000) | PTE_P | PTE_W | PTE_U);
+    put64(rig, tables + 0x1000, (tables + 0x2000) | PTE_P | PTE_W | PTE_U);
+    for (gpa_t page = 0; page < MEMORY_BYTES; page += PAGE_SIZE)
+        put64(rig, tables + 0x2000 + page / PAGE_SIZE * 8,
+              (page == MOVED ? moved : page) | PTE_P | PTE_W | PTE_U | (page < MOVED ? PTE_G : 0));
+}
+
+static void put_gate(struct rig *rig, unsigned vector, uint64_t to)
+{
+    put64(rig, IDT + 16 * vector,
+          (to & 0xffff) | SEL_CODE << 16 | 0xee00ull << 32 | (to >> 16) << 48);
+}
+
+static void put_descriptors(struct rig *rig)
+{
+    const uint8_t hlt = 0xf4;
+
+    for (unsigned vector = 0; vector < 256; vector++) {
+        put_gate(rig, vector, HANDLERS + vector);
+        mem_write(rig->base.mem, HANDLERS + vector, &hlt, 1);
+    }
+    put64(rig, GDT + SEL_CODE, 0x00af9b000000ffff);
+    put64(rig, GDT + (SEL_USER_DATA & ~7), 0x00cff3000000ffff);
+    put64(rig, GDT + (SEL_USER_CODE & ~7), 0x00affb000000ffff);
+    put64(rig, TSS + 4, STACK);
+}
+
+static void put_state(struct rig *rig)
+{
+    struct x86_state *s = &rig->state;
+
+    engine_soft.vcpu_get_state(rig->base.vcpu, s);
+    s->cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_NE | X86_CR0_PG | X86_CR0_WP;
+    s->cr3 = PML4;
+    s->cr4 = X86_CR4_PAE | X86_CR4_PGE;
+    s->msr.efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE;
+    s->msr.star = 0x10ull << 48 | (uint64_t)SEL_CODE << 32;
+    s->idtr = (struct x86_table_register){IDT, 0xfff};
+    s->gdtr = (struct x86_table_register){GDT, 0x37};
+    s->seg[X86_TR] = (struct x86_segment){
+        .base = TSS, .limit = 103, .selector = SEL_TSS, .attr = X86_SEG_P | 0x0b};
+    for (unsigned i = 0; i < X86_SEGS; i++)
+        s->seg[i] = (struct x86_segment){.attr = X86_SEG_UNUSABLE};
+    s->seg[X86_CS] =
+        (struct x86_segment){.limit = UINT32_MAX, .selector = SEL_CODE, .attr = 0xa09b};
+    s->gpr[X86_RSP] = STACK;
+    s->gpr[X86_RIP] = CODE;
+    s->rflags = X86_FLAG_ONE;
+}
+
+static struct rig *create(size_t translate_bytes)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct engine_host host = quiet_host(rig);
+
+    assert_non_null(rig);
+    host.interrupt_acknowledge = interrupt_acknowledge;
+    vcpu_rig_init(&rig->base, &engine_soft, "max");
+    rig->base.translate_after = 1;
+    rig->base.translate_bytes = translate_bytes;
+    vcpu_rig_add_ram(&rig->base, 0, MEMORY_BYTES);
+    vcpu_rig_start(&rig->base, MMU_EPT, &host, 0);
+    put_tables(rig, PML4, TABLES, MOVED);
+    put_tables(rig, PML4_OTHER, TABLES_OTHER, OTHER);
+    put_descriptors(rig);
+    put_state(rig);
+    return rig;
+}
+
+static int setup(void **state)
+{
+    *state = create(0);
+    return 0;
+}
+
+static int setup_little(void **state)
+{
+    *state = create(ENGINE_TRANSLATE_MIN_BYTES);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct rig *rig = *state;
+
+    vcpu_rig_fini(&rig->base);
+    free(rig);
+    return 0;
+}
+
+#define PUT(rig, gpa, bytes) mem_write((rig)->base.mem, gpa, bytes, sizeof(bytes) - 1)
+#define RAX(rig)             ((rig)->state.gpr[X86_RAX])
+#define RCX(rig)             ((rig)->state.gpr[X86_RCX])
+#define RIP(rig)             ((rig)->state.gpr[X86_RIP])
+
+static const struct engine_counters *counters(const struct rig *rig)
+{
+    return engine_soft.vcpu_counters(rig->base.vcpu);
+}
+
+static void run(struct rig *rig, enum engine_stop stop)
+{
+    engine_soft.vcpu_set_state(rig->base.vcpu, &rig->state);
+    assert_int_equal(engine_soft.vcpu_run(rig->base.vcpu), stop);
+    engine_soft.vcpu_get_state(rig->base.vcpu, &rig->state);
+}
+
+/* Runs from RIP to a HLT; returns how often translated code was entered. */
+static uint64_t run_from(struct rig *rig, uint64_t rip)
+{
+    uint64_t before = counters(rig)->translation_entries;
+
+    RIP(rig) = rip;
+    run(rig, ENGINE_STOP_HALT);
+    return counters(rig)->translation_entries - before;
+}
+
+/* --- links --- */
+
+static void a_loop_within_a_page_stays_in_translated_code(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE,
+        "\xff\xc0" /* INC EAX */
+        "\x3c\x00" /* CMP AL, 0 */
+        "\x74\x02" /* JE +2 */
+        "\x90\x90" /* NOP; NOP */
+        "\xff\xc9" /* DEC ECX */
+        "\x75\xf4" /* JNE CODE */
+        "\xf4");   /* HLT */
+    RCX(rig) = 100000;
+    assert_in_range(run_from(rig, CODE), 1, 20);
+    assert_int_equal(RAX(rig), 100000);
+}
+
+static void a_loop_over_two_pages_stays_in_translated_code(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xff\xc0\xe9\xf9\x0f\x00\x00");                  /* INC EAX; JMP CODE + 1000h */
+    PUT(rig, CODE + 0x1000, "\xff\xc9\x0f\x85\xf8\xef\xff\xff\xf4"); /* DEC; JNE CODE; HLT */
+    RCX(rig) = 100000;
+    assert_in_range(run_from(rig, CODE), 1, 20);
+    assert_int_equal(RAX(rig), 100000);
+}
+
+static void calls_and_returns_stay_in_translated_code(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xe8\xfb\x0f\x00\x00\xff\xc9\x75\xf7\xf4"); /* CALL CODE + 1000h; DEC; JNE */
+    PUT(rig, CODE + 0x1000, "\xff\xc0\xc3");                    /* INC EAX; RET */
+    RCX(rig) = 100000;
+    assert_in_range(run_from(rig, CODE), 1, 20);
+    assert_int_equal(RAX(rig), 100000);
+    assert_int_equal(rig->state.gpr[X86_RSP], STACK);
+}
+
+/* The block at the end of a linked jump changes: what led there leads to what stands there now. */
+static void a_link_goes_with_its_target(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xeb\x06");                          /* JMP +6 */
+    PUT(rig, CODE + 8, "\xb8\x01\x00\x00\x00\xf4");      /* MOV EAX, 1; HLT */
+    PUT(rig, CODE + 0x100, "\xe9\xfb\x0e\x00\x00");      /* JMP CODE + 1000h */
+    PUT(rig, CODE + 0x1000, "\xb8\x05\x00\x00\x00\xf4"); /* MOV EAX, 5; HLT */
+    for (unsigned i = 0; i < 4; i++) {
+        run_from(rig, CODE);
+        assert_int_equal(RAX(rig), 1);
+        run_from(rig, CODE + 0x100);
+        assert_int_equal(RAX(rig), 5);
+    }
+    PUT(rig, CODE + 9, "\x02");
+    PUT(rig, CODE + 0x1001, "\x06");
+    run_from(rig, CODE);
+    assert_int_equal(RAX(rig), 2);
+    run_from(rig, CODE + 0x100);
+    assert_int_equal(RAX(rig), 6);
+    assert_true(counters(rig)->translations_dropped >= 2);
+}
+
+/* Another page has come between a jump and where it leads: nothing may be linked. */
+static void a_jump_is_not_linked_to_another_frame(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, MOVED, "\xeb\x06");                     /* JMP +6 */
+    PUT(rig, MOVED + 8, "\xb8\x01\x00\x00\x00\xf4"); /* MOV EAX, 1; HLT */
+    PUT(rig, OTHER + 8, "\xb8\x02\x00\x00\x00\xf4");
+    RIP(rig) = MOVED;
+    soft_vcpu_limit(rig->base.vcpu, 1); /* the jump is made, and nothing else */
+    run(rig, ENGINE_STOP_KICK);
+    assert_int_equal(RIP(rig), MOVED + 8);
+    rig->state.cr3 = PML4_OTHER;
+    run(rig, ENGINE_STOP_HALT);
+    assert_int_equal(RAX(rig), 2);
+    rig->state.cr3 = PML4;
+    run_from(rig, MOVED);
+    assert_int_equal(RAX(rig), 1);
+}
+
+/* --- jumps by the table --- */
+
+/* RAX is the target of a jump that was made before, but for bits that make it not canonical. */
+static void no_jump_arrives_by_an_address_that_is_not_canonical(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xff\xe0");             /* JMP RAX */
+    PUT(rig, CODE + 0x100, "\xb3\x01\xf4"); /* MOV BL, 1; HLT */
+    for (unsigned i = 0; i < 3; i++) {
+        RAX(rig) = CODE + 0x100;
+        run_from(rig, CODE);
+        assert_int_equal(rig->state.gpr[X86_RBX] & 1, 1);
+    }
+    for (uint64_t bits = 1; bits < 0x10000; bits++) {
+        rig->state.gpr[X86_RBX] = 0;
+        rig->state.gpr[X86_RSP] = STACK;
+        RAX(rig) = (CODE + 0x100) ^ bits << 48;
+        run_from(rig, CODE);
+        assert_int_equal(rig->state.gpr[X86_RBX], 0);
+        assert_int_equal(RIP(rig), HANDLERS + X86_GP + 1);
+        assert_int_equal(mem_read64(rig->base.mem, STACK - 40), CODE); /* RIP of the frame */
+        rig->state.seg[X86_CS].attr = 0xa09b;
+    }
+}
+
+/*
+ * A kernel that goes between two address spaces, and a user whose jump by the table leads to other
+ * code in each. Each load of CR3 makes a generation: when the user comes back, so many have passed
+ * that the tag is the same again.
+ */
+static void jumps_follow_the_address_space_over_many_generations(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE,
+        "\xb9\x00\x10\x00\x00"                              /* MOV ECX, PML4 */
+        "\xf6\xc3\x01"                                      /* TEST BL, 1 */
+        "\x74\x05"                                          /* JZ +5 */
+        "\xb9\x00\x50\x00\x00"                              /* MOV ECX, PML4_OTHER */
+        "\xba\x00\x02\x00\x00"                              /* MOV EDX, 512 */
+        "\x0f\x22\xd9"                                      /* MOV CR3, RCX */
+        "\xff\xca\x75\xf9"                                  /* DEC EDX; JNZ to it */
+        "\xb9\x00\x02\x02\x00"                              /* MOV ECX, CODE + 200h */
+        "\x31\xff"                                          /* XOR EDI, EDI */
+        "\x41\xbb\x02\x00\x00\x00"                          /* MOV R11D, 2 */
+        "\x48\x0f\x07");                                    /* SYSRET */
+    PUT(rig, CODE + 0x200, "\xb8\x00\x00\x03\x00\xff\xe0"); /* MOV EAX, MOVED; JMP RAX */
+    PUT(rig, MOVED, "\x83\xc7\x01\xcd\x80");                /* ADD EDI, 1; INT VECTOR_CALL */
+    PUT(rig, OTHER, "\x83\xc7\x02\xcd\x80");
+    PUT(rig, CODE + 0x300,
+        "\x89\xd8"             /* MOV EAX, EBX */
+        "\x83\xe0\x01"         /* AND EAX, 1 */
+        "\xff\xc0"             /* INC EAX */
+        "\x39\xf8"             /* CMP EAX, EDI */
+        "\x75\x0f"             /* JNE bad */
+        "\xff\xcb"             /* DEC EBX */
+        "\x74\x0a"             /* JZ end */
+        "\xbc\x00\x00\x01\x00" /* MOV ESP, STACK */
+        "\xe9\xe7\xfc\xff\xff" /* JMP CODE */
+        "\xf4"                 /* end: HLT */
+        "\x0f\x0b");           /* bad: UD2 */
+    put_gate(rig, VECTOR_CALL, CODE + 0x300);
+    rig->state.gpr[X86_RBX] = 200;
+    run_from(rig, CODE);
+    assert_int_equal(rig->state.gpr[X86_RBX], 0);
+    assert_int_equal(RIP(rig), CODE + 0x300 + 0x1a);
+}
+
+/* --- what brings code back --- */
+
+static void *kick_later(void *opaque)
+{
+    struct rig *rig = opaque;
+
+    while (counters(rig)->translation_entries == 0)
+        sched_yield();
+    engine_soft.vcpu_kick(rig->base.vcpu);
+    return NULL;
+}
+
+/* A loop that never ends is left when somebody wants the vCPU. */
+static void assert_kick_ends(struct rig *rig)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, kick_later, rig), 0);
+    run(rig, ENGINE_STOP_KICK);
+    pthread_join(thread, NULL);
+}
+
+static void a_kick_ends_a_loop(void **state)
+{
+    PUT((struct rig *)*state, CODE, "\xff\xc0\xeb\xfc"); /* INC EAX; JMP CODE */
+    assert_kick_ends(*state);
+}
+
+static void a_kick_ends_a_loop_by_the_table(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xff\xc0\xff\xe2"); /* INC EAX; JMP RDX */
+    rig->state.gpr[X86_RDX] = CODE;
+    assert_kick_ends(rig);
+}
+
+static void a_kick_ends_a_loop_of_calls(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xe8\xfb\x0f\x00\x00\xeb\xf9"); /* CALL CODE + 1000h; JMP CODE */
+    PUT(rig, CODE + 0x1000, "\xff\xc0\xc3");        /* INC EAX; RET */
+    assert_kick_ends(rig);
+}
+
+/* An interrupt that can't be taken now costs nothing, and is taken when it can. */
+static void assert_waits_for(struct rig *rig)
+{
+    PUT(rig, CODE, "\xff\xc0\xff\xc9\x75\xfa"); /* INC EAX; DEC ECX; JNE CODE */
+    RCX(rig) = 100000;
+    engine_soft.vcpu_set_intr(rig->base.vcpu, true);
+    assert_in_range(run_from(rig, CODE), 1, 20);
+    assert_int_equal(RAX(rig), 100000);
+    assert_int_equal(RIP(rig), HANDLERS + VECTOR_INTR + 1);
+}
+
+static void an_interrupt_waits_for_sti(void **state)
+{
+    PUT((struct rig *)*state, CODE + 6, "\xfb\x90\xeb\xfe"); /* STI; NOP; JMP to itself */
+    assert_waits_for(*state);
+}
+
+static void an_interrupt_waits_for_popf(void **state)
+{
+    PUT((struct rig *)*state, CODE + 6, "\x68\x02\x02\x00\x00\x9d\xeb\xfe"); /* PUSH; POPFQ */
+    assert_waits_for(*state);
+}
+
+/* --- faults --- */
+
+/*
+ * The flags are in the host's registers when the block begins, and what comes first faults, before
+ * an instruction that writes them.
+ */
+static void a_fault_sees_the_flags(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE,
+        "\x38\xc0" /* CMP AL, AL */
+        "\x74\x02" /* JE +2 */
+        "\x90\x90"
+        "\x0f\x32"           /* RDMSR */
+        "\x83\xc0\x01\xf4"); /* ADD EAX, 1; HLT */
+    for (unsigned i = 0; i < 3; i++) {
+        rig->state.gpr[X86_RSP] = STACK;
+        rig->state.rflags = X86_FLAG_ONE | X86_FLAG_CF;
+        RCX(rig) = 0x12345678;
+        run_from(rig, CODE);
+        assert_int_equal(RIP(rig), HANDLERS + X86_GP + 1);
+        assert_int_equal(mem_read64(rig->base.mem, STACK - 24) & X86_FLAGS_ARITH,
+                         X86_FLAG_ZF | X86_FLAG_PF);
+    }
+}
+
+/* --- code memory --- */
+
+#define BLOCKS       4000u
+#define BLOCK_STRIDE 32u
+
+/* More blocks than fit, over and over: all code goes, and is made again. */
+static void full_code_memory_is_emptied(void **state)
+{
+    struct rig *rig = *state;
+
+    for (unsigned i = 0; i < BLOCKS; i++) /* INC RAX; JMP to the next */
+        PUT(rig, MANY + i * BLOCK_STRIDE, "\x48\xff\xc0\xeb\x1b");
+    PUT(rig, MANY + BLOCKS * BLOCK_STRIDE, "\xff\xc9\x74\x05\xe9"); /* DEC ECX; JZ +5; JMP MANY */
+    put64(rig, MANY + BLOCKS * BLOCK_STRIDE + 5,
+          (uint32_t) - (BLOCKS * BLOCK_STRIDE + 9) | 0xf4ull << 32);
+    RCX(rig) = 5;
+    run_from(rig, MANY);
+    assert_int_equal(RAX(rig), 5 * BLOCKS);
+    assert_true(counters(rig)->translation_flushes >= 5);
+    assert_true(counters(rig)->translations_made > BLOCKS);
+}
+
+#define TEST(name)        cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_LITTLE(name) cmocka_unit_test_setup_teardown(name, setup_little, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_loop_within_a_page_stays_in_translated_code),
+        TEST(a_loop_over_two_pages_stays_in_translated_code),
+        TEST(calls_and_returns_stay_in_translated_code),
+        TEST(a_link_goes_with_its_target),
+        TEST(a_jump_is_not_linked_to_another_frame),
+        TEST(no_jump_arrives_by_an_address_that_is_not_canonical),
+        TEST(jumps_follow_the_address_space_over_many_generations),
+        TEST(a_kick_ends_a_loop),
+        TEST(a_kick_ends_a_loop_by_the_table),
+        TEST(a_kick_ends_a_loop_of_calls),
+        TEST(an_interrupt_waits_for_sti),
+        TEST(an_interrupt_waits_for_popf),
+        TEST(a_fault_sees_the_flags),
+        TEST_LITTLE(full_code_memory_is_emptied),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
