@@ -3,9 +3,10 @@
  * from the same state must leave the same state.
  *
  *   diff [--seed N] [--first N] [--count N] [--only MNEMONIC] [--verbose] [--seconds N]
- *        [--failures N]
+ *        [--failures N] [--translate N]
  *   diff --sizes
  *
+ * --translate 1 makes the engine translate each case at once; by default it interprets them all.
  * --sizes checks instead that no instruction reaches behind its operand in memory (sizes.c).
  * Status 0: all agree; 1: some differ; 77: this host can't run the test.
  * What is not compared: flags that the manual leaves undefined, RF, x87 instruction pointers, and
@@ -29,6 +30,7 @@
 struct options {
     uint64_t seed, first, count, seconds, failures;
     const char *only;
+    unsigned translate_after; /* engine.h's */
     bool verbose, sizes;
 };
 
@@ -141,9 +143,12 @@ static void print_case(const struct test *t, const struct diff_case *c, uint64_t
     unsigned at = 0;
 
     printf("case %" PRIu64 " of seed %" PRIu64 ": diff --seed %" PRIu64 " --first %" PRIu64
-           " --count 1%s%s\n",
+           " --count 1%s%s",
            index, t->options.seed, t->options.seed, index, t->options.only ? " --only " : "",
            t->options.only ? t->options.only : "");
+    if (t->options.translate_after != ENGINE_TRANSLATE_NEVER)
+        printf(" --translate %u", t->options.translate_after);
+    printf("\n");
     for (unsigned i = 0; i < c->count; i++) {
         x86_disassemble(text, sizeof(text), c->compat ? X86_MODE_COMPAT32 : X86_MODE_LONG64,
                         c->code + at, c->lengths[i], c->start + at);
@@ -210,7 +215,7 @@ static int start(struct test *t)
         printf("this host lets a process not be traced as the test needs it: %s\n", strerror(-err));
         return 77;
     }
-    err = diff_guest_start(&t->guest);
+    err = diff_guest_start(&t->guest, t->options.translate_after);
     if (!err)
         err = diff_templates_init(&t->wide, &t->guest.model, false, t->options.only);
     t->has_compat = diff_host_has_compat(&t->host) &&
@@ -227,7 +232,8 @@ static int start(struct test *t)
 
 static bool parse(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){.seed = 1, .count = 10000, .failures = 10};
+    *o = (struct options){
+        .seed = 1, .count = 10000, .failures = 10, .translate_after = ENGINE_TRANSLATE_NEVER};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
@@ -247,6 +253,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->seconds = strtoull(value, NULL, 0);
         else if (strcmp(argv[i], "--failures") == 0)
             o->failures = strtoull(value, NULL, 0);
+        else if (strcmp(argv[i], "--translate") == 0)
+            o->translate_after = (unsigned)strtoul(value, NULL, 0);
         else if (strcmp(argv[i], "--only") == 0)
             o->only = value;
         else

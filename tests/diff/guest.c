@@ -133,7 +133,7 @@ static void build_state(struct diff_guest *guest)
     s->dr[7] = 0x400;
 }
 
-int diff_guest_start(struct diff_guest *guest)
+int diff_guest_start(struct diff_guest *guest, unsigned translate_after)
 {
     const struct engine_host host = quiet_host(NULL);
     const char *missing;
@@ -159,8 +159,10 @@ int diff_guest_start(struct diff_guest *guest)
     if (!guest->mmu)
         return -ENOMEM;
     return engine_soft.vcpu_create(
-        &guest->vcpu,
-        &(struct engine_vcpu_config){.mmu = guest->mmu, .host = &host, .model = &guest->model});
+        &guest->vcpu, &(struct engine_vcpu_config){.mmu = guest->mmu,
+                                                   .host = &host,
+                                                   .model = &guest->model,
+                                                   .translate_after = translate_after});
 }
 
 void diff_guest_stop(struct diff_guest *guest)

@@ -21,8 +21,8 @@ struct diff_guest {
     unsigned last_len;
 };
 
-/* 0, or -errno. The model is "max": all that the host has. */
-int diff_guest_start(struct diff_guest *guest) must_check;
+/* 0, or -errno. The model is "max": all that the host has; translate_after is engine.h's. */
+int diff_guest_start(struct diff_guest *guest, unsigned translate_after) must_check;
 void diff_guest_stop(struct diff_guest *guest);
 
 /* Runs a case; data gets DIFF_DATA_SIZE bytes. 0, or -EIO when the engine stopped otherwise. */
