@@ -21,6 +21,13 @@ void dbt_destroy(struct cpu *cpu);
 /* Makes this thread's GS base the vCPU; before dbt_run on a thread that ran something else. */
 void dbt_claim_thread(struct cpu *cpu);
 
+/*
+ * For last words: if a host address lies in translated code that this thread runs, the vCPU, and at
+ * which guest address the translated block begins; else NULL. Its registers are in the host's then,
+ * and in cpu->x as the last C function saw them.
+ */
+struct cpu *dbt_where(uintptr_t host_pc, gva_t *block);
+
 /* Derives cpu->dbt_context from the mode; for cpu_update_mode. */
 void dbt_update(struct cpu *cpu);
 

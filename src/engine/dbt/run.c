@@ -144,6 +144,25 @@ void dbt_claim_thread(struct cpu *cpu)
     ASSERT(err == 0, "a thread's GS base is its own to set");
 }
 
+struct cpu *dbt_where(uintptr_t host_pc, gva_t *block)
+{
+    struct cpu *cpu = NULL;
+    const uint8_t *code;
+
+    if (syscall(SYS_arch_prctl, ARCH_GET_GS, &cpu) != 0 || !cpu || !cpu->dbt ||
+        !execmem_contains(&cpu->dbt->code, host_pc))
+        return NULL;
+    code = cpu->dbt->code.write + (host_pc - (uintptr_t)cpu->dbt->code.exec);
+    *block = cpu->x.gpr[X86_RIP]; /* in a thunk: as a helper's call has set it */
+    for (const struct host_block *t = cpu->dbt->newest; t; t = t->older) {
+        if (MIN(t->entry_host, t->entry_memory) <= code) {
+            *block = t->linear;
+            break;
+        }
+    }
+    return cpu;
+}
+
 /* Whether the segments that 32-bit code uses all the time are flat, and so is its stack. */
 static bool flat(const struct cpu *cpu)
 {

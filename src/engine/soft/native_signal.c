@@ -11,11 +11,25 @@
 #include <ucontext.h>
 
 #include "base/assert.h"
+#include "engine/dbt/dbt.h"
 
 /* Whether an exception of the host is one that a guest's instruction may cause on its own. */
 static bool is_guest_vector(uint64_t vector)
 {
     return vector == X86_XM || vector == X86_MF || vector == X86_GP || vector == X86_UD;
+}
+
+/* The last words' RIP is the block's then, and the other registers are older. */
+static void say_translated(uintptr_t host_pc)
+{
+    gva_t block;
+    struct cpu *cpu = dbt_where(host_pc, &block);
+
+    if (!cpu)
+        return;
+    fprintf(stderr, "umbra: in the translation of the guest's block at %llx; registers are older\n",
+            (unsigned long long)block);
+    cpu->x.gpr[X86_RIP] = block;
 }
 
 static void on_signal(int number, siginfo_t *info, void *context)
@@ -34,6 +48,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
     signal(number, SIG_DFL); /* an error inside the last words ends the process */
     fprintf(stderr, "umbra: internal error: %s at host address %llx\n", strsignal(number),
             (unsigned long long)regs[REG_RIP]);
+    say_translated((uintptr_t)regs[REG_RIP]);
     assert_say_last_words();
     abort(); /* whoever has to tidy up, as the terminal, listens for SIGABRT */
 }
