@@ -326,10 +326,9 @@ void block_note_found(struct cpu *cpu, gva_t linear)
     enum tlb_kind kind = user ? TLB_USER : TLB_SUPER;
     unsigned bit = found_bit(linear);
 
-    if (cache->found[user][bit / 64] & BIT(bit % 64))
-        return;
+    /* A bit that is set may be another page's: it says nothing of what kind this one is. */
     cache->found[user][bit / 64] |= BIT(bit % 64);
-    if (!user && !tlb_is_global(cpu, TLB_SUPER, linear))
+    if (!user && !cache->supervisor_is_local && !tlb_is_global(cpu, TLB_SUPER, linear))
         cache->supervisor_is_local = true;
     if (tlb_is_large(cpu, kind, linear) && !found_large(cache, linear)) {
         if (cache->found_larges < FOUND_LARGE)

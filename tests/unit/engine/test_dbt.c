@@ -332,19 +332,55 @@ static void jumps_follow_the_address_space_over_many_generations(void **state)
     assert_int_equal(RIP(rig), CODE + 0x300 + 0x1a);
 }
 
+/* A page's bit in the filter of block.c. */
+static unsigned filter_bit(gva_t page)
+{
+    return (unsigned)((page >> PAGE_SHIFT) * 0x9e3779b97f4a7c15u >> 48);
+}
+
+/* A kernel's page that is not global goes with CR3, whatever other page was found before. */
+static void local_code_of_a_kernel_goes_with_its_address_space(void **state)
+{
+    struct rig *rig = *state;
+    gva_t local = MOVED;
+
+    for (gpa_t tables = TABLES; tables <= TABLES_OTHER; tables += TABLES_OTHER - TABLES) {
+        for (unsigned i = 1; i < 512; i++) { /* the same memory everywhere */
+            put64(rig, tables + 8 * i, (tables + 0x1000) | PTE_P | PTE_W | PTE_U);
+            put64(rig, tables + 0x1000 + 8 * i, (tables + 0x2000) | PTE_P | PTE_W | PTE_U);
+        }
+    }
+    PUT(rig, CODE,
+        "\xff\xd0"                               /* CALL RAX */
+        "\xb9\x00\x50\x00\x00"                   /* MOV ECX, PML4_OTHER */
+        "\x0f\x22\xd9"                           /* MOV CR3, RCX */
+        "\xff\xd0\xf4");                         /* CALL RAX; HLT */
+    PUT(rig, MOVED, "\x01\xdb\xff\xc3\xc3");     /* ADD EBX, EBX; INC EBX; RET */
+    PUT(rig, OTHER, "\x01\xdb\x83\xc3\x02\xc3"); /* ADD EBX, EBX; ADD EBX, 2; RET */
+    while (filter_bit(local) != filter_bit(CODE))
+        local += MEMORY_BYTES;
+    assert_true(local < 512 * GIB);
+    RAX(rig) = local;
+    rig->state.gpr[X86_RBX] = 0;
+    run_from(rig, CODE);
+    assert_int_equal(rig->state.gpr[X86_RBX], 4);
+}
+
 /* --- what brings code back --- */
 
 static void *kick_later(void *opaque)
 {
     struct rig *rig = opaque;
 
-    while (counters(rig)->translation_entries == 0)
+    while (mem_read32(rig->base.mem, DATA) < 10000)
         sched_yield();
     engine_soft.vcpu_kick(rig->base.vcpu);
     return NULL;
 }
 
-/* A loop that never ends is left when somebody wants the vCPU. */
+/* A loop that never ends, and counts at DATA, is left when somebody wants the vCPU. */
+#define INC_DATA "\xff\x04\x25\x00\x10\x01\x00" /* INC DWORD [DATA] */
+
 static void assert_kick_ends(struct rig *rig)
 {
     pthread_t thread;
@@ -356,7 +392,7 @@ static void assert_kick_ends(struct rig *rig)
 
 static void a_kick_ends_a_loop(void **state)
 {
-    PUT((struct rig *)*state, CODE, "\xff\xc0\xeb\xfc"); /* INC EAX; JMP CODE */
+    PUT((struct rig *)*state, CODE, INC_DATA "\xeb\xf7"); /* JMP CODE */
     assert_kick_ends(*state);
 }
 
@@ -364,7 +400,7 @@ static void a_kick_ends_a_loop_by_the_table(void **state)
 {
     struct rig *rig = *state;
 
-    PUT(rig, CODE, "\xff\xc0\xff\xe2"); /* INC EAX; JMP RDX */
+    PUT(rig, CODE, INC_DATA "\xff\xe2"); /* JMP RDX */
     rig->state.gpr[X86_RDX] = CODE;
     assert_kick_ends(rig);
 }
@@ -374,7 +410,7 @@ static void a_kick_ends_a_loop_of_calls(void **state)
     struct rig *rig = *state;
 
     PUT(rig, CODE, "\xe8\xfb\x0f\x00\x00\xeb\xf9"); /* CALL CODE + 1000h; JMP CODE */
-    PUT(rig, CODE + 0x1000, "\xff\xc0\xc3");        /* INC EAX; RET */
+    PUT(rig, CODE + 0x1000, INC_DATA "\xc3");       /* RET */
     assert_kick_ends(rig);
 }
 
@@ -463,6 +499,7 @@ int main(void)
         TEST(a_jump_is_not_linked_to_another_frame),
         TEST(no_jump_arrives_by_an_address_that_is_not_canonical),
         TEST(jumps_follow_the_address_space_over_many_generations),
+        TEST(local_code_of_a_kernel_goes_with_its_address_space),
         TEST(a_kick_ends_a_loop),
         TEST(a_kick_ends_a_loop_by_the_table),
         TEST(a_kick_ends_a_loop_of_calls),
