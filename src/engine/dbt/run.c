@@ -203,6 +203,17 @@ void dbt_update(struct cpu *cpu)
                         (cpu->dbt_context & ((1u << CONTEXT_BITS) - 1));
 }
 
+/* Links to other pages go: their keys, of as many bits of the generation, may come again. */
+void dbt_forget_keys(struct cpu *cpu)
+{
+    for (struct host_block *t = cpu->dbt ? cpu->dbt->newest : NULL; t; t = t->older) {
+        for (unsigned i = 0; i < t->sites; i++) {
+            if (t->site[i].key && t->site[i].to)
+                unlink_site(&t->site[i]);
+        }
+    }
+}
+
 void dbt_forget_addresses(struct cpu *cpu)
 {
     clear_jump_tags(cpu);

@@ -34,6 +34,8 @@
 #define FOUND_PAGES (1u << FOUND_BITS)
 #define FOUND_LARGE 8
 
+#define KEY_GENERATIONS_MASK 0xffffffu /* of cpu->fetch_key, above mode and privilege */
+
 struct code_page {
     gpa_t page;
     uint64_t lines; /* which 64-byte lines hold decoded bytes */
@@ -250,11 +252,23 @@ void block_update_key(struct cpu *cpu)
     dbt_update(cpu);
 }
 
+/* A new generation of the translations. The key has only its low bits: links of old keys go. */
+static uint64_t next_generation(struct cpu *cpu)
+{
+    struct block_cache *cache = cpu->blocks;
+
+    if ((++cache->last_generation & KEY_GENERATIONS_MASK) == 0) {
+        cache->code_generation++;
+        dbt_forget_keys(cpu);
+    }
+    return cache->last_generation;
+}
+
 void block_forget_addresses(struct cpu *cpu)
 {
     struct block_cache *cache = cpu->blocks;
 
-    cache->generation = cache->local_generation = ++cache->last_generation;
+    cache->generation = cache->local_generation = next_generation(cpu);
     cache->supervisor_is_local = false;
     cache->found_larges = 0;
     memset(cache->found, 0, sizeof(cache->found));
@@ -267,7 +281,7 @@ static void forget_user_addresses(struct cpu *cpu)
 {
     struct block_cache *cache = cpu->blocks;
 
-    cache->local_generation = ++cache->last_generation;
+    cache->local_generation = next_generation(cpu);
     memset(cache->found[true], 0, sizeof(cache->found[true]));
     block_update_key(cpu);
     dbt_forget_local_addresses(cpu, cache->local_generation);

@@ -292,26 +292,23 @@ static void no_jump_arrives_by_an_address_that_is_not_canonical(void **state)
 /*
  * A kernel that goes between two address spaces, and a user whose jump by the table leads to other
  * code in each. Each load of CR3 makes a generation: when the user comes back, so many have passed
- * that the tag is the same again.
+ * that a tag or a key is the same again.
  */
-static void jumps_follow_the_address_space_over_many_generations(void **state)
+static void assert_jumps_follow(struct rig *rig, uint32_t loads, uint64_t times)
 {
-    struct rig *rig = *state;
-
     PUT(rig, CODE,
-        "\xb9\x00\x10\x00\x00"                              /* MOV ECX, PML4 */
-        "\xf6\xc3\x01"                                      /* TEST BL, 1 */
-        "\x74\x05"                                          /* JZ +5 */
-        "\xb9\x00\x50\x00\x00"                              /* MOV ECX, PML4_OTHER */
-        "\xba\x00\x02\x00\x00"                              /* MOV EDX, 512 */
-        "\x0f\x22\xd9"                                      /* MOV CR3, RCX */
-        "\xff\xca\x75\xf9"                                  /* DEC EDX; JNZ to it */
-        "\xb9\x00\x02\x02\x00"                              /* MOV ECX, CODE + 200h */
-        "\x31\xff"                                          /* XOR EDI, EDI */
-        "\x41\xbb\x02\x00\x00\x00"                          /* MOV R11D, 2 */
-        "\x48\x0f\x07");                                    /* SYSRET */
-    PUT(rig, CODE + 0x200, "\xb8\x00\x00\x03\x00\xff\xe0"); /* MOV EAX, MOVED; JMP RAX */
-    PUT(rig, MOVED, "\x83\xc7\x01\xcd\x80");                /* ADD EDI, 1; INT VECTOR_CALL */
+        "\xb9\x00\x10\x00\x00"               /* MOV ECX, PML4 */
+        "\xf6\xc3\x01"                       /* TEST BL, 1 */
+        "\x74\x05"                           /* JZ +5 */
+        "\xb9\x00\x50\x00\x00"               /* MOV ECX, PML4_OTHER */
+        "\xba\x00\x02\x00\x00"               /* MOV EDX, 512 */
+        "\x0f\x22\xd9"                       /* MOV CR3, RCX */
+        "\xff\xca\x75\xf9"                   /* DEC EDX; JNZ to it */
+        "\xb9\x00\x02\x02\x00"               /* MOV ECX, CODE + 200h */
+        "\x31\xff"                           /* XOR EDI, EDI */
+        "\x41\xbb\x02\x00\x00\x00"           /* MOV R11D, 2 */
+        "\x48\x0f\x07");                     /* SYSRET */
+    PUT(rig, MOVED, "\x83\xc7\x01\xcd\x80"); /* ADD EDI, 1; INT VECTOR_CALL */
     PUT(rig, OTHER, "\x83\xc7\x02\xcd\x80");
     PUT(rig, CODE + 0x300,
         "\x89\xd8"             /* MOV EAX, EBX */
@@ -325,11 +322,28 @@ static void jumps_follow_the_address_space_over_many_generations(void **state)
         "\xe9\xe7\xfc\xff\xff" /* JMP CODE */
         "\xf4"                 /* end: HLT */
         "\x0f\x0b");           /* bad: UD2 */
+    mem_write(rig->base.mem, CODE + 0x10, &loads, sizeof(loads));
     put_gate(rig, VECTOR_CALL, CODE + 0x300);
-    rig->state.gpr[X86_RBX] = 200;
+    rig->state.gpr[X86_RBX] = times;
     run_from(rig, CODE);
     assert_int_equal(rig->state.gpr[X86_RBX], 0);
     assert_int_equal(RIP(rig), CODE + 0x300 + 0x1a);
+}
+
+static void jumps_by_the_table_follow_the_address_space(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE + 0x200, "\xb8\x00\x00\x03\x00\xff\xe0"); /* MOV EAX, MOVED; JMP RAX */
+    assert_jumps_follow(rig, 512, 200);
+}
+
+static void links_follow_the_address_space(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE + 0x200, "\xe9\xfb\xfd\x00\x00"); /* JMP MOVED */
+    assert_jumps_follow(rig, 1u << 24, 3);
 }
 
 /* A page's bit in the filter of block.c. */
@@ -498,7 +512,8 @@ int main(void)
         TEST(a_link_goes_with_its_target),
         TEST(a_jump_is_not_linked_to_another_frame),
         TEST(no_jump_arrives_by_an_address_that_is_not_canonical),
-        TEST(jumps_follow_the_address_space_over_many_generations),
+        TEST(jumps_by_the_table_follow_the_address_space),
+        TEST(links_follow_the_address_space),
         TEST(local_code_of_a_kernel_goes_with_its_address_space),
         TEST(a_kick_ends_a_loop),
         TEST(a_kick_ends_a_loop_by_the_table),
