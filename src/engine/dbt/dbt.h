@@ -49,9 +49,11 @@ enum step dbt_run(struct cpu *cpu, struct host_block *translation);
 /* A block is being dropped: nothing leads to its translations any more. */
 void dbt_drop(struct cpu *cpu, struct block *block);
 
-/* Which linear address leads where is forgotten: of all code, or of CPL 3 by a new generation. */
-void dbt_forget_addresses(struct cpu *cpu);
-void dbt_forget_local_addresses(struct cpu *cpu, uint64_t generation);
+/*
+ * Which linear address leads where is forgotten, of all code or of CPL 3's: its generation was
+ * `before` and is `now`.
+ */
+void dbt_forget_addresses(struct cpu *cpu, uint64_t before, uint64_t now);
 
 /* The generation in the fetch key begins anew: what goes by old keys is forgotten. */
 void dbt_forget_keys(struct cpu *cpu);

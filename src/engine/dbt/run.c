@@ -214,15 +214,10 @@ void dbt_forget_keys(struct cpu *cpu)
     }
 }
 
-void dbt_forget_addresses(struct cpu *cpu)
+/* The tag holds a part of the generation only: once that has begun anew, old entries must go. */
+void dbt_forget_addresses(struct cpu *cpu, uint64_t before, uint64_t now)
 {
-    clear_jump_tags(cpu);
-}
-
-/* The tag holds a part of the generation only: where that begins anew, old entries must go. */
-void dbt_forget_local_addresses(struct cpu *cpu, uint64_t generation)
-{
-    if (generation % TAG_GENERATIONS == 0)
+    if (before / TAG_GENERATIONS != now / TAG_GENERATIONS)
         clear_jump_tags(cpu);
 }
 

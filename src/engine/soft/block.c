@@ -30,7 +30,7 @@
 /* When blocks take more than this, all go: simpler than ageing, and rare. */
 #define MAX_BYTES (32 * MIB)
 
-#define FOUND_BITS  16
+#define FOUND_BITS  15
 #define FOUND_PAGES (1u << FOUND_BITS)
 #define FOUND_LARGE 8
 
@@ -267,24 +267,26 @@ static uint64_t next_generation(struct cpu *cpu)
 void block_forget_addresses(struct cpu *cpu)
 {
     struct block_cache *cache = cpu->blocks;
+    uint64_t before = cache->generation;
 
     cache->generation = cache->local_generation = next_generation(cpu);
     cache->supervisor_is_local = false;
     cache->found_larges = 0;
     memset(cache->found, 0, sizeof(cache->found));
     block_update_key(cpu);
-    dbt_forget_addresses(cpu);
+    dbt_forget_addresses(cpu, before, cache->generation);
 }
 
 /* Forgets what CPL 3 found. */
 static void forget_user_addresses(struct cpu *cpu)
 {
     struct block_cache *cache = cpu->blocks;
+    uint64_t before = cache->local_generation;
 
     cache->local_generation = next_generation(cpu);
     memset(cache->found[true], 0, sizeof(cache->found[true]));
     block_update_key(cpu);
-    dbt_forget_local_addresses(cpu, cache->local_generation);
+    dbt_forget_addresses(cpu, before, cache->local_generation);
 }
 
 void block_forget_local_addresses(struct cpu *cpu)

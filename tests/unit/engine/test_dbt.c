@@ -349,7 +349,7 @@ static void links_follow_the_address_space(void **state)
 /* A page's bit in the filter of block.c. */
 static unsigned filter_bit(gva_t page)
 {
-    return (unsigned)((page >> PAGE_SHIFT) * 0x9e3779b97f4a7c15u >> 48);
+    return (unsigned)((page >> PAGE_SHIFT) * 0x9e3779b97f4a7c15u >> 49);
 }
 
 /* A kernel's page that is not global goes with CR3, whatever other page was found before. */
