@@ -128,8 +128,12 @@ static bool run_way(const struct program_config *config, const struct way *way, 
     struct machine_config machine = machine_of(config->seed);
     struct program_config used = *config;
 
-    if (way->disturbed) /* RF shows between iterations of REP */
-        without |= BIT(FEATURE_BREAK);
+    /*
+     * RF shows between iterations of REP. And a page that is exchanged while it runs may be fetched
+     * from either frame until INVLPG: a flush from outside makes it the other.
+     */
+    if (way->disturbed)
+        without |= BIT(FEATURE_BREAK) | BIT(FEATURE_REMAP);
     used.features = features_of(config->seed) & ~without;
     describe(config, without, way->name);
     program_make(&program, &used);
