@@ -60,7 +60,7 @@ static const struct option_row rows[] = {
      FIELD(mmu)},
     {"shadow-pages", "N", "with --mmu shadow: most shadow pages there may be (16384)",
      OPTION_NUMBER, FIELD(shadow_pages)},
-    {"tlb-entries", "N", "with soft: entries of a TLB table, a power of two (1024)", OPTION_NUMBER,
+    {"tlb-entries", "N", "with soft: entries of a TLB table, a power of two (4096)", OPTION_NUMBER,
      FIELD(tlb_entries)},
     {"translate", "on|off|N", "translate code to host code (on); N: when it runs the Nth time",
      OPTION_STRING, offsetof(struct run_options, translate)},

@@ -125,7 +125,7 @@ struct engine_tlb_entry {
     bool read, write, execute;
 };
 
-#define ENGINE_MAX_TLB_ENTRIES     1024
+#define ENGINE_MAX_TLB_ENTRIES     4096
 #define ENGINE_TRANSLATE_NEVER     UINT32_MAX
 #define ENGINE_TRANSLATE_MIN_BYTES (288 * KIB)
 

@@ -49,7 +49,7 @@ refuses "needs --digest-to" run --clock instructions --digest out --digest-memor
 refuses "before the first digest" run --clock instructions --digest out --digest-from 9 --digest-to 5
 refuses "cannot write to folder" run --clock instructions --digest folder
 refuses "power of two" run --tlb-entries 3
-refuses "power of two" run --tlb-entries 2048
+refuses "power of two" run --tlb-entries 8192
 refuses "No such file" run missing
 refuses "No such file" run --kernel missing
 refuses "No such file" run --disk missing

@@ -19,5 +19,5 @@ run --steps 100000 --mode shadow --shadow-pages 64
 run --steps 100000 --mode both --tlb-entries 1
 run --steps 50000 --mode ept --tlb-entries 1
 run --steps 50000 --mode shadow --tlb-entries 1
-run --steps 50000 --mode shadow --shadow-pages 16 --tlb-entries 1024
+run --steps 50000 --mode shadow --shadow-pages 16 --tlb-entries 4096
 run --steps 100000 --mode shadow --unsync-off

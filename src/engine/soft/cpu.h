@@ -62,9 +62,9 @@ enum tlb_kind {
  * own entry. Where fewer entries are asked for, slots share one: whichever was filled last has it.
  */
 #define TLB_MIN_SLOTS  4
-#define TLB_LOCALS     512
+#define TLB_LOCALS     2048
 #define GIB_SHIFT      30
-#define TLB_FOLD_SHIFT 10 /* the bits of an index into a full table */
+#define TLB_FOLD_SHIFT 8 /* folds all higher bits into a full table's index (TLB_SLOT) */
 
 /*
  * A tag is the page's linear address, or tlb_no_tag. An address XOR the tag is the offset in the
@@ -230,6 +230,11 @@ static inline uint64_t tlb_index(const struct cpu *cpu, gva_t linear)
 {
     return (((uint32_t)linear ^ (uint32_t)linear >> TLB_FOLD_SHIFT) >> PAGE_SHIFT) & cpu->tlb_mask;
 }
+
+/* The slot of low 32 bits of an address in a full table. */
+#define TLB_SLOT(low) ((((low) ^ (low) >> TLB_FOLD_SHIFT) >> PAGE_SHIFT) % TLB_MAX_ENTRIES)
+_Static_assert(TLB_SLOT(UINT32_MAX) == 0, "all ones belong into slot 0, and with them in fewer");
+_Static_assert(TLB_SLOT(UINT32_MAX - (uint32_t)PAGE_SIZE) % TLB_MIN_SLOTS != 0, "these do not");
 
 /*
  * What stands in an empty entry of a slot: an address that belongs into another slot, so that no

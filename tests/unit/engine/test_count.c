@@ -218,7 +218,7 @@ static void test_interrupt_waits_for_if(void **state)
  */
 static void test_straddled_operands(void **state)
 {
-    static const unsigned entries[] = {1, 2, 4, 1024};
+    static const unsigned entries[] = {1, 2, 4, 4096};
     /* mov 4(%ebx), %al; mov (%ebx), %eax; mov %eax, %edx; mov 4(%ebx), %cl;
        add %eax, (%ebx); mov 4(%ebx), %cl; movl $imm, -1(%ebx); hlt */
     static const char code[] = "\x67\x8a\x43\x04\x67\x66\x8b\x03\x66\x89\xc2\x67\x8a\x4b\x04"
