@@ -270,23 +270,41 @@ static bool is_text(const char *line)
     return true;
 }
 
-void monitor_execute(struct monitor *monitor, const char *line, FILE *out)
+/* A tab is a blank to all who read the line, and none comes back in an answer. */
+static void copy_text(char text[MONITOR_LINE_MAX + 1], const char *line)
 {
-    struct monitor_call call = {.monitor = monitor, .vm = monitor->vm, .out = out};
+    memcpy(text, line, strlen(line) + 1);
+    for (char *tab = strchr(text, '\t'); tab; tab = strchr(tab, '\t'))
+        *tab = ' ';
+}
+
+static void execute_text(struct monitor_call *call, const char *line)
+{
     const char *name = monitor_skip_blanks(line);
     size_t len = word_length(name);
     const struct command *command = find(commands, ARRAY_SIZE(commands), name, len);
+
+    if (command) {
+        call->arguments = monitor_skip_blanks(name + len);
+        run(call, command);
+    } else if (*name) {
+        monitor_error(call, "there is no command %.*s; help lists them",
+                      (int)MIN(MAX(len, (size_t)1), (size_t)40), name);
+    }
+}
+
+void monitor_execute(struct monitor *monitor, const char *line, FILE *out)
+{
+    struct monitor_call call = {.monitor = monitor, .vm = monitor->vm, .out = out};
+    char text[MONITOR_LINE_MAX + 1];
 
     if (!is_text(line)) {
         monitor_error(&call, "the line holds bytes that are no printable ASCII");
     } else if (strlen(line) > MONITOR_LINE_MAX) {
         monitor_error(&call, "the line is longer than %d bytes", MONITOR_LINE_MAX);
-    } else if (command) {
-        call.arguments = monitor_skip_blanks(name + len);
-        run(&call, command);
-    } else if (*name) {
-        monitor_error(&call, "there is no command %.*s; help lists them",
-                      (int)MIN(MAX(len, (size_t)1), (size_t)40), name);
+    } else {
+        copy_text(text, line);
+        execute_text(&call, text);
     }
 }
 

@@ -512,9 +512,20 @@ static void test_looking_changes_nothing(void **state)
 #define EPT(test)    cmocka_unit_test_setup_teardown(test, setup_ept, teardown)
 #define SHADOW(test) cmocka_unit_test_setup_teardown(test, setup_shadow, teardown)
 
+/* What a tab separates is understood, and no tab comes back. */
+static void tabs_are_blanks(void **state)
+{
+    struct rig *rig = *state;
+
+    assert_null(strchr(say(rig, "x /2\t0i\t&\t0x10000"), '\t'));
+    assert_null(strchr(say(rig, "no\tsuch\tcommand"), '\t'));
+    EXPECT_PARTS(rig, "help\tx", "x ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        EPT(tabs_are_blanks),
         EPT(test_errors),
         SHADOW(test_errors),
         EPT(test_long_line),
