@@ -130,10 +130,11 @@ static bool run_way(const struct program_config *config, const struct way *way, 
 
     /*
      * RF shows between iterations of REP. And a page that is exchanged while it runs may be fetched
-     * from either frame until INVLPG: a flush from outside makes it the other.
+     * from either frame until INVLPG: a flush from outside makes it the other. Likewise an edited
+     * page of data, seen through a window whose entry the edit shares.
      */
     if (way->disturbed)
-        without |= BIT(FEATURE_BREAK) | BIT(FEATURE_REMAP);
+        without |= BIT(FEATURE_BREAK) | BIT(FEATURE_REMAP) | BIT(FEATURE_PAGING);
     used.features = features_of(config->seed) & ~without;
     describe(config, without, way->name);
     program_make(&program, &used);
