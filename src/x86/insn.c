@@ -108,3 +108,12 @@ uint8_t x86_segment_number(ZydisRegister reg)
     default: return X86_DS;
     }
 }
+
+bool x86_is_jcc(const ZydisDecodedInstruction *info)
+{
+    if (info->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
+        return false;
+    if (info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT) /* 70 to 7F */
+        return (info->opcode & 0xf0) == 0x70;
+    return info->opcode_map == ZYDIS_OPCODE_MAP_0F && (info->opcode & 0xf0) == 0x80;
+}

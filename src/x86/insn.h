@@ -50,6 +50,9 @@ size_t x86_disassemble(char *text, size_t size, enum x86_mode mode, const uint8_
 /* The number of a general-purpose register of any width (AH..BH give 4..7 with *high set). */
 unsigned x86_register_number(ZydisRegister reg, bool *high);
 
+/* Whether it is one of the sixteen Jcc, near or short; the condition is the opcode's low 4 bits. */
+bool x86_is_jcc(const ZydisDecodedInstruction *info);
+
 /* The enum x86_seg of a segment register; DS for what is none. */
 uint8_t x86_segment_number(ZydisRegister reg);
 

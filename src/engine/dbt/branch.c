@@ -91,10 +91,8 @@ static void load_target(struct translator *t)
 {
     bool high;
     unsigned guest = x86_register_number(t->insn->op[0].reg.value, &high);
-    struct rm from =
-        dbt_host_reg[guest] == HOST_NONE ? rm_guest(guest) : rm_reg(dbt_host_reg[guest]);
 
-    emit_op(&t->e, 0x8b, native_bytes(t), PLACE, from);
+    emit_op(&t->e, OPCODE_LOAD, native_bytes(t), PLACE, rm_guest_now(guest));
 }
 
 static gva_t relative_target(const struct translator *t)
@@ -117,21 +115,13 @@ static bool emit_jmp_insn(struct translator *t)
         return false;
     if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY) {
         memory_operand(t, operand, bytes, false);
-        emit_op(&t->e, 0x8b, bytes, PLACE, rm_at(PLACE, 0));
+        emit_op(&t->e, OPCODE_LOAD, bytes, PLACE, rm_at(PLACE, 0));
     } else {
         load_target(t);
     }
     look_up_jump(t);
     jump_by_table(t);
     return true;
-}
-
-/* Moves RSP; the flags stay as they are. */
-static void move_rsp(struct translator *t, int32_t bytes)
-{
-    unsigned rsp = dbt_host_reg[X86_RSP];
-
-    emit_op(&t->e, 0x8d, native_bytes(t), rsp, rm_at(rsp, bytes));
 }
 
 /* Stores the return address at a host register and moves RSP. */
@@ -147,7 +137,7 @@ static void push_return_address(struct translator *t, unsigned at)
         emit_op_imm(&t->e, 0xc7, 4, 0, rm_at(at, 0), (uint32_t)next, 4);
         emit_op_imm(&t->e, 0xc7, 4, 0, rm_at(at, 4), next >> 32, 4);
     }
-    move_rsp(t, -(int32_t)native_bytes(t));
+    stack_move(t, -(int32_t)native_bytes(t));
 }
 
 /* Nothing is written before the target is known to be good: else the call faults. */
@@ -155,12 +145,12 @@ static bool emit_call_insn(struct translator *t)
 {
     const ZydisDecodedOperand *operand = &t->insn->op[0];
     bool memory = operand->type == ZYDIS_OPERAND_TYPE_MEMORY;
-    unsigned rsp = dbt_host_reg[X86_RSP], bytes = native_bytes(t);
+    unsigned bytes = native_bytes(t);
     struct rm target = rm_state(CPU_FIELD(dbt_target));
     struct rm stack = rm_state(CPU_FIELD(dbt_stack));
 
     if (operand->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        memory_at(t, rsp, -(int32_t)bytes, bytes, true);
+        stack_find_push(t);
         push_return_address(t, PLACE);
         branch_direct(t, relative_target(t));
         return true;
@@ -169,10 +159,10 @@ static bool emit_call_insn(struct translator *t)
         return false;
     if (memory) {
         memory_operand(t, operand, bytes, false);
-        emit_op(&t->e, 0x8b, bytes, PLACE, rm_at(PLACE, 0));
+        emit_op(&t->e, OPCODE_LOAD, bytes, PLACE, rm_at(PLACE, 0));
         emit_store(&t->e, target, PLACE);
     }
-    memory_at(t, rsp, -(int32_t)bytes, bytes, true);
+    stack_find_push(t);
     emit_store(&t->e, stack, PLACE);
     if (memory)
         emit_load(&t->e, PLACE, target);
@@ -189,20 +179,12 @@ static bool emit_ret_insn(struct translator *t)
 {
     unsigned bytes = native_bytes(t);
 
-    memory_at(t, dbt_host_reg[X86_RSP], 0, bytes, false);
-    emit_op(&t->e, 0x8b, bytes, PLACE, rm_at(PLACE, 0));
+    stack_find_pop(t);
+    emit_op(&t->e, OPCODE_LOAD, bytes, PLACE, rm_at(PLACE, 0));
     look_up_jump(t);
-    move_rsp(t, (int32_t)(bytes + t->op->imm));
+    stack_move(t, (int32_t)(bytes + t->op->imm));
     jump_by_table(t);
     return true;
-}
-
-/* Jcc is 70 to 7F, or 0F 80 to 0F 8F. */
-static bool is_jcc(const ZydisDecodedInstruction *info)
-{
-    if (info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT)
-        return (info->opcode & 0xf0) == 0x70;
-    return info->opcode_map == ZYDIS_OPCODE_MAP_0F && (info->opcode & 0xf0) == 0x80;
 }
 
 static bool emit_jcc_insn(struct translator *t)
@@ -236,6 +218,6 @@ bool branch_emit(struct translator *t)
     case ZYDIS_MNEMONIC_JMP: return emit_jmp_insn(t);
     case ZYDIS_MNEMONIC_CALL: return emit_call_insn(t);
     case ZYDIS_MNEMONIC_RET: return emit_ret_insn(t);
-    default: return is_jcc(info) && emit_jcc_insn(t);
+    default: return x86_is_jcc(info) && emit_jcc_insn(t);
     }
 }

@@ -83,7 +83,7 @@ bool insn_divide(struct translator *t)
         unsigned guest = (unsigned)guest_register(o.rm->reg.value);
 
         flags_spoil(t);
-        divisor = dbt_host_reg[guest] == HOST_NONE ? rm_guest(guest) : rm_reg(dbt_host_reg[guest]);
+        divisor = rm_guest_now(guest);
     }
     if (is_signed)
         check_signed(t, bytes, divisor);

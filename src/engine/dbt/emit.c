@@ -163,23 +163,23 @@ void emit_op_imm(struct emitter *e, unsigned opcode, unsigned size, unsigned dig
 
 void emit_load(struct emitter *e, unsigned reg, struct rm rm)
 {
-    emit_op(e, 0x8b, 8, reg, rm);
+    emit_op(e, OPCODE_LOAD, 8, reg, rm);
 }
 
 void emit_store(struct emitter *e, struct rm rm, unsigned reg)
 {
-    emit_op(e, 0x89, 8, reg, rm);
+    emit_op(e, OPCODE_STORE, 8, reg, rm);
 }
 
 void emit_move(struct emitter *e, unsigned to, unsigned from)
 {
     if (to != from)
-        emit_op(e, 0x8b, 8, to, rm_reg(from));
+        emit_op(e, OPCODE_LOAD, 8, to, rm_reg(from));
 }
 
 void emit_lea(struct emitter *e, unsigned reg, struct rm rm)
 {
-    emit_op(e, 0x8d, 8, reg, rm);
+    emit_op(e, OPCODE_LEA, 8, reg, rm);
 }
 
 void emit_constant(struct emitter *e, unsigned reg, uint64_t value)
@@ -222,10 +222,15 @@ uint8_t *emit_call(struct emitter *e)
     return emit_displacement(e);
 }
 
-void emit_patch(struct emitter *e, uint8_t *displacement, const uint8_t *to)
+void patch_jump(uint8_t *displacement, const uint8_t *to)
 {
     uint32_t value = (uint32_t)(to - (displacement + 4));
 
-    if (!e || !e->full)
-        memcpy(displacement, &value, sizeof(value));
+    memcpy(displacement, &value, sizeof(value));
+}
+
+void emit_patch(struct emitter *e, uint8_t *displacement, const uint8_t *to)
+{
+    if (!e->full)
+        patch_jump(displacement, to);
 }

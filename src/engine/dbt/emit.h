@@ -97,6 +97,12 @@ void emit8(struct emitter *e, unsigned byte);
 void emit32(struct emitter *e, uint32_t value);
 void emit64(struct emitter *e, uint64_t value);
 
+/* Opcodes that are wanted often; of a register and ModRM.rm. */
+#define OPCODE_XCHG  0x87
+#define OPCODE_STORE 0x89
+#define OPCODE_LOAD  0x8b
+#define OPCODE_LEA   0x8d
+
 /* An instruction with a ModRM byte. */
 void emit_modrm(struct emitter *e, const struct encoding *encoding, unsigned reg, struct rm rm);
 
@@ -117,6 +123,8 @@ uint8_t *emit_jmp(struct emitter *e);
 uint8_t *emit_jcc(struct emitter *e, unsigned cc);
 uint8_t *emit_call(struct emitter *e);
 /* Lets a displacement lead to a place in the same view. */
+void patch_jump(uint8_t *displacement, const uint8_t *to);
+/* The same in code that is being emitted, unless it did not fit. */
 void emit_patch(struct emitter *e, uint8_t *displacement, const uint8_t *to);
 
 #define CC_AE 0x3

@@ -7,8 +7,7 @@
 /* The signed number of the operand-sized word that holds a register's bit, in SCRATCH. */
 static void emit_word_number(struct emitter *e, unsigned guest, unsigned bytes)
 {
-    unsigned host = dbt_host_reg[guest];
-    struct rm rm = host == HOST_NONE ? rm_guest(guest) : rm_reg(host);
+    struct rm rm = rm_guest_now(guest);
 
     switch (bytes) {
     case 2:

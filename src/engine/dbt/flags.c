@@ -9,7 +9,7 @@ void emit_flags_save(struct emitter *e)
 {
     emit8(e, 0x9f);                                                                  /* LAHF */
     emit_modrm(e, &(struct encoding){.map = 1, .opcode = 0x90}, 0, rm_reg(SCRATCH)); /* SETO AL */
-    emit_op(e, 0x89, 2, SCRATCH, rm_state(CPU_FIELD(arith)));
+    emit_op(e, OPCODE_STORE, 2, SCRATCH, rm_state(CPU_FIELD(arith)));
 }
 
 void emit_flags_load(struct emitter *e)

@@ -77,7 +77,7 @@ static bool emit_mov_imm(struct translator *t)
             emit_store(&t->e, rm_guest((unsigned)guest), SCRATCH);
         return true;
     }
-    rm = host == HOST_NONE ? rm_guest((unsigned)guest) : rm_reg(host);
+    rm = rm_guest_now((unsigned)guest);
     emit_modrm(&t->e,
                &(struct encoding){.opcode = size == 8 ? 0xc6 : 0xc7,
                                   .size = (uint8_t)(size / 8),
@@ -194,10 +194,10 @@ static bool emit_lea_operand(struct translator *t)
     memory_offset(t, from);
     if (to == HOST_NONE) {
         if (width == 32)
-            emit_op(&t->e, 0x8b, 4, PLACE, rm_reg(PLACE));
+            emit_op(&t->e, OPCODE_LOAD, 4, PLACE, rm_reg(PLACE));
         emit_store(&t->e, rm_guest((unsigned)guest), PLACE);
     } else {
-        emit_op(&t->e, 0x8b, width / 8, to, rm_reg(PLACE));
+        emit_op(&t->e, OPCODE_LOAD, width / 8, to, rm_reg(PLACE));
     }
     return true;
 }

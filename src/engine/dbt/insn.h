@@ -9,11 +9,6 @@
 
 typedef bool (*insn_fn)(struct translator *t);
 
-#define OPCODE_XCHG  0x87
-#define OPCODE_STORE 0x89
-#define OPCODE_LOAD  0x8b
-#define OPCODE_LEA   0x8d
-
 /* AH among the registers of an instruction without a REX prefix, behind it CH, DH and BH. */
 #define HOST_AH 4
 

@@ -83,7 +83,6 @@ struct dbt {
     size_t first_used;            /* the code memory that is never given back */
     struct host_block *newest;
     struct site *pending; /* the site by which code was left last, to be linked */
-    unsigned threshold;   /* runs of a block before it is translated */
     struct x86_insn insns[BLOCK_MAX_OPS];
 };
 
@@ -135,6 +134,12 @@ extern const uint8_t dbt_host_reg[16];
 static inline struct rm rm_guest(unsigned guest)
 {
     return rm_state(CPU_FIELD(x.gpr) + 8 * (size_t)guest);
+}
+
+/* A guest register where it lives while translated code runs. */
+static inline struct rm rm_guest_now(unsigned guest)
+{
+    return dbt_host_reg[guest] == HOST_NONE ? rm_guest(guest) : rm_reg(dbt_host_reg[guest]);
 }
 
 /* --- thunk.c --- */
@@ -189,10 +194,23 @@ void slow_paths_resume(struct translator *t, unsigned first);
 /* Runs the instruction by the interpreter's function; comes back if it says STEP_NEXT. */
 void call_helper(struct translator *t, const struct op *op, uint64_t next);
 
+/* --- modrm.c --- */
+
+/* The opcode map of an instruction as struct encoding has it. */
+uint8_t encoding_map(const ZydisDecodedInstruction *info);
+
 /* --- insn.c --- */
 
 /* Emits a safe instruction in the middle of a block; false: nobody knows it here. */
 bool insn_emit(struct translator *t);
+
+/* --- stack.c: stack slots as wide as addresses --- */
+
+/* Puts the host address of the slot that a push writes, or a pop reads, into PLACE. */
+void stack_find_push(struct translator *t);
+void stack_find_pop(struct translator *t);
+/* Moves RSP; the flags stay as they are. */
+void stack_move(struct translator *t, int32_t bytes);
 
 /* --- vector.c --- */
 

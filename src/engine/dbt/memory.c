@@ -131,9 +131,9 @@ void memory_offset(struct translator *t, const ZydisDecodedOperand *operand)
     if (base == HOST_NONE && index == HOST_NONE)
         emit_constant(&t->e, PLACE, bytes == 8 ? disp : (uint32_t)disp);
     else if (index == HOST_NONE && disp == 0)
-        emit_op(&t->e, 0x8b, bytes, PLACE, rm_reg(base));
+        emit_op(&t->e, OPCODE_LOAD, bytes, PLACE, rm_reg(base));
     else /* LEA cuts the sum to the width of addresses */
-        emit_op(&t->e, 0x8d, bytes, PLACE,
+        emit_op(&t->e, OPCODE_LEA, bytes, PLACE,
                 rm_sum(base, index, mem->scale ? (unsigned)__builtin_ctz(mem->scale) : 0,
                        (int32_t)disp));
 }
@@ -145,7 +145,7 @@ static void add_segment_base(struct translator *t, const ZydisDecodedOperand *op
     if (seg != X86_FS && seg != X86_GS)
         return;
     emit_load(&t->e, SCRATCH, rm_state(CPU_FIELD(seg_base) + 8 * (size_t)seg));
-    emit_op(&t->e, 0x8d, native_bytes(t), PLACE, rm_sum(PLACE, SCRATCH, 0, 0));
+    emit_op(&t->e, OPCODE_LEA, native_bytes(t), PLACE, rm_sum(PLACE, SCRATCH, 0, 0));
 }
 
 static void look_up(struct translator *t, unsigned bytes, bool write)
@@ -155,7 +155,7 @@ static void look_up(struct translator *t, unsigned bytes, bool write)
     size_t tag = write ? offsetof(struct tlb_entry, write) : offsetof(struct tlb_entry, read);
 
     flags_spoil(t);
-    emit_op(e, 0x8b, 4, SCRATCH, rm_reg(PLACE));
+    emit_op(e, OPCODE_LOAD, 4, SCRATCH, rm_reg(PLACE));
     emit_op_imm(e, 0xc1, 4, 5, rm_reg(SCRATCH), TLB_FOLD_SHIFT, 1); /* SHR */
     emit_op(e, 0x33, 4, SCRATCH, rm_reg(PLACE));                    /* XOR */
     emit_op_imm(e, 0xc1, 4, 5, rm_reg(SCRATCH), PAGE_SHIFT - ENTRY_SHIFT, 1);
@@ -177,8 +177,8 @@ void memory_operand(struct translator *t, const ZydisDecodedOperand *operand, un
 void memory_at(struct translator *t, unsigned reg, int32_t disp, unsigned bytes, bool write)
 {
     if (disp)
-        emit_op(&t->e, 0x8d, native_bytes(t), PLACE, rm_at(reg, disp));
+        emit_op(&t->e, OPCODE_LEA, native_bytes(t), PLACE, rm_at(reg, disp));
     else
-        emit_op(&t->e, 0x8b, native_bytes(t), PLACE, rm_reg(reg));
+        emit_op(&t->e, OPCODE_LOAD, native_bytes(t), PLACE, rm_reg(reg));
     look_up(t, bytes, write);
 }

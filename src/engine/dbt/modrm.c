@@ -73,10 +73,21 @@ bool find_operands(const struct translator *t, struct operands *out)
     return out->rm;
 }
 
+uint8_t encoding_map(const ZydisDecodedInstruction *info)
+{
+    switch (info->opcode_map) {
+    case ZYDIS_OPCODE_MAP_0F: return 1;
+    case ZYDIS_OPCODE_MAP_0F38: return 2;
+    case ZYDIS_OPCODE_MAP_0F3A: return 3;
+    default: return 0;
+    }
+}
+
 struct encoding encoding_of(const struct x86_insn *insn)
 {
     const ZydisDecodedInstruction *info = &insn->info;
     struct encoding encoding = {
+        .map = encoding_map(info),
         .opcode = info->opcode,
         .size = info->operand_width == 8 ? 4 : (uint8_t)(info->operand_width / 8),
         .lock = info->attributes & ZYDIS_ATTRIB_HAS_LOCK,
@@ -84,12 +95,6 @@ struct encoding encoding_of(const struct x86_insn *insn)
         .imm_bytes = info->raw.imm[0].size / 8,
     };
 
-    switch (info->opcode_map) {
-    case ZYDIS_OPCODE_MAP_0F: encoding.map = 1; break;
-    case ZYDIS_OPCODE_MAP_0F38: encoding.map = 2; break;
-    case ZYDIS_OPCODE_MAP_0F3A: encoding.map = 3; break;
-    default: break;
-    }
     switch (info->mnemonic) {
     case ZYDIS_MNEMONIC_POPCNT:
     case ZYDIS_MNEMONIC_TZCNT:

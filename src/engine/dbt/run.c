@@ -37,7 +37,6 @@ int dbt_create(struct cpu *cpu, size_t code_bytes)
         free(dbt);
         return err;
     }
-    dbt->threshold = cpu->translate_after;
     cpu->dbt_closed = DBT_NO_VECTORS;
     cpu->dbt = dbt;
     return 0;
@@ -78,7 +77,7 @@ static void unlink_site(struct site *site)
     }
     *link = site->next;
     site->to = NULL;
-    emit_patch(NULL, site->jump, site->slow);
+    patch_jump(site->jump, site->slow);
 }
 
 static void forget(struct cpu *cpu, struct host_block *t)
@@ -242,14 +241,14 @@ static void link_pending(struct cpu *cpu, struct host_block *t)
     site->to = t;
     site->next = t->incoming;
     t->incoming = site;
-    emit_patch(NULL, site->jump, site->flags_in_host ? t->entry_host : t->entry_memory);
+    patch_jump(site->jump, site->flags_in_host ? t->entry_host : t->entry_memory);
 }
 
 static struct host_block *make(struct cpu *cpu, struct block *block, gva_t linear)
 {
     struct dbt *dbt = cpu->dbt;
 
-    if (block->second_page != BLOCK_ONE_PAGE || ++block->runs < dbt->threshold)
+    if (block->second_page != BLOCK_ONE_PAGE || ++block->runs < cpu->translate_after)
         return NULL;
     if (dbt->code.size_bytes - dbt->code.used_bytes < ROOM_BYTES)
         drop_all(cpu);

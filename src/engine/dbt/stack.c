@@ -5,32 +5,30 @@
  */
 #include "engine/dbt/insn.h"
 
-/* Moves RSP; the flags stay as they are. */
-static void move_rsp(struct translator *t, int32_t bytes)
+void stack_move(struct translator *t, int32_t bytes)
 {
     unsigned rsp = dbt_host_reg[X86_RSP];
 
     emit_op(&t->e, OPCODE_LEA, native_bytes(t), rsp, rm_at(rsp, bytes));
 }
 
-/* The place of a push, and that of a pop. */
-static void find_push(struct translator *t)
+void stack_find_push(struct translator *t)
 {
     int32_t bytes = (int32_t)native_bytes(t);
 
     memory_at(t, dbt_host_reg[X86_RSP], -bytes, native_bytes(t), true);
 }
 
-static void find_pop(struct translator *t)
+void stack_find_pop(struct translator *t)
 {
     memory_at(t, dbt_host_reg[X86_RSP], 0, native_bytes(t), false);
 }
 
-/* Stores a host register where find_push has led. */
+/* Stores a host register where stack_find_push has led. */
 static void finish_push(struct translator *t, unsigned host)
 {
     emit_op(&t->e, OPCODE_STORE, native_bytes(t), host, rm_at(PLACE, 0));
-    move_rsp(t, -(int32_t)native_bytes(t));
+    stack_move(t, -(int32_t)native_bytes(t));
 }
 
 /* What a second operand in memory waits for while the first is looked for. */
@@ -53,7 +51,7 @@ static bool push_memory(struct translator *t)
         return false;
     memory_operand(t, operand, native_bytes(t), false);
     keep_value(t);
-    find_push(t);
+    stack_find_push(t);
     emit_load(&t->e, SCRATCH, kept_value());
     finish_push(t, SCRATCH);
     return true;
@@ -65,7 +63,7 @@ static bool push_register(struct translator *t)
 
     if (guest < 0)
         return false;
-    find_push(t);
+    stack_find_push(t);
     if (dbt_host_reg[guest] == HOST_NONE) {
         emit_load(&t->e, SCRATCH, rm_guest((unsigned)guest));
         finish_push(t, SCRATCH);
@@ -79,9 +77,9 @@ static bool push_immediate(struct translator *t)
 {
     unsigned bytes = native_bytes(t);
 
-    find_push(t);
+    stack_find_push(t);
     emit_op_imm(&t->e, 0xc7, bytes, 0, rm_at(PLACE, 0), t->insn->op[0].imm.value.u, 4);
-    move_rsp(t, -(int32_t)bytes);
+    stack_move(t, -(int32_t)bytes);
     return true;
 }
 
@@ -105,12 +103,12 @@ static bool pop_memory(struct translator *t)
 
     if (!memory_known(t->insn, operand) || base == ZYDIS_REGISTER_RSP || base == ZYDIS_REGISTER_ESP)
         return false;
-    find_pop(t);
+    stack_find_pop(t);
     keep_value(t);
     memory_operand(t, operand, native_bytes(t), true);
     emit_load(&t->e, SCRATCH, kept_value());
     emit_op(&t->e, OPCODE_STORE, native_bytes(t), SCRATCH, rm_at(PLACE, 0));
-    move_rsp(t, (int32_t)native_bytes(t));
+    stack_move(t, (int32_t)native_bytes(t));
     return true;
 }
 
@@ -127,8 +125,8 @@ bool insn_pop(struct translator *t)
     guest = guest_register(operand->reg.value);
     if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER || guest < 0)
         return false;
-    find_pop(t);
-    move_rsp(t, (int32_t)bytes);
+    stack_find_pop(t);
+    stack_move(t, (int32_t)bytes);
     if (dbt_host_reg[guest] == HOST_NONE) {
         emit_load(&t->e, SCRATCH, rm_at(PLACE, 0));
         emit_store(&t->e, rm_guest((unsigned)guest), SCRATCH);
@@ -156,7 +154,7 @@ bool insn_pushf(struct translator *t)
 {
     if (t->op->size != native_bytes(t))
         return false;
-    find_push(t);
+    stack_find_push(t);
     emit_rflags(&t->e);
     finish_push(t, SCRATCH);
     return true;

@@ -67,8 +67,6 @@ bool insn_from_segment(struct translator *t)
     if (to->type != ZYDIS_OPERAND_TYPE_REGISTER || guest < 0)
         return false;
     emit_modrm(&t->e, &(struct encoding){.map = 1, .opcode = 0xb7}, SCRATCH, rm_state(selector));
-    emit_op(&t->e, OPCODE_STORE, bytes, SCRATCH,
-            dbt_host_reg[guest] == HOST_NONE ? rm_guest((unsigned)guest)
-                                             : rm_reg(dbt_host_reg[guest]));
+    emit_op(&t->e, OPCODE_STORE, bytes, SCRATCH, rm_guest_now((unsigned)guest));
     return true;
 }

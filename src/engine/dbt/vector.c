@@ -185,9 +185,7 @@ static struct encoding encoding_of(const struct parts *p, const struct x86_insn 
     bool vex = info->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
     bool wide = vex ? native_vex_w(info) : info->raw.rex.W;
     struct encoding encoding = {
-        .map = info->opcode_map == ZYDIS_OPCODE_MAP_0F3A   ? 3
-               : info->opcode_map == ZYDIS_OPCODE_MAP_0F38 ? 2
-                                                           : 1,
+        .map = encoding_map(info),
         .opcode = info->opcode,
         .size = wide ? REX_W_SIZE : 4,
         .imm = info->raw.imm[0].value.u,

@@ -79,7 +79,7 @@ static void emit_mxcsr_save(struct emitter *e)
     struct rm mxcsr = rm_state(CPU_FIELD(x.fpu.mxcsr)), red_zone = rm_at(HOST_RSP, -8);
     uint8_t *same;
 
-    emit_op(e, 0x8b, 4, HOST_RAX, mxcsr);
+    emit_op(e, OPCODE_LOAD, 4, HOST_RAX, mxcsr);
     emit_op_imm(e, 0x81, 4, 4, rm_reg(HOST_RAX), NATIVE_MXCSR_CONTROL, 4); /* AND */
     emit_op_imm(e, 0x81, 4, 7, rm_reg(HOST_RAX), NATIVE_MXCSR_DEFAULT, 4); /* CMP */
     same = emit_jcc(e, CC_E);

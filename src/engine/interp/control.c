@@ -193,16 +193,6 @@ static bool bind_target(struct op *op, const struct x86_insn *insn, const op_fn 
     }
 }
 
-/* Jcc is 70 to 7F, or 0F 80 to 0F 8F. */
-static bool is_jcc(const ZydisDecodedInstruction *info)
-{
-    if (info->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
-        return false;
-    if (info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT)
-        return (info->opcode & 0xf0) == 0x70;
-    return info->opcode_map == ZYDIS_OPCODE_MAP_0F && (info->opcode & 0xf0) == 0x80;
-}
-
 static bool bind_branch(struct op *op, const struct binder_input *in, unsigned width)
 {
     const struct x86_insn *insn = in->insn;
@@ -222,7 +212,7 @@ static bool bind_branch(struct op *op, const struct binder_input *in, unsigned w
     case ZYDIS_MNEMONIC_JECXZ:
     case ZYDIS_MNEMONIC_JRCXZ: op->fn = jcxz; break;
     default:
-        if (!is_jcc(&insn->info))
+        if (!x86_is_jcc(&insn->info))
             return false;
         op->cc = insn->info.opcode & 0xf;
         op->fn = jcc_table[op->cc][index];

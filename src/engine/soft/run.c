@@ -371,36 +371,36 @@ enum counting {
     COUNT_EXACT,   /* each instruction (host.count_reached) */
 };
 
+/* Whichever block it ends in, that is not known here. */
+static enum step run_translation(struct cpu *cpu, struct block **last,
+                                 struct host_block *translation)
+{
+    *last = NULL;
+    return dbt_run(cpu, translation);
+}
+
 static inline __attribute__((always_inline)) enum step
 run_next(struct cpu *cpu, struct block **last, enum counting counting)
 {
-    enum step step;
-
     bool translates = counting != COUNT_EXACT && cpu->dbt_context != DBT_NEVER;
+    struct host_block *translation = NULL;
+    enum step step;
 
     if (unlikely(block_collect(cpu)))
         *last = NULL;
-    if (translates && likely(!cpu->interrupt_shadow)) {
-        struct host_block *translation = dbt_find_again(cpu);
-
-        if (likely(translation)) {
-            *last = NULL;
-            return dbt_run(cpu, translation);
-        }
-    }
+    if (translates && likely(!cpu->interrupt_shadow))
+        translation = dbt_find_again(cpu);
+    if (likely(translation))
+        return run_translation(cpu, last, translation);
     step = next_block(cpu, last);
     if (unlikely(step))
         return step;
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return run_single(cpu, *last);
-    if (translates) {
-        struct host_block *translation = dbt_find(cpu, *last);
-
-        if (likely(translation)) {
-            *last = NULL;
-            return dbt_run(cpu, translation);
-        }
-    }
+    if (translates)
+        translation = dbt_find(cpu, *last);
+    if (translation)
+        return run_translation(cpu, last, translation);
     switch (counting) {
     case COUNT_LOOKUPS: return run_ops_counted(cpu, *last);
     case COUNT_EXACT: return run_ops_exact(cpu, (*last)->ops);

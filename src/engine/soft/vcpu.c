@@ -22,9 +22,7 @@
  * Runs of a block before it is translated: most code runs a few times only, and translating costs
  * as much as interpreting it so often.
  */
-#ifndef TRANSLATE_AFTER
 #define TRANSLATE_AFTER 64
-#endif
 
 struct engine_vcpu {
     struct cpu cpu;
