@@ -149,6 +149,13 @@ const struct mem_slot *mem_find_slot(const struct mem *mem, gpa_t gpa)
     return &mem->slots[at];
 }
 
+bool mem_slot_holds_leaf(const struct mem_slot *slot, gpa_t base, uint64_t span)
+{
+    ASSERT(span > 0 && base % span == 0, "a leaf lies on a multiple of its span");
+    return ((uintptr_t)slot->hva - slot->base) % span == 0 && base >= slot->base &&
+           base - slot->base < slot->size_bytes && slot->size_bytes - (base - slot->base) >= span;
+}
+
 const struct mem_slot *mem_slots(const struct mem *mem, size_t *count)
 {
     *count = mem->count;

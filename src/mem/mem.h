@@ -73,6 +73,12 @@ int mem_remove_slot(struct mem *mem, gpa_t base) must_check;
 /* The slot of an address, or NULL (then it is MMIO or nothing at all). */
 const struct mem_slot *mem_find_slot(const struct mem *mem, gpa_t gpa);
 
+/*
+ * Whether one leaf of span bytes (a power of two) may map the slot's memory at base, a multiple of
+ * span: the slot holds the span whole, and lies in host memory as it does in the guest's.
+ */
+bool mem_slot_holds_leaf(const struct mem_slot *slot, gpa_t base, uint64_t span);
+
 /* The slots in rising order. */
 const struct mem_slot *mem_slots(const struct mem *mem, size_t *count);
 

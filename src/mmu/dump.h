@@ -18,16 +18,16 @@
 #define DUMP_BYTES 64 /* room for the longest text below and its end */
 
 /* "32-bit", "PAE", "4-level", "none (GVA is GPA)" */
-const char *dump_format_name(enum guest_paging format);
+const char *dump_format_name(enum x86_paging format);
 
 /* "4 KiB", "2 MiB", "1 GiB", "512 GiB": what an entry at the level maps as a leaf. */
-const char *dump_leaf_size(enum guest_paging format, unsigned level);
+const char *dump_leaf_size(enum x86_paging format, unsigned level);
 
 /* What an entry of a guest's table at the level is called: "PML4E", "PDPTE", "PDE", "PTE". */
-const char *dump_entry_name(enum guest_paging format, unsigned level);
+const char *dump_entry_name(enum x86_paging format, unsigned level);
 
 /* "PWUAD--- table 0x1234000", "P-U----N page 0x200000", "-------- not present". */
-void dump_guest_entry(char text[DUMP_BYTES], enum guest_paging format,
+void dump_guest_entry(char text[DUMP_BYTES], enum x86_paging format,
                       const struct guest_walk_step *step);
 
 /* The same for an entry of a shadow table, whose frame is a host address; "... MMIO, GPA 0x...". */

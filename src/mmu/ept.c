@@ -9,28 +9,11 @@
 #include "base/assert.h"
 #include "mem/mem.h"
 
-#define LEVELS       4
-#define INDEX_BITS   9
-#define ENTRIES      (1u << INDEX_BITS)
-#define ADDRESS_BITS (PAGE_SHIFT + LEVELS * INDEX_BITS)
-
-/* Bits of an entry. Read, write and execute are those of enum ept_access. */
-#define E_RIGHTS     0x7u
-#define E_TYPE_SHIFT 3
-#define E_TYPE_MASK  (0x7u << E_TYPE_SHIFT)
-#define E_WRITE_BACK (6u << E_TYPE_SHIFT)
-#define E_LEAF       BIT(7) /* at levels 2 and 3 */
-#define E_ACCESSED   BIT(8)
-#define E_DIRTY      BIT(9)
-#define E_FRAME      (BIT(52) - PAGE_SIZE)
 /*
  * Pages of tables that marks of MMIO may take. A guest can name 2^36 pages without a slot; once it
  * has used this up, further ones are told to be MMIO each time and not marked.
  */
 #define MAX_MMIO_TABLES 1024
-
-/* Write and execute without read is a misconfiguration by definition: KVM's mark for MMIO too. */
-#define E_MMIO (EPT_WRITE | EPT_EXEC)
 
 struct ept {
     struct mem *mem;
@@ -40,39 +23,14 @@ struct ept {
     struct ept_stats stats;
 };
 
-static unsigned shift_of(unsigned level)
-{
-    return PAGE_SHIFT + INDEX_BITS * (level - 1);
-}
-
-static uint64_t span_of(unsigned level)
-{
-    return BIT(shift_of(level));
-}
-
 static uint64_t *entry_at(uint64_t *table, gpa_t gpa, unsigned level)
 {
-    return &table[(gpa >> shift_of(level)) & (ENTRIES - 1)];
-}
-
-static bool is_mmio(uint64_t entry)
-{
-    return (entry & E_RIGHTS) == E_MMIO;
-}
-
-static bool is_present(uint64_t entry)
-{
-    return entry & E_RIGHTS;
-}
-
-static bool is_leaf(uint64_t entry, unsigned level)
-{
-    return level == 1 || (entry & E_LEAF);
+    return &table[x86_table_index(gpa, level)];
 }
 
 static uint64_t *child_of(uint64_t entry)
 {
-    return (uint64_t *)(uintptr_t)(entry & E_FRAME);
+    return (uint64_t *)(uintptr_t)(entry & EPT_FRAME);
 }
 
 static uint64_t *new_table(struct ept *ept)
@@ -80,7 +38,7 @@ static uint64_t *new_table(struct ept *ept)
     uint64_t *table = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
 
     ASSERT(table, "the host has memory for a page of the EPT");
-    ASSERT(((uintptr_t)table & ~E_FRAME) == 0, "a host address fits an entry's frame");
+    ASSERT(((uintptr_t)table & ~EPT_FRAME) == 0, "a host address fits an entry's frame");
     memset(table, 0, PAGE_SIZE);
     ept->stats.tables++;
     return table;
@@ -101,10 +59,10 @@ struct ept *ept_create(struct mem *mem)
 /* Frees a table and all below it; counts the leaves that go. */
 static void free_table(struct ept *ept, uint64_t *table, unsigned level)
 {
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        if (!is_present(table[i]))
+    for (unsigned i = 0; i < X86_TABLE_ENTRIES; i++) {
+        if (!ept_entry_present(table[i]))
             continue;
-        if (is_mmio(table[i]) || is_leaf(table[i], level))
+        if (ept_entry_mmio(table[i]) || x86_table_is_leaf(table[i], level))
             ept->stats.zapped++;
         else
             free_table(ept, child_of(table[i]), level - 1);
@@ -117,7 +75,7 @@ void ept_destroy(struct ept *ept)
 {
     if (!ept)
         return;
-    free_table(ept, ept->root, LEVELS);
+    free_table(ept, ept->root, X86_TABLE_LEVELS);
     free(ept);
 }
 
@@ -125,27 +83,27 @@ enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_m
 {
     uint64_t *table = ept->root;
 
-    if (gpa >> ADDRESS_BITS)
+    if (gpa >> X86_TABLE_BITS)
         return EPT_WALK_VIOLATION;
-    for (unsigned level = LEVELS;; level--) {
+    for (unsigned level = X86_TABLE_LEVELS;; level--) {
         uint64_t *entry = entry_at(table, gpa, level);
 
-        if (is_mmio(*entry))
+        if (ept_entry_mmio(*entry))
             return EPT_WALK_MISCONFIG;
         if ((*entry & access) != access)
             return EPT_WALK_VIOLATION;
-        *entry |= E_ACCESSED;
-        if (!is_leaf(*entry, level)) {
+        *entry |= EPT_ACCESSED;
+        if (!x86_table_is_leaf(*entry, level)) {
             table = child_of(*entry);
             continue;
         }
         if (access & EPT_WRITE)
-            *entry |= E_DIRTY;
+            *entry |= EPT_DIRTY;
         *mapping = (struct ept_mapping){
-            .hva = (uint8_t *)child_of(*entry) + (gpa & (span_of(level) - 1)),
-            .page_bytes = span_of(level),
+            .hva = (uint8_t *)child_of(*entry) + (gpa & (x86_table_span(level) - 1)),
+            .page_bytes = x86_table_span(level),
             .writable = *entry & EPT_WRITE,
-            .dirty = *entry & E_DIRTY,
+            .dirty = *entry & EPT_DIRTY,
             .level = level,
         };
         return EPT_WALK_MAPPED;
@@ -155,14 +113,12 @@ enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_m
 /* The level of the largest leaf that slot and alignment allow around gpa. */
 static unsigned leaf_level(const struct mem_slot *slot, gpa_t gpa)
 {
-    unsigned level = LEVELS - 1;
+    unsigned level = X86_TABLE_LEVELS - 1;
 
     for (; level > 1; level--) {
-        uint64_t span = span_of(level);
-        gpa_t base = ALIGN_DOWN(gpa, span);
+        uint64_t span = x86_table_span(level);
 
-        if (((uintptr_t)slot->hva - slot->base) % span == 0 && base >= slot->base &&
-            base - slot->base <= slot->size_bytes && slot->size_bytes - (base - slot->base) >= span)
+        if (mem_slot_holds_leaf(slot, ALIGN_DOWN(gpa, span), span))
             break;
     }
     return level;
@@ -175,7 +131,7 @@ static uint64_t leaf_for(const struct mem_slot *slot, gpa_t base, unsigned level
     bool write = slot->kind == MEM_SLOT_RAM && !slot->dirty;
     uint64_t rights = EPT_READ | EPT_EXEC | (write ? EPT_WRITE : 0);
 
-    return frame | rights | E_WRITE_BACK | (level > 1 ? E_LEAF : 0);
+    return frame | rights | EPT_WRITE_BACK | (level > 1 ? EPT_LEAF : 0);
 }
 
 /* Replaces a leaf by a table of leaves one level down that map the same. */
@@ -184,12 +140,12 @@ static void split(struct ept *ept, uint64_t *entry, unsigned level)
     uint64_t *table = new_table(ept);
     uint64_t leaf = *entry;
 
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        table[i] = leaf + i * span_of(level - 1);
+    for (unsigned i = 0; i < X86_TABLE_ENTRIES; i++) {
+        table[i] = leaf + i * x86_table_span(level - 1);
         if (level - 1 == 1)
-            table[i] &= ~E_LEAF;
+            table[i] &= ~EPT_LEAF;
     }
-    *entry = (uintptr_t)table | E_RIGHTS | E_ACCESSED;
+    *entry = (uintptr_t)table | EPT_RIGHTS | EPT_ACCESSED;
     ept->stats.split++;
 }
 
@@ -201,15 +157,15 @@ static uint64_t *make_entry(struct ept *ept, gpa_t gpa, unsigned *level)
 {
     uint64_t *table = ept->root;
 
-    for (unsigned at = LEVELS;; at--) {
+    for (unsigned at = X86_TABLE_LEVELS;; at--) {
         uint64_t *entry = entry_at(table, gpa, at);
 
-        if (at == *level || (is_present(*entry) && is_leaf(*entry, at))) {
+        if (at == *level || (ept_entry_present(*entry) && x86_table_is_leaf(*entry, at))) {
             *level = at;
             return entry;
         }
-        if (!is_present(*entry))
-            *entry = (uintptr_t)new_table(ept) | E_RIGHTS;
+        if (!ept_entry_present(*entry))
+            *entry = (uintptr_t)new_table(ept) | EPT_RIGHTS;
         table = child_of(*entry);
     }
 }
@@ -220,9 +176,9 @@ static void mark_mmio(struct ept *ept, gpa_t gpa)
     uint64_t tables = ept->stats.tables;
     unsigned level = 1;
 
-    if (gpa >> ADDRESS_BITS || ept->mmio_tables >= MAX_MMIO_TABLES)
+    if (gpa >> X86_TABLE_BITS || ept->mmio_tables >= MAX_MMIO_TABLES)
         return;
-    *make_entry(ept, gpa, &level) = E_MMIO;
+    *make_entry(ept, gpa, &level) = EPT_MMIO;
     ept->mmio_tables += (unsigned)(ept->stats.tables - tables);
     ept->stats.filled[0]++;
 }
@@ -245,19 +201,19 @@ enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
     unsigned level;
     uint64_t *entry;
 
-    if (!slot || gpa >> ADDRESS_BITS) {
+    if (!slot || gpa >> X86_TABLE_BITS) {
         mark_mmio(ept, gpa);
         return EPT_FILL_MMIO;
     }
     level = leaf_level(slot, gpa);
     entry = make_entry(ept, gpa, &level);
     /* A table stands where a larger leaf would: something in it was split. Fill only the page. */
-    if (is_present(*entry) && !is_leaf(*entry, level)) {
+    if (ept_entry_present(*entry) && !x86_table_is_leaf(*entry, level)) {
         level = 1;
         entry = make_entry(ept, gpa, &level);
     }
-    if (!is_present(*entry)) {
-        *entry = leaf_for(slot, ALIGN_DOWN(gpa, span_of(level)), level);
+    if (!ept_entry_present(*entry)) {
+        *entry = leaf_for(slot, ALIGN_DOWN(gpa, x86_table_span(level)), level);
         ept->stats.filled[level]++;
     }
     if ((*entry & access) == access)
@@ -274,7 +230,7 @@ typedef bool (*entry_fn)(struct ept *ept, uint64_t *entry, unsigned level);
 /* Tables go too: one that was left would keep a larger leaf from its place. */
 static bool zap_entry(struct ept *ept, uint64_t *entry, unsigned level)
 {
-    if (is_mmio(*entry) || is_leaf(*entry, level))
+    if (ept_entry_mmio(*entry) || x86_table_is_leaf(*entry, level))
         ept->stats.zapped++;
     else
         free_table(ept, child_of(*entry), level - 1);
@@ -284,24 +240,24 @@ static bool zap_entry(struct ept *ept, uint64_t *entry, unsigned level)
 
 static bool protect_entry(struct ept *ept, uint64_t *entry, unsigned level)
 {
-    if (is_mmio(*entry))
+    if (ept_entry_mmio(*entry))
         return true;
-    if (is_leaf(*entry, level))
+    if (x86_table_is_leaf(*entry, level))
         *entry &= ~(uint64_t)EPT_WRITE;
-    return is_leaf(*entry, level);
+    return x86_table_is_leaf(*entry, level);
 }
 
 /* Applies fn to the entries of [gpa, last]; a leaf that reaches beyond is split first. */
 static void for_range(struct ept *ept, uint64_t *table, unsigned level, gpa_t gpa, gpa_t last,
                       entry_fn fn)
 {
-    for (gpa_t base = ALIGN_DOWN(gpa, span_of(level));; base += span_of(level)) {
+    for (gpa_t base = ALIGN_DOWN(gpa, x86_table_span(level));; base += x86_table_span(level)) {
         uint64_t *entry = entry_at(table, base, level);
-        gpa_t end = base + (span_of(level) - 1);
+        gpa_t end = base + (x86_table_span(level) - 1);
         bool whole = gpa <= base && end <= last;
 
-        if (is_present(*entry) && !(whole && fn(ept, entry, level))) {
-            if (is_leaf(*entry, level))
+        if (ept_entry_present(*entry) && !(whole && fn(ept, entry, level))) {
+            if (x86_table_is_leaf(*entry, level))
                 split(ept, entry, level);
             for_range(ept, child_of(*entry), level - 1, MAX(gpa, base), MIN(last, end), fn);
         }
@@ -313,11 +269,11 @@ static void for_range(struct ept *ept, uint64_t *table, unsigned level, gpa_t gp
 /* Cuts a range to whole pages and to what the table can map; false when nothing is left. */
 static bool clip(gpa_t *gpa, uint64_t len, gpa_t *last)
 {
-    if (len == 0 || *gpa >> ADDRESS_BITS)
+    if (len == 0 || *gpa >> X86_TABLE_BITS)
         return false;
     *last = *gpa + (len - 1);
-    if (*last < *gpa || *last >> ADDRESS_BITS)
-        *last = BIT(ADDRESS_BITS) - 1;
+    if (*last < *gpa || *last >> X86_TABLE_BITS)
+        *last = BIT(X86_TABLE_BITS) - 1;
     *gpa &= PAGE_MASK;
     *last |= ~PAGE_MASK;
     return true;
@@ -328,7 +284,7 @@ void ept_zap(struct ept *ept, gpa_t gpa, uint64_t len)
     gpa_t last;
 
     if (clip(&gpa, len, &last))
-        for_range(ept, ept->root, LEVELS, gpa, last, zap_entry);
+        for_range(ept, ept->root, X86_TABLE_LEVELS, gpa, last, zap_entry);
 }
 
 void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len)
@@ -336,12 +292,12 @@ void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len)
     gpa_t last;
 
     if (clip(&gpa, len, &last))
-        for_range(ept, ept->root, LEVELS, gpa, last, protect_entry);
+        for_range(ept, ept->root, X86_TABLE_LEVELS, gpa, last, protect_entry);
 }
 
 static void drop_all(struct ept *ept)
 {
-    free_table(ept, ept->root, LEVELS);
+    free_table(ept, ept->root, X86_TABLE_LEVELS);
     ept->root = new_table(ept);
     ept->mmio_tables = 0;
 }
@@ -369,13 +325,14 @@ unsigned ept_peek(const struct ept *ept, gpa_t gpa, const uint64_t *path[4])
     uint64_t *table = ept->root;
     unsigned count = 0;
 
-    if (gpa >> ADDRESS_BITS)
+    if (gpa >> X86_TABLE_BITS)
         return 0;
-    for (unsigned level = LEVELS;; level--) {
+    for (unsigned level = X86_TABLE_LEVELS;; level--) {
         uint64_t *entry = entry_at(table, gpa, level);
 
         path[count++] = entry;
-        if (!is_present(*entry) || is_mmio(*entry) || is_leaf(*entry, level))
+        if (!ept_entry_present(*entry) || ept_entry_mmio(*entry) ||
+            x86_table_is_leaf(*entry, level))
             return count;
         table = child_of(*entry);
     }
@@ -393,12 +350,12 @@ static uint64_t visit(uint64_t *table, unsigned level, gpa_t base, visit_fn fn, 
 {
     uint64_t tables = 1;
 
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        gpa_t gpa = base + i * span_of(level);
+    for (unsigned i = 0; i < X86_TABLE_ENTRIES; i++) {
+        gpa_t gpa = base + i * x86_table_span(level);
 
-        if (!is_present(table[i]))
+        if (!ept_entry_present(table[i]))
             continue;
-        if (is_mmio(table[i]) || is_leaf(table[i], level))
+        if (ept_entry_mmio(table[i]) || x86_table_is_leaf(table[i], level))
             fn(opaque, gpa, table[i], level);
         else
             tables += visit(child_of(table[i]), level - 1, gpa, fn, opaque);
@@ -408,7 +365,7 @@ static uint64_t visit(uint64_t *table, unsigned level, gpa_t base, visit_fn fn, 
 
 void ept_for_each(const struct ept *ept, visit_fn fn, void *opaque)
 {
-    visit(ept->root, LEVELS, 0, fn, opaque);
+    visit(ept->root, X86_TABLE_LEVELS, 0, fn, opaque);
 }
 
 struct audit {
@@ -430,12 +387,12 @@ static void audit_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
     struct audit *audit = opaque;
     const struct mem_slot *slot = mem_find_slot(audit->ept->mem, gpa);
 
-    if (is_mmio(entry)) {
-        if (slot || level != 1 || entry != E_MMIO)
+    if (ept_entry_mmio(entry)) {
+        if (slot || level != 1 || entry != EPT_MMIO)
             complain(audit, gpa, entry, "an MMIO mark where a slot is, or no plain mark");
         return;
     }
-    if (!slot || slot->size_bytes - (gpa - slot->base) < span_of(level)) {
+    if (!slot || slot->size_bytes - (gpa - slot->base) < x86_table_span(level)) {
         complain(audit, gpa, entry, "a leaf outside its slot");
         return;
     }
@@ -445,16 +402,16 @@ static void audit_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
         complain(audit, gpa, entry, "a writable leaf of ROM");
     if ((entry & EPT_WRITE) && slot->dirty && (level > 1 || mem_is_clean(slot, gpa)))
         complain(audit, gpa, entry, "a writable leaf of a page that a dirty log does not hold");
-    if (!(entry & EPT_READ) || (entry & E_TYPE_MASK) != E_WRITE_BACK)
+    if (!(entry & EPT_READ) || (entry & EPT_TYPE_MASK) != EPT_WRITE_BACK)
         complain(audit, gpa, entry, "a misconfigured leaf");
-    if ((entry & E_DIRTY) && !(entry & E_ACCESSED))
+    if ((entry & EPT_DIRTY) && !(entry & EPT_ACCESSED))
         complain(audit, gpa, entry, "a dirty leaf that nobody accessed");
 }
 
 bool ept_audit(const struct ept *ept, char *why, size_t size)
 {
     struct audit audit = {.ept = ept, .why = why, .size = size, .good = true};
-    uint64_t tables = visit(ept->root, LEVELS, 0, audit_leaf, &audit);
+    uint64_t tables = visit(ept->root, X86_TABLE_LEVELS, 0, audit_leaf, &audit);
 
     if (audit.good && tables != ept->stats.tables) {
         snprintf(why, size, "%" PRIu64 " tables are reachable, %" PRIu64 " are counted", tables,

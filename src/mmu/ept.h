@@ -16,16 +16,23 @@
 #ifndef UMBRA_MMU_EPT_H
 #define UMBRA_MMU_EPT_H
 
-#include "base/types.h"
+#include "x86/paging.h"
 
 struct mem;
 struct ept;
 
-enum ept_access {
-    EPT_READ = 1, /* also the entry's bit */
-    EPT_WRITE = 2,
-    EPT_EXEC = 4,
-};
+/* Write and execute without read is a misconfiguration by definition: KVM's mark for MMIO too. */
+#define EPT_MMIO ((uint64_t)(EPT_WRITE | EPT_EXEC))
+
+static inline bool ept_entry_present(uint64_t entry)
+{
+    return entry & EPT_RIGHTS;
+}
+
+static inline bool ept_entry_mmio(uint64_t entry)
+{
+    return (entry & EPT_RIGHTS) == EPT_MMIO;
+}
 
 enum ept_walk {
     EPT_WALK_MAPPED,

@@ -8,16 +8,11 @@
 #ifndef UMBRA_MMU_GUEST_WALK_H
 #define UMBRA_MMU_GUEST_WALK_H
 
-#include "base/types.h"
+#include "x86/paging.h"
 
+struct cpu_model;
 struct mem;
-
-enum guest_paging {
-    GUEST_PAGING_NONE,  /* CR0.PG clear: GVA is GPA */
-    GUEST_PAGING_32BIT, /* 2 levels of 4-byte entries */
-    GUEST_PAGING_PAE,   /* the PDPTE registers and 2 levels */
-    GUEST_PAGING_4LEVEL,
-};
+struct x86_state;
 
 /* What the processor's registers say about paging. */
 struct guest_walk_context {
@@ -29,7 +24,7 @@ struct guest_walk_context {
      */
     void *(*table_host)(void *opaque, gpa_t gpa, unsigned bytes, bool write);
     void *opaque;
-    enum guest_paging format;
+    enum x86_paging format;
     uint64_t cr3;
     const uint64_t *pdpte;  /* PAE: the four registers */
     unsigned physical_bits; /* MAXPHYADDR */
@@ -37,6 +32,14 @@ struct guest_walk_context {
     bool pse, wp, nxe, smep, gib_pages;
     bool smap; /* CR4's; a walk looks at the access's own */
 };
+
+/*
+ * Fills a context in from a processor's registers, its model and what A20 masks. pdpte points into
+ * state. The tables are read from mem; who walks in two dimensions sets table_host afterwards.
+ */
+void guest_walk_context_init(struct guest_walk_context *context, struct mem *mem,
+                             const struct x86_state *state, const struct cpu_model *model,
+                             uint64_t a20_mask);
 
 struct guest_walk_access {
     bool write, fetch, user;

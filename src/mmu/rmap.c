@@ -7,9 +7,9 @@
 
 #include "base/assert.h"
 #include "mem/mem.h"
+#include "x86/paging.h"
 
-#define INDEX_BITS 9
-#define MAX_SLOTS  64
+#define MAX_SLOTS 64
 
 struct link {
     rmap_list next, prev;
@@ -39,14 +39,9 @@ static void *reserve(size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
-static unsigned shift_of(unsigned level)
-{
-    return PAGE_SHIFT + INDEX_BITS * (level - 1);
-}
-
 static size_t frames_of(const struct slot *slot, unsigned level)
 {
-    return (slot->last >> shift_of(level)) - (slot->base >> shift_of(level)) + 1;
+    return (slot->last >> x86_table_shift(level)) - (slot->base >> x86_table_shift(level)) + 1;
 }
 
 static void slot_fini(struct slot *slot)
@@ -138,7 +133,7 @@ static const struct slot *find_slot(const struct rmap *rmap, gpa_t gpa)
 
 static size_t frame_index(const struct slot *slot, gpa_t gpa, unsigned level)
 {
-    return (gpa >> shift_of(level)) - (slot->base >> shift_of(level));
+    return (gpa >> x86_table_shift(level)) - (slot->base >> x86_table_shift(level));
 }
 
 rmap_list *rmap_frame(const struct rmap *rmap, gpa_t gpa, unsigned level)

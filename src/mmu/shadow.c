@@ -15,30 +15,30 @@
 bool shadow_walk(const uint64_t *table, gva_t gva, const struct guest_walk_access *access,
                  bool smep, struct shadow_mapping *mapping)
 {
-    uint64_t all = SPTE_U | SPTE_W, any = 0, entry;
-    unsigned level = SHADOW_LEVELS;
+    uint64_t all = X86_PTE_U | X86_PTE_W, any = 0, entry;
+    unsigned level = X86_TABLE_LEVELS;
     bool user_page;
 
     for (;; level--) {
-        entry = table[shadow_index(gva, level)];
-        if (!(entry & SPTE_P))
+        entry = table[x86_table_index(gva, level)];
+        if (!(entry & X86_PTE_P))
             return false;
         all &= entry;
         any |= entry;
-        if (shadow_is_leaf(entry, level))
+        if (x86_table_is_leaf(entry, level))
             break;
         table = (const uint64_t *)(const void *)shadow_frame(entry);
     }
-    user_page = all & SPTE_U;
-    mapping->writable = all & SPTE_W;
-    mapping->executable = !(any & SPTE_NX) && (access->user || !(user_page && smep));
+    user_page = all & X86_PTE_U;
+    mapping->writable = all & X86_PTE_W;
+    mapping->executable = !(any & X86_PTE_NX) && (access->user || !(user_page && smep));
     if ((access->user && !user_page) || (access->write && !mapping->writable))
         return false;
     if (access->fetch ? !mapping->executable : access->smap && user_page)
         return false;
-    mapping->page_bytes = shadow_span(level);
+    mapping->page_bytes = x86_table_span(level);
     mapping->hva = shadow_frame(entry) + (gva & (mapping->page_bytes - 1));
-    mapping->global = entry & SPTE_G;
+    mapping->global = entry & X86_PTE_G;
     mapping->guest_large = entry & SPTE_LARGE;
     return true;
 }
@@ -46,10 +46,10 @@ bool shadow_walk(const uint64_t *table, gva_t gva, const struct guest_walk_acces
 unsigned shadow_walk_entries(const struct shadow_root *root, gva_t gva, const uint64_t *entry_at[4])
 {
     const uint64_t *table = root->table;
-    unsigned level = SHADOW_LEVELS;
+    unsigned level = X86_TABLE_LEVELS;
 
     for (;; level--) {
-        const uint64_t *entry = &table[shadow_index(gva, level)];
+        const uint64_t *entry = &table[x86_table_index(gva, level)];
 
         entry_at[level - 1] = entry;
         if (!shadow_is_link(*entry, level))
@@ -69,7 +69,7 @@ static void check_pdptes(struct shadow *shadow, struct shadow_page *root,
     if (!root->table[0])
         return;
     page = shadow_child(shadow, root->table[0]);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < X86_PDPTES; i++) {
         struct shadow_grant grant = shadow_grant(shadow, page, i, context);
         uint64_t entry = page->table[i];
         struct shadow_role role;
@@ -110,7 +110,7 @@ void shadow_switch(struct shadow *shadow, struct shadow_root *root,
     shadow->stats.roots_switched++;
     shadow->stats.roots_cached += made == shadow->stats.pages_made;
     shadow_release(shadow, root);
-    if (context->format == GUEST_PAGING_PAE)
+    if (context->format == X86_PAGING_PAE)
         check_pdptes(shadow, page, context);
     root->page = page;
     root->table = page->table;
@@ -124,7 +124,7 @@ void shadow_flush(struct shadow *shadow)
 
 void shadow_invlpg(struct shadow *shadow, struct shadow_root *root, gva_t gva)
 {
-    const uint64_t *entry_at[SHADOW_LEVELS];
+    const uint64_t *entry_at[X86_TABLE_LEVELS];
     struct shadow_page *page;
 
     shadow_settle(shadow, NULL);
@@ -132,7 +132,7 @@ void shadow_invlpg(struct shadow *shadow, struct shadow_root *root, gva_t gva)
         return;
     page = shadow_page_of(shadow, entry_at[0]);
     if (page->unsync)
-        shadow_clear(shadow, page, shadow_index(gva, 1));
+        shadow_clear(shadow, page, x86_table_index(gva, 1));
 }
 
 /* --- the monitor's reach into all of it --- */
@@ -166,7 +166,7 @@ void shadow_for_each(const struct shadow *shadow,
             .table = page->table,
             .gfn = page->gfn,
             .level = page->role.level,
-            .format = (enum guest_paging)page->role.format,
+            .format = (enum x86_paging)page->role.format,
             .quadrant = page->role.quadrant,
             .direct = page->role.direct,
             .unsync = page->unsync,
@@ -218,7 +218,7 @@ struct shadow *shadow_create(struct mmu *mmu, unsigned max_pages, bool unsync_of
     shadow->a20_mask = UINT64_MAX;
     shadow_claim(shadow);
     pthread_mutex_init(&shadow->queue_lock, NULL);
-    shadow->rmap = rmap_create(shadow->mem, (size_t)max_pages * SHADOW_ENTRIES);
+    shadow->rmap = rmap_create(shadow->mem, (size_t)max_pages * X86_TABLE_ENTRIES);
     shadow->tables = reserve(max_pages * PAGE_SIZE);
     shadow->pages = reserve(max_pages * sizeof(*shadow->pages));
     shadow->hash_mask = bucket_count(max_pages) - 1;

@@ -136,7 +136,7 @@ struct shadow_page_info {
     const uint64_t *table; /* its 512 entries */
     uint64_t gfn;
     unsigned level;            /* of the shadow table: 1 to 4 */
-    enum guest_paging format;  /* of the guest */
+    enum x86_paging format;    /* of the guest */
     unsigned quadrant;         /* which part of a guest's 32-bit table */
     bool direct, unsync, root; /* root: some vCPU's, now */
     bool user, write, execute; /* what the levels above leave */

@@ -50,7 +50,7 @@ static void audit_writable(struct audit *audit, const struct shadow_page *page, 
                            gpa_t base)
 {
     struct mem *mem = audit->shadow->mem;
-    uint64_t span = shadow_span(page->role.level);
+    uint64_t span = x86_table_span(page->role.level);
 
     if (!mem_host(mem, base, span, true))
         complain(audit, page, index, "a leaf lets ROM be written");
@@ -65,7 +65,7 @@ static void audit_writable(struct audit *audit, const struct shadow_page *page, 
 /* Rule 2 where PDPTE registers decide: the audit does not have them, shadow_switch looked. */
 static bool is_pdpte(const struct shadow_page *page)
 {
-    return page->role.direct && page->role.format == GUEST_PAGING_PAE && page->role.level == 3;
+    return page->role.direct && page->role.format == X86_PAGING_PAE && page->role.level == 3;
 }
 
 static void audit_leaf(struct audit *audit, const struct shadow_page *page, unsigned index)
@@ -75,24 +75,24 @@ static void audit_leaf(struct audit *audit, const struct shadow_page *page, unsi
     unsigned level = page->role.level;
     gpa_t gpa;
 
-    if (!(entry & SPTE_P)) {
+    if (!(entry & X86_PTE_P)) {
         if (!(entry & SPTE_MMIO) || level != 1)
             complain(audit, page, index, "an entry that is neither present nor a mark of MMIO");
         return;
     }
     audit->leaves++;
     if (!mem_gpa_of_host(shadow->mem, shadow_frame(entry), &gpa) ||
-        mem_host(shadow->mem, gpa, shadow_span(level), false) != shadow_frame(entry)) {
+        mem_host(shadow->mem, gpa, x86_table_span(level), false) != shadow_frame(entry)) {
         complain(audit, page, index, "a leaf that leaves its slot");
         return;
     }
-    if (level > 1 && (!(entry & SPTE_PS) || rmap_tables(shadow->rmap, gpa, level)))
+    if (level > 1 && (!(entry & X86_PTE_PS) || rmap_tables(shadow->rmap, gpa, level)))
         complain(audit, page, index, "a large leaf over a guest table, or not marked as large");
     if (!in_list(shadow, rmap_frame(shadow->rmap, gpa, level), &page->table[index]))
         complain(audit, page, index, "a leaf that the reverse map lacks");
-    if (!(entry & SPTE_W) != !(entry & SPTE_D))
+    if (!(entry & X86_PTE_W) != !(entry & X86_PTE_D))
         complain(audit, page, index, "a leaf whose W and D differ");
-    if (entry & SPTE_W)
+    if (entry & X86_PTE_W)
         audit_writable(audit, page, index, gpa);
 }
 
@@ -144,7 +144,7 @@ static void audit_page(struct audit *audit, const struct shadow_page *page)
     unsigned present = 0, found = 0;
     const struct shadow_page *other;
 
-    for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
+    for (unsigned i = 0; i < X86_TABLE_ENTRIES; i++) {
         if (page->table[i]) {
             present++;
             audit_entry(audit, page, i);
@@ -156,10 +156,10 @@ static void audit_page(struct audit *audit, const struct shadow_page *page)
         uint64_t entry = shadow->tables[at - 1];
 
         audit->in_parents++;
-        if (!(entry & SPTE_P) || shadow_frame(entry) != (uint8_t *)page->table)
+        if (!(entry & X86_PTE_P) || shadow_frame(entry) != (uint8_t *)page->table)
             complain(audit, page, 0, "a parent that does not name the page");
     }
-    if (page->users && page->role.level != SHADOW_LEVELS)
+    if (page->users && page->role.level != X86_TABLE_LEVELS)
         complain(audit, page, 0, "a root that is not of level 4");
     if (page->role.direct) {
         if (page->unsync)
@@ -186,7 +186,7 @@ static void count_frames(struct audit *audit)
         gpa_t last = slots[i].base + (slots[i].size_bytes - 1);
 
         for (unsigned level = 1; level <= RMAP_LEVELS; level++) {
-            uint64_t span = shadow_span(level);
+            uint64_t span = x86_table_span(level);
 
             for (gpa_t gpa = slots[i].base; gpa <= last && gpa >= slots[i].base;
                  gpa = ALIGN_DOWN(gpa, span) + span) {

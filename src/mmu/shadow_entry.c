@@ -17,21 +17,16 @@
 #include "mem/mem.h"
 #include "mmu/shadow_internal.h"
 
-#define PTE_P      BIT(0)
-#define PTE_A      BIT(5)
-#define PTE_D      BIT(6)
-#define PAE_TABLES 4
-
 /* A PAE table of four entries stands on any 32 bytes, and is known by those. */
 #define PAE_KEY_SHIFT 5
 
 static uint64_t read_guest_entry(const struct shadow_page *page, unsigned index)
 {
-    unsigned in_part = page->role.level == 1 ? SHADOW_ENTRIES : SHADOW_ENTRIES / 2;
+    unsigned in_part = page->role.level == 1 ? X86_TABLE_ENTRIES : X86_TABLE_ENTRIES / 2;
     uint64_t entry = UINT64_MAX; /* what no memory answers */
     uint32_t entry32 = UINT32_MAX;
 
-    if (page->role.format == GUEST_PAGING_32BIT) {
+    if (page->role.format == X86_PAGING_32BIT) {
         size_t at = page->role.quadrant * in_part + (page->role.level == 1 ? index : index / 2);
 
         if (page->guest)
@@ -41,7 +36,7 @@ static uint64_t read_guest_entry(const struct shadow_page *page, unsigned index)
         memcpy(&entry, page->guest + index * sizeof(entry), sizeof(entry));
     }
     /* Bits that cannot be set are as good as set: there is nothing to tell the guest. */
-    return page->guest_fixed ? entry | PTE_A | PTE_D : entry;
+    return page->guest_fixed ? entry | X86_PTE_A | X86_PTE_D : entry;
 }
 
 /* Levels 4 and 3 where the guest's format has none. */
@@ -51,14 +46,14 @@ static struct shadow_grant grant_synthetic(const struct shadow_page *page, unsig
     struct shadow_grant grant = {
         .table = true, .user = true, .write = true, .execute = true, .dirty = true};
 
-    if (page->role.level == SHADOW_LEVELS) {
+    if (page->role.level == X86_TABLE_LEVELS) {
         grant.present = index == 0;
-    } else if (page->role.format == GUEST_PAGING_32BIT) {
-        grant.present = index < PAE_TABLES;
+    } else if (page->role.format == X86_PAGING_32BIT) {
+        grant.present = index < X86_PDPTES;
         grant.gpa = page->gfn << PAGE_SHIFT;
-    } else if (context && index < PAE_TABLES) {
-        grant.present = context->pdpte[index] & PTE_P;
-        grant.gpa = context->pdpte[index] & SPTE_FRAME;
+    } else if (context && index < X86_PDPTES) {
+        grant.present = context->pdpte[index] & X86_PTE_P;
+        grant.gpa = context->pdpte[index] & X86_PTE_FRAME;
     }
     return grant;
 }
@@ -67,7 +62,7 @@ static struct shadow_grant grant_direct(const struct shadow_page *page, unsigned
 {
     return (struct shadow_grant){
         .present = true,
-        .gpa = (page->gfn << PAGE_SHIFT) + index * shadow_span(page->role.level),
+        .gpa = (page->gfn << PAGE_SHIFT) + index * x86_table_span(page->role.level),
         .user = page->role.user,
         .write = page->role.write,
         .execute = page->role.execute,
@@ -90,8 +85,8 @@ struct shadow_grant shadow_grant(const struct shadow *shadow, const struct shado
     struct shadow_grant grant;
 
     if (page->role.direct)
-        return page->role.format == GUEST_PAGING_NONE ? grant_direct(page, index)
-                                                      : grant_synthetic(page, index, context);
+        return page->role.format == X86_PAGING_NONE ? grant_direct(page, index)
+                                                    : grant_synthetic(page, index, context);
     entry = guest_entry_decode(&format, read_guest_entry(page, index), page->role.level);
     grant = (struct shadow_grant){
         .present = entry.present && !entry.reserved && entry.accessed,
@@ -104,8 +99,8 @@ struct shadow_grant shadow_grant(const struct shadow *shadow, const struct shado
         .global = entry.global,
     };
     /* A 4 MiB page is two entries of ours. */
-    if (entry.leaf && page->role.level == 2 && page->role.format == GUEST_PAGING_32BIT)
-        grant.gpa += (index & 1) * shadow_span(2);
+    if (entry.leaf && page->role.level == 2 && page->role.format == X86_PAGING_32BIT)
+        grant.gpa += (index & 1) * x86_table_span(2);
     return grant;
 }
 
@@ -116,7 +111,7 @@ void shadow_child_key(const struct shadow *shadow, const struct shadow_page *pag
     *role = page->role;
     role->level = page->role.level - 1;
     role->quadrant = 0;
-    if (grant->table && page->role.direct && page->role.level == SHADOW_LEVELS) {
+    if (grant->table && page->role.direct && page->role.level == X86_TABLE_LEVELS) {
         *gfn = page->gfn; /* from the synthetic level 4 to the synthetic level 3 */
         return;
     }
@@ -126,14 +121,14 @@ void shadow_child_key(const struct shadow *shadow, const struct shadow_page *pag
     if (grant->table) {
         *gfn = (grant->gpa & shadow->a20_mask) >> PAGE_SHIFT;
         role->direct = 0;
-        if (page->role.format == GUEST_PAGING_32BIT)
+        if (page->role.format == X86_PAGING_32BIT)
             role->quadrant = page->role.level == 3 ? index & 3 : index & 1;
         return;
     }
     *gfn = grant->gpa >> PAGE_SHIFT;
-    role->split = page->role.format != GUEST_PAGING_NONE || page->role.split;
+    role->split = page->role.format != X86_PAGING_NONE || page->role.split;
     role->direct = 1;
-    role->format = GUEST_PAGING_NONE;
+    role->format = X86_PAGING_NONE;
     role->dirty = grant->dirty;
     role->global = grant->global;
 }
@@ -141,28 +136,28 @@ void shadow_child_key(const struct shadow *shadow, const struct shadow_page *pag
 uint64_t shadow_leaf_rights(struct shadow_role role, const struct shadow_grant *grant,
                             bool with_trick)
 {
-    uint64_t g = grant->global ? SPTE_G : 0;
+    uint64_t g = grant->global ? X86_PTE_G : 0;
     bool nx = !grant->execute;
 
     if (with_trick)
-        return g | SPTE_W | (nx || role.smep ? SPTE_NX : 0);
-    return g | (grant->user ? SPTE_U : 0) | (nx ? SPTE_NX : 0) |
-           (grant->dirty && (grant->write || (!role.wp && !grant->user)) ? SPTE_W : 0);
+        return g | X86_PTE_W | (nx || role.smep ? X86_PTE_NX : 0);
+    return g | (grant->user ? X86_PTE_U : 0) | (nx ? X86_PTE_NX : 0) |
+           (grant->dirty && (grant->write || (!role.wp && !grant->user)) ? X86_PTE_W : 0);
 }
 
 static bool rights_good(struct shadow_role role, const struct shadow_grant *grant, uint64_t entry)
 {
-    bool trick = grant->user && !(entry & SPTE_U);
+    bool trick = grant->user && !(entry & X86_PTE_U);
     uint64_t most = shadow_leaf_rights(role, grant, trick);
 
     if (trick && (role.wp || role.smap))
         return false;
     /* The write protection of a page leaves a trick without its W: the next access flips it. */
-    if (trick && (entry & SPTE_W) && (grant->write || !grant->dirty))
+    if (trick && (entry & X86_PTE_W) && (grant->write || !grant->dirty))
         return false;
-    if (entry & ~most & (SPTE_U | SPTE_W | SPTE_G))
+    if (entry & ~most & (X86_PTE_U | X86_PTE_W | X86_PTE_G))
         return false;
-    return (entry & SPTE_NX) || !(most & SPTE_NX);
+    return (entry & X86_PTE_NX) || !(most & X86_PTE_NX);
 }
 
 static bool link_good(const struct shadow *shadow, const struct shadow_page *page, unsigned index,
@@ -191,22 +186,22 @@ bool shadow_entry_good(const struct shadow *shadow, const struct shadow_page *pa
         return link_good(shadow, page, index, entry, &grant);
     if (grant.table || !rights_good(page->role, &grant, entry))
         return false;
-    if (entry & SPTE_P)
+    if (entry & X86_PTE_P)
         return shadow_frame(entry) ==
-               mem_host(shadow->mem, gpa, shadow_span(page->role.level), false);
-    return (entry & SPTE_FRAME) == (gpa & SPTE_FRAME) && !mem_find_slot(shadow->mem, gpa);
+               mem_host(shadow->mem, gpa, x86_table_span(page->role.level), false);
+    return (entry & X86_PTE_FRAME) == (gpa & X86_PTE_FRAME) && !mem_find_slot(shadow->mem, gpa);
 }
 
 void shadow_root_key(const struct guest_walk_context *context, gfn_t *gfn, struct shadow_role *role)
 {
-    gpa_t table = context->cr3 & SPTE_FRAME;
+    gpa_t table = context->cr3 & X86_PTE_FRAME;
 
     role->word = 0;
-    role->level = SHADOW_LEVELS;
+    role->level = X86_TABLE_LEVELS;
     role->format = context->format;
-    role->direct = context->format != GUEST_PAGING_4LEVEL;
+    role->direct = context->format != X86_PAGING_4LEVEL;
     role->user = role->write = role->execute = 1;
-    if (context->format == GUEST_PAGING_NONE) {
+    if (context->format == X86_PAGING_NONE) {
         role->dirty = role->wp = 1;
         *gfn = 0;
         return;
@@ -215,10 +210,10 @@ void shadow_root_key(const struct guest_walk_context *context, gfn_t *gfn, struc
     role->nxe = context->nxe;
     role->smep = context->smep && !context->wp;
     role->smap = context->smap && !context->wp;
-    role->pse = context->pse && context->format == GUEST_PAGING_32BIT;
-    if (context->format == GUEST_PAGING_PAE)
+    role->pse = context->pse && context->format == X86_PAGING_32BIT;
+    if (context->format == X86_PAGING_PAE)
         *gfn = (uint32_t)context->cr3 >> PAE_KEY_SHIFT;
-    else if (context->format == GUEST_PAGING_32BIT)
+    else if (context->format == X86_PAGING_32BIT)
         *gfn = ((uint32_t)table & context->a20_mask) >> PAGE_SHIFT;
     else
         *gfn = (table & context->a20_mask) >> PAGE_SHIFT;

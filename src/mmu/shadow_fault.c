@@ -33,29 +33,29 @@ struct fault {
 static bool rights_serve(uint64_t entry, const struct guest_walk_context *context,
                          const struct guest_walk_access *access)
 {
-    bool smep = context->smep && context->format != GUEST_PAGING_NONE;
-    bool user_page = entry & SPTE_U;
+    bool smep = context->smep && context->format != X86_PAGING_NONE;
+    bool user_page = entry & X86_PTE_U;
 
     if (access->user && !user_page)
         return false;
     if (access->fetch)
-        return !(entry & SPTE_NX) && (access->user || !user_page || !smep);
+        return !(entry & X86_PTE_NX) && (access->user || !user_page || !smep);
     if (access->smap && user_page)
         return false;
-    return !access->write || (entry & SPTE_W);
+    return !access->write || (entry & X86_PTE_W);
 }
 
 /* Whether the address is known to be MMIO, and the guest's tables allow the access. */
 static bool find_mark(const struct fault *fault, const struct shadow_root *root, gpa_t *gpa)
 {
-    const uint64_t *entry_at[SHADOW_LEVELS];
+    const uint64_t *entry_at[X86_TABLE_LEVELS];
     unsigned level = shadow_walk_entries(root, fault->gva, entry_at);
     uint64_t entry = *entry_at[level - 1];
 
-    if (level != 1 || (entry & SPTE_P) || !(entry & SPTE_MMIO) ||
+    if (level != 1 || (entry & X86_PTE_P) || !(entry & SPTE_MMIO) ||
         !rights_serve(entry, fault->context, fault->access))
         return false;
-    *gpa = (entry & SPTE_FRAME) | (fault->gva & ~PAGE_MASK);
+    *gpa = (entry & X86_PTE_FRAME) | (fault->gva & ~PAGE_MASK);
     return true;
 }
 
@@ -65,16 +65,14 @@ static bool find_mark(const struct fault *fault, const struct shadow_root *root,
  */
 static bool leaf_fits(const struct fault *fault, gpa_t base, unsigned level)
 {
-    uint64_t span = shadow_span(level);
     const struct mem_slot *slot;
 
     if (level == 1)
         return true;
     slot = mem_find_slot(fault->shadow->mem, fault->gpa);
-    if (level == SHADOW_LEVELS || !slot || slot->dirty || fault->context->a20_mask != UINT64_MAX)
+    if (level == X86_TABLE_LEVELS || !slot || slot->dirty || fault->context->a20_mask != UINT64_MAX)
         return false;
-    return ((uintptr_t)slot->hva - slot->base) % span == 0 && base >= slot->base &&
-           base - slot->base < slot->size_bytes && slot->size_bytes - (base - slot->base) >= span &&
+    return mem_slot_holds_leaf(slot, base, x86_table_span(level)) &&
            rmap_tables(fault->shadow->rmap, base, level) == 0;
 }
 
@@ -83,8 +81,8 @@ static uint64_t leaf_bits(const struct shadow_page *page, uint64_t rights)
 {
     bool large = page->role.direct ? page->role.split : page->role.level > 1;
 
-    return SPTE_P | SPTE_A | rights | (rights & SPTE_W ? SPTE_D : 0) |
-           (page->role.level > 1 ? SPTE_PS : 0) | (large ? SPTE_LARGE : 0);
+    return X86_PTE_P | X86_PTE_A | rights | (rights & X86_PTE_W ? X86_PTE_D : 0) |
+           (page->role.level > 1 ? X86_PTE_PS : 0) | (large ? SPTE_LARGE : 0);
 }
 
 /*
@@ -95,7 +93,7 @@ static void fill_direct(struct fault *fault, struct shadow_page *page)
 {
     struct shadow *shadow = fault->shadow;
 
-    for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
+    for (unsigned i = 0; i < X86_TABLE_ENTRIES; i++) {
         struct shadow_grant grant = shadow_grant(shadow, page, i, NULL);
         gpa_t gpa = grant.gpa & fault->context->a20_mask;
         const struct mem_slot *slot = mem_find_slot(shadow->mem, gpa);
@@ -105,7 +103,7 @@ static void fill_direct(struct fault *fault, struct shadow_page *page)
             continue;
         if (slot->kind == MEM_SLOT_ROM || mem_is_clean(slot, gpa) ||
             mem_page_watched(shadow->mem, MEM_WATCH_TABLES, gpa))
-            rights &= ~SPTE_W;
+            rights &= ~X86_PTE_W;
         shadow_set_leaf(shadow, page, i,
                         (uintptr_t)(slot->hva + (gpa - slot->base)) | leaf_bits(page, rights));
         shadow->stats.filled++;
@@ -137,11 +135,11 @@ static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page
     const struct guest_walk_access *access = fault->access;
     struct shadow *shadow = fault->shadow;
     const struct mem_slot *slot = mem_find_slot(shadow->mem, fault->gpa);
-    unsigned index = shadow_index(fault->gva, page->role.level);
+    unsigned index = x86_table_index(fault->gva, page->role.level);
     bool trick = access->write && !access->user && grant->user && !grant->write && !page->role.wp;
     bool emulate = trick && page->role.smap;
     uint64_t rights = shadow_leaf_rights(page->role, grant, trick && !emulate);
-    gpa_t base = ALIGN_DOWN(fault->gpa, shadow_span(page->role.level));
+    gpa_t base = ALIGN_DOWN(fault->gpa, x86_table_span(page->role.level));
 
     result->gpa = fault->gpa;
     if (!emulate && !rights_serve(rights, fault->context, access)) {
@@ -154,19 +152,19 @@ static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page
     }
     result->hva = slot->hva + (fault->gpa - slot->base);
     if (slot->kind == MEM_SLOT_ROM)
-        rights &= ~SPTE_W;
-    else if (page->role.level == 1 && (rights & SPTE_W) && !may_write(fault, slot))
-        rights &= ~SPTE_W;
+        rights &= ~X86_PTE_W;
+    else if (page->role.level == 1 && (rights & X86_PTE_W) && !may_write(fault, slot))
+        rights &= ~X86_PTE_W;
     /* A trick without its W would leave nobody the right to read. */
-    if (trick && !(rights & SPTE_W))
-        rights = shadow_leaf_rights(page->role, grant, false) & ~SPTE_W;
+    if (trick && !(rights & X86_PTE_W))
+        rights = shadow_leaf_rights(page->role, grant, false) & ~X86_PTE_W;
     shadow_set_leaf(shadow, page, index,
                     (uintptr_t)(slot->hva + (base - slot->base)) | leaf_bits(page, rights));
     shadow->stats.filled++;
     shadow->stats.filled_large += page->role.level > 1;
     if (slot->kind == MEM_SLOT_ROM && access->write)
         return SHADOW_ROM;
-    return access->write && !(rights & SPTE_W) ? SHADOW_EMULATE_WRITE : SHADOW_RETRY;
+    return access->write && !(rights & X86_PTE_W) ? SHADOW_EMULATE_WRITE : SHADOW_RETRY;
 }
 
 /* The page that the entry is to name: the one that it names already, or found or made now. */
@@ -189,7 +187,7 @@ static struct shadow_page *link_child(struct fault *fault, struct shadow_page *p
     }
     child = shadow_page_get(shadow, gfn, role);
     /* PAE's level 3 is what the PDPTE registers said when it was filled: begin anew. */
-    for (unsigned i = 0; i < 4 && role.format == GUEST_PAGING_PAE && role.direct; i++)
+    for (unsigned i = 0; i < X86_PDPTES && role.format == X86_PAGING_PAE && role.direct; i++)
         shadow_clear(shadow, child, i);
     fresh = child->present == 0;
     if (child->unsync)
@@ -209,14 +207,14 @@ static enum shadow_fault map(struct fault *fault, struct shadow_root *root,
 
     shadow_page_touch(shadow, page);
     for (;;) {
-        unsigned index = shadow_index(fault->gva, page->role.level);
+        unsigned index = x86_table_index(fault->gva, page->role.level);
         struct shadow_grant grant = shadow_grant(shadow, page, index, fault->context);
 
         if (!grant.present) {
             fault->changed = true;
             return SHADOW_RETRY;
         }
-        fault->gpa = (grant.gpa | (fault->gva & (shadow_span(page->role.level) - 1))) &
+        fault->gpa = (grant.gpa | (fault->gva & (x86_table_span(page->role.level) - 1))) &
                      fault->context->a20_mask;
         /* Once split a page stays so: what split it tends to come back. */
         if (!grant.table && !shadow_is_link(page->table[index], page->role.level) &&
@@ -234,7 +232,7 @@ static enum shadow_fault walk_and_map(struct fault *fault, struct shadow_root *r
     bool allowed;
 
     shadow->walking = true;
-    shadow->walking_32bit = fault->context->format == GUEST_PAGING_32BIT;
+    shadow->walking_32bit = fault->context->format == X86_PAGING_32BIT;
     allowed = guest_walk(fault->context, fault->gva, fault->access, &walk);
     shadow->walking = false;
     result->error = walk.error;

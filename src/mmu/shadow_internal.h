@@ -17,22 +17,9 @@
 #include "mmu/rmap.h"
 #include "mmu/shadow.h"
 
-#define SHADOW_LEVELS     4
-#define SHADOW_INDEX_BITS 9
-#define SHADOW_ENTRIES    512
-
-/* Bits of a shadow entry (SDM 3 "4-Level Paging"); the processor ignores 9 to 11. */
-#define SPTE_P     BIT(0)
-#define SPTE_W     BIT(1)
-#define SPTE_U     BIT(2)
-#define SPTE_A     BIT(5)
-#define SPTE_D     BIT(6)
-#define SPTE_PS    BIT(7)
-#define SPTE_G     BIT(8)
+/* A shadow entry is one of 4-level paging; of the bits that the processor ignores it uses two. */
 #define SPTE_MMIO  BIT(9)  /* not present: no slot is there; rights and frame (a GPA) are told */
 #define SPTE_LARGE BIT(10) /* the guest's page is larger than 4 KiB, whatever the leaf is */
-#define SPTE_FRAME (BIT(52) - PAGE_SIZE)
-#define SPTE_NX    BIT(63)
 
 /*
  * What a page means beyond its gfn. Two pages of one gfn differ in this. word is all of it, to be
@@ -42,7 +29,7 @@ struct shadow_role {
     union {
         struct {
             uint32_t level : 3;
-            uint32_t format : 2;   /* enum guest_paging; NONE: maps GPAs in a row from gfn on */
+            uint32_t format : 2;   /* enum x86_paging; NONE: maps GPAs in a row from gfn on */
             uint32_t quadrant : 2; /* of a 32-bit guest table: which part, as a table has 512 */
             uint32_t direct : 1;   /* shadows no table in memory */
             uint32_t split : 1;    /* direct: part of a guest's large page */
@@ -117,35 +104,15 @@ struct shadow {
     atomic_bool pending;
 };
 
-static inline unsigned shadow_shift(unsigned level)
-{
-    return PAGE_SHIFT + SHADOW_INDEX_BITS * (level - 1);
-}
-
-static inline uint64_t shadow_span(unsigned level)
-{
-    return BIT(shadow_shift(level));
-}
-
-static inline unsigned shadow_index(gva_t gva, unsigned level)
-{
-    return (gva >> shadow_shift(level)) & (SHADOW_ENTRIES - 1);
-}
-
 static inline uint8_t *shadow_frame(uint64_t entry)
 {
-    return (uint8_t *)(uintptr_t)(entry & SPTE_FRAME);
-}
-
-static inline bool shadow_is_leaf(uint64_t entry, unsigned level)
-{
-    return level == 1 || (entry & SPTE_PS);
+    return (uint8_t *)(uintptr_t)(entry & X86_PTE_FRAME);
 }
 
 /* Whether an entry of a table of this level names another page. */
 static inline bool shadow_is_link(uint64_t entry, unsigned level)
 {
-    return (entry & SPTE_P) && !shadow_is_leaf(entry, level);
+    return (entry & X86_PTE_P) && !x86_table_is_leaf(entry, level);
 }
 
 /* --- shadow_page.c --- */

@@ -12,12 +12,12 @@
 static size_t entry_number(const struct shadow *shadow, const struct shadow_page *page,
                            unsigned index)
 {
-    return (size_t)(page - shadow->pages) * SHADOW_ENTRIES + index;
+    return (size_t)(page - shadow->pages) * X86_TABLE_ENTRIES + index;
 }
 
 struct shadow_page *shadow_page_of(const struct shadow *shadow, const void *entry)
 {
-    size_t at = (size_t)((const uint64_t *)entry - shadow->tables) / SHADOW_ENTRIES;
+    size_t at = (size_t)((const uint64_t *)entry - shadow->tables) / X86_TABLE_ENTRIES;
 
     ASSERT(at < shadow->used, "an entry lies in the table of a page");
     return &shadow->pages[at];
@@ -108,7 +108,7 @@ void shadow_clear(struct shadow *shadow, struct shadow_page *page, unsigned inde
         return;
     page->table[index] = 0;
     page->present--;
-    if (!(entry & SPTE_P))
+    if (!(entry & X86_PTE_P))
         return;
     if (shadow_is_link(entry, page->role.level)) {
         rmap_remove(shadow->rmap, &shadow_child(shadow, entry)->parents, number);
@@ -129,7 +129,7 @@ void shadow_set_leaf(struct shadow *shadow, struct shadow_page *page, unsigned i
     shadow_clear(shadow, page, index);
     page->table[index] = entry;
     page->present++;
-    if (!(entry & SPTE_P))
+    if (!(entry & X86_PTE_P))
         return;
     list = leaf_list(shadow, page, entry);
     ASSERT(list, "a leaf maps a frame of a slot");
@@ -142,14 +142,14 @@ void shadow_set_link(struct shadow *shadow, struct shadow_page *page, unsigned i
 {
     shadow_clear(shadow, page, index);
     /* Leaves hold the rights of all levels, so that a link needs to take nothing away. */
-    page->table[index] = (uintptr_t)child->table | SPTE_P | SPTE_W | SPTE_U | SPTE_A;
+    page->table[index] = (uintptr_t)child->table | X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_A;
     page->present++;
     rmap_add(shadow->rmap, &child->parents, entry_number(shadow, page, index));
 }
 
 static void clear_entries(struct shadow *shadow, struct shadow_page *page)
 {
-    for (unsigned i = 0; i < SHADOW_ENTRIES && page->present > 0; i++)
+    for (unsigned i = 0; i < X86_TABLE_ENTRIES && page->present > 0; i++)
         shadow_clear(shadow, page, i);
 }
 
@@ -255,7 +255,7 @@ static struct shadow_page *take_free(struct shadow *shadow)
         shadow->free = page->hash_next;
     } else {
         page = &shadow->pages[shadow->used];
-        page->table = &shadow->tables[shadow->used * SHADOW_ENTRIES];
+        page->table = &shadow->tables[shadow->used * X86_TABLE_ENTRIES];
         shadow->used++;
     }
     return page;

@@ -30,8 +30,8 @@ void shadow_protect_entries(struct shadow *shadow, gpa_t page)
     for (rmap_list at = *list; at; at = rmap_next(shadow->rmap, at)) {
         uint64_t *entry = &shadow->tables[at - 1];
 
-        if (*entry & SPTE_W) {
-            *entry &= ~(SPTE_W | SPTE_D);
+        if (*entry & X86_PTE_W) {
+            *entry &= ~(X86_PTE_W | X86_PTE_D);
             shadow->stats.protected ++;
         }
     }
@@ -59,7 +59,7 @@ void shadow_protect(struct shadow *shadow, gpa_t page)
 static void check_entry(struct shadow *shadow, struct shadow_page *page, unsigned index)
 {
     uint64_t entry = page->table[index];
-    uint64_t less = entry & ~(SPTE_W | SPTE_D | SPTE_G);
+    uint64_t less = entry & ~(X86_PTE_W | X86_PTE_D | X86_PTE_G);
 
     if (!entry)
         return;
@@ -70,7 +70,7 @@ static void check_entry(struct shadow *shadow, struct shadow_page *page, unsigne
     /* Less rights to the same frame: what copy-on-write makes of a page, and a cleared D bit. */
     if (!shadow_is_link(entry, page->role.level)) {
         if (!shadow_entry_good(shadow, page, index, less))
-            less |= SPTE_NX;
+            less |= X86_PTE_NX;
         if (shadow_entry_good(shadow, page, index, less)) {
             page->table[index] = less;
             shadow->stats.gpt_updated++;
@@ -85,11 +85,11 @@ static void check_guest_entry(struct shadow *shadow, struct shadow_page *page, u
 {
     unsigned part;
 
-    if (page->role.format != GUEST_PAGING_32BIT) {
+    if (page->role.format != X86_PAGING_32BIT) {
         check_entry(shadow, page, guest_index);
         return;
     }
-    part = page->role.level == 1 ? SHADOW_ENTRIES : SHADOW_ENTRIES / 2;
+    part = page->role.level == 1 ? X86_TABLE_ENTRIES : X86_TABLE_ENTRIES / 2;
     if (guest_index / part != page->role.quadrant)
         return;
     if (page->role.level == 1) {
@@ -108,7 +108,7 @@ static bool give_up(const struct shadow_page *page)
 {
     if (page->users)
         return false;
-    if (shadow_page_idle(page) && page->role.level < SHADOW_LEVELS)
+    if (shadow_page_idle(page) && page->role.level < X86_TABLE_LEVELS)
         return true;
     return page->role.level > 1 && page->writes >= MANY_WRITES;
 }
@@ -120,7 +120,7 @@ static void gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len)
 
     shadow->stats.gpt_writes++;
     for (page = shadow_page_find(shadow, gpa >> PAGE_SHIFT, NULL); page; page = next) {
-        unsigned bytes = page->role.format == GUEST_PAGING_32BIT ? 4 : 8;
+        unsigned bytes = x86_paging_entry_bytes(page->role.format);
 
         next = shadow_page_find(shadow, page->gfn, page);
         if (page->unsync)
@@ -145,7 +145,7 @@ static void accessed(struct shadow *shadow, gpa_t gpa, uint64_t len)
 
     for (struct shadow_page *page = shadow_page_find(shadow, gpa >> PAGE_SHIFT, NULL); page;
          page = shadow_page_find(shadow, page->gfn, page)) {
-        bool is_32bit = page->role.format == GUEST_PAGING_32BIT;
+        bool is_32bit = page->role.format == X86_PAGING_32BIT;
         unsigned bytes = is_32bit ? 4 : 8;
 
         if (page->unsync || is_32bit == shadow->walking_32bit)
@@ -276,7 +276,7 @@ bool shadow_let_write(struct shadow *shadow, gfn_t gfn)
 static void sync_page(struct shadow *shadow, struct shadow_page *page)
 {
     page->writes = 0;
-    for (unsigned i = 0; i < SHADOW_ENTRIES; i++) {
+    for (unsigned i = 0; i < X86_TABLE_ENTRIES; i++) {
         uint64_t entry = page->table[i];
 
         if (entry && !shadow_entry_good(shadow, page, i, entry))

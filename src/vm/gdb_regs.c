@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "x86/paging.h"
 
 #define MXCSR_WRITABLE 0xffffu
-#define CR3_WRITABLE   (BIT(52) - 1)
+#define CR3_WRITABLE   X86_ADDRESS_MASK
 #define FTW_EMPTY      3u
 
 enum kind {

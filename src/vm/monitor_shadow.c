@@ -43,11 +43,11 @@ struct shadow_list {
 static void print_role(FILE *out, const struct shadow_page_info *info)
 {
     fprintf(out, "gfn 0x%" PRIx64 ", ", info->gfn);
-    if (info->format == GUEST_PAGING_NONE)
+    if (info->format == X86_PAGING_NONE)
         fputs("no guest table", out);
     else
         fprintf(out, "%s table", dump_format_name(info->format));
-    if (info->format == GUEST_PAGING_32BIT && !info->direct)
+    if (info->format == X86_PAGING_32BIT && !info->direct)
         fprintf(out, ", quadrant %u", info->quadrant);
     fprintf(out, ", %c%c%c%s%s%s", info->user ? 'U' : '-', info->write ? 'W' : '-',
             info->execute ? 'X' : '-', info->root ? ", root" : "", info->direct ? ", direct" : "",

@@ -95,7 +95,7 @@ static void see_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
 {
     struct ept_list *list = opaque;
     char text[DUMP_BYTES];
-    bool mmio = (entry & 7) == (EPT_WRITE | EPT_EXEC);
+    bool mmio = ept_entry_mmio(entry);
 
     list->leaves[mmio ? 0 : level]++;
     list->accessed += !!(entry & BIT(8));
@@ -105,7 +105,7 @@ static void see_leaf(void *opaque, gpa_t gpa, uint64_t entry, unsigned level)
         return;
     dump_ept_entry(text, level, entry);
     fprintf(list->rows.out, "GPA %#14" PRIx64 " %-5s  %s\n", gpa,
-            dump_leaf_size(GUEST_PAGING_4LEVEL, level), text);
+            dump_leaf_size(X86_PAGING_4LEVEL, level), text);
 }
 
 void monitor_ept(struct monitor_call *call)

@@ -21,8 +21,6 @@
 #include "mmu/mmu.h"
 #include "vm/monitor_internal.h"
 
-#define EPT_LEVELS 4
-
 struct walk {
     struct monitor_call *call;
     FILE *out;
@@ -55,19 +53,19 @@ static void print_host(const struct walk *walk, gpa_t gpa)
 static void print_ept_walk(const struct walk *walk, gpa_t gpa)
 {
     const struct ept *ept = mmu_ept(walk->call->vm->mmu);
-    const uint64_t *path[EPT_LEVELS];
+    const uint64_t *path[X86_TABLE_LEVELS];
     unsigned count = ept ? ept_peek(ept, gpa, path) : 0;
     char text[DUMP_BYTES];
 
     for (unsigned i = 0; i < count; i++) {
-        unsigned level = EPT_LEVELS - i;
+        unsigned level = X86_TABLE_LEVELS - i;
 
         dump_ept_entry(text, level, *path[i]);
         fprintf(walk->out, "      EPT level %u [%3u] at HVA %p  %016" PRIx64 "  %s\n", level,
                 (unsigned)(((uintptr_t)path[i] & ~PAGE_MASK) / sizeof(uint64_t)),
                 (const void *)path[i], *path[i], text);
     }
-    if (count > 0 && (*path[count - 1] & 7) == 0)
+    if (count > 0 && !ept_entry_present(*path[count - 1]))
         fputs("      an access is an EPT violation now: the monitor fills this in\n", walk->out);
 }
 
@@ -75,7 +73,7 @@ static void print_ept_walk(const struct walk *walk, gpa_t gpa)
 
 static void print_step(const struct walk *walk, const struct guest_walk_step *step)
 {
-    unsigned bytes = walk->context.format == GUEST_PAGING_32BIT ? 4 : 8;
+    unsigned bytes = x86_paging_entry_bytes(walk->context.format);
     gpa_t gpa = step->entry_gpa & walk->context.a20_mask;
     char text[DUMP_BYTES];
 
@@ -126,12 +124,12 @@ static void print_rights(const struct walk *walk)
 /* The PDPTE register of an address under PAE paging. */
 static void print_pdpte(const struct walk *walk)
 {
-    unsigned index = (unsigned)bits_get(walk->gva, 31, 30);
+    unsigned index = x86_pdpte_index(walk->gva);
     uint64_t pdpte = walk->context.pdpte[index];
 
     fprintf(walk->out, "  PDPTE register %u\n    %016" PRIx64 "  ", index, pdpte);
-    if (pdpte & 1)
-        fprintf(walk->out, "P table 0x%" PRIx64 "\n", pdpte & (BIT(52) - 1) & PAGE_MASK);
+    if (pdpte & X86_PTE_P)
+        fprintf(walk->out, "P table 0x%" PRIx64 "\n", pdpte & X86_PTE_FRAME);
     else
         fputs("- not present\n", walk->out);
 }
@@ -141,7 +139,7 @@ static void print_fault(const struct walk *walk, const struct guest_walk_step *l
                         const struct guest_walk_result *result)
 {
     fputs("a supervisor read faults: ", walk->out);
-    if (!last || !(last->entry & 1))
+    if (!last || !(last->entry & X86_PTE_P))
         fprintf(walk->out, "the %s is not present",
                 last ? dump_entry_name(walk->context.format, last->level) : "PDPTE register");
     else if (result->error & X86_PF_RSVD)
@@ -161,7 +159,7 @@ static bool print_guest_walk(const struct walk *walk, struct guest_walk_result *
     unsigned count;
     bool mapped = guest_walk_steps(&walk->context, walk->gva, &read, steps, &count, result);
 
-    if (walk->context.format == GUEST_PAGING_PAE)
+    if (walk->context.format == X86_PAGING_PAE)
         print_pdpte(walk);
     for (unsigned i = 0; i < count; i++)
         print_step(walk, &steps[i]);
@@ -226,7 +224,7 @@ static void print_target(const struct walk *walk, const struct guest_walk_result
 
     fprintf(walk->out, "GPA 0x%" PRIx64 "%s", gpa,
             gpa != result->gpa ? " (bit 20 masked by A20)" : "");
-    if (walk->context.format != GUEST_PAGING_NONE)
+    if (walk->context.format != X86_PAGING_NONE)
         fprintf(walk->out, ", in a guest page of %" PRIu64 " KiB, %s%s", result->page_bytes / KIB,
                 result->user ? "user" : "supervisor", result->global ? ", global" : "");
     fputc('\n', walk->out);
@@ -254,14 +252,14 @@ void monitor_walk(struct monitor_call *call)
         monitor_error(call, "linear addresses have 32 bits in this mode");
         return;
     }
-    if (walk.context.format == GUEST_PAGING_4LEVEL && !x86_canonical(walk.gva)) {
+    if (walk.context.format == X86_PAGING_4LEVEL && !x86_canonical(walk.gva)) {
         fprintf(call->out, "GVA 0x%" PRIx64 " is not canonical: #GP or #SS, and no walk\n",
                 walk.gva);
         return;
     }
     fprintf(call->out, "GVA 0x%" PRIx64 ", paging: %s", walk.gva,
             dump_format_name(walk.context.format));
-    if (walk.context.format != GUEST_PAGING_NONE)
+    if (walk.context.format != X86_PAGING_NONE)
         fprintf(call->out, ", CR3 0x%" PRIx64, walk.context.cr3);
     if (call->state.cr4 & X86_CR4_PCIDE)
         fprintf(call->out, " (PCID %u)", (unsigned)bits_get(walk.context.cr3, 11, 0));
@@ -270,6 +268,6 @@ void monitor_walk(struct monitor_call *call)
     if (mapped)
         print_target(&walk, &result);
     monitor_shadow_walk(call, walk.gva);
-    if (walk.context.format != GUEST_PAGING_NONE)
+    if (walk.context.format != X86_PAGING_NONE)
         print_rights(&walk);
 }

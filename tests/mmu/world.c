@@ -369,7 +369,7 @@ static void report_engine(struct world *w)
     const struct naive_regs *r = &w->r;
     struct guest_walk_context context = {
         .mem = w->g.mem,
-        .format = (enum guest_paging)naive_format(r),
+        .format = (enum x86_paging)naive_format(r),
         .cr3 = r->cr3,
         .pdpte = r->pdpte,
         .physical_bits = r->physical_bits,

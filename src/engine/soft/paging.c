@@ -17,31 +17,10 @@ unsigned paging_physical_bits(const struct cpu *cpu)
     return cpu->model->physical_bits;
 }
 
-static enum guest_paging paging_format(const struct cpu *cpu)
-{
-    if (!(cpu->x.cr0 & X86_CR0_PG))
-        return GUEST_PAGING_NONE;
-    if (!(cpu->x.cr4 & X86_CR4_PAE))
-        return GUEST_PAGING_32BIT;
-    return cpu->x.msr.efer & X86_EFER_LMA ? GUEST_PAGING_4LEVEL : GUEST_PAGING_PAE;
-}
-
 void paging_context(const struct cpu *cpu, struct guest_walk_context *context)
 {
-    *context = (struct guest_walk_context){
-        .mem = cpu->mem,
-        .format = paging_format(cpu),
-        .cr3 = cpu->x.cr3,
-        .pdpte = cpu->x.pdpte,
-        .physical_bits = paging_physical_bits(cpu),
-        .a20_mask = cpu->host.a20_mask(cpu->host.opaque),
-        .pse = cpu->x.cr4 & X86_CR4_PSE,
-        .wp = cpu->x.cr0 & X86_CR0_WP,
-        .nxe = cpu->x.msr.efer & X86_EFER_NXE,
-        .smep = (cpu->x.cr0 & X86_CR0_PG) && (cpu->x.cr4 & X86_CR4_SMEP),
-        .smap = (cpu->x.cr0 & X86_CR0_PG) && (cpu->x.cr4 & X86_CR4_SMAP),
-        .gib_pages = cpu->model->has[X86_FEATURE_PDPE1GB],
-    };
+    guest_walk_context_init(context, cpu->mem, &cpu->x, cpu->model,
+                            cpu->host.a20_mask(cpu->host.opaque));
 }
 
 enum step paging_translate(struct cpu *cpu, enum tlb_kind kind, gva_t linear,
@@ -94,12 +73,12 @@ bool paging_peek(struct cpu *cpu, gva_t linear, gpa_t *gpa)
 bool paging_load_pdptes(struct cpu *cpu, uint64_t cr3)
 {
     uint64_t a20 = cpu->host.a20_mask(cpu->host.opaque);
-    uint64_t reserved = ~(BIT(paging_physical_bits(cpu)) - 1) | 0x1e6;
-    uint64_t pdpte[4];
+    uint64_t reserved = ~(BIT(paging_physical_bits(cpu)) - 1) | X86_PDPTE_RESERVED;
+    uint64_t pdpte[X86_PDPTES];
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < X86_PDPTES; i++) {
         pdpte[i] = mem_read64(cpu->mem, ((cr3 & 0xffffffe0) + 8 * i) & a20);
-        if ((pdpte[i] & 1) && (pdpte[i] & reserved))
+        if ((pdpte[i] & X86_PTE_P) && (pdpte[i] & reserved))
             return false;
     }
     memcpy(cpu->x.pdpte, pdpte, sizeof(pdpte));

@@ -25,7 +25,7 @@ static inline struct guest_walk_context four_level_context(struct mem *mem)
 {
     return (struct guest_walk_context){
         .mem = mem,
-        .format = GUEST_PAGING_4LEVEL,
+        .format = X86_PAGING_4LEVEL,
         .cr3 = T4,
         .physical_bits = 40,
         .a20_mask = UINT64_MAX,

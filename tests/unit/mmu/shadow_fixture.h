@@ -141,7 +141,7 @@ static inline void map_frame(struct rig *rig, uint64_t rights)
 static inline enum shadow_fault touch(struct rig *rig, gva_t gva,
                                       const struct guest_walk_access *access)
 {
-    bool smep = rig->context.smep && rig->context.format != GUEST_PAGING_NONE;
+    bool smep = rig->context.smep && rig->context.format != X86_PAGING_NONE;
     struct shadow_mapping mapping;
     enum shadow_fault end = SHADOW_RETRY;
     uint8_t *hva;

@@ -9,7 +9,7 @@
 #include "mmu/dump.h"
 
 struct guest_case {
-    enum guest_paging format;
+    enum x86_paging format;
     unsigned level;
     bool leaf;
     uint64_t entry;
@@ -17,22 +17,22 @@ struct guest_case {
 };
 
 static const struct guest_case guest_cases[] = {
-    {GUEST_PAGING_4LEVEL, 4, false, 0x0000000012345067, "PWUAD--- table 0x12345000"},
-    {GUEST_PAGING_4LEVEL, 4, false, 0x0000000012345066, "-WUAD--- not present"},
-    {GUEST_PAGING_4LEVEL, 1, true, 0x8000000012345163, "PW-AD-GN page  0x12345000"},
-    {GUEST_PAGING_4LEVEL, 1, true, 0x8000000000000000, "-------N not present"},
+    {X86_PAGING_4LEVEL, 4, false, 0x0000000012345067, "PWUAD--- table 0x12345000"},
+    {X86_PAGING_4LEVEL, 4, false, 0x0000000012345066, "-WUAD--- not present"},
+    {X86_PAGING_4LEVEL, 1, true, 0x8000000012345163, "PW-AD-GN page  0x12345000"},
+    {X86_PAGING_4LEVEL, 1, true, 0x8000000000000000, "-------N not present"},
     /* The PAT bit of a large page, 12, is no part of its frame. */
-    {GUEST_PAGING_4LEVEL, 2, true, 0x00000000402011e3, "PW-ADSG- page  0x40200000"},
-    {GUEST_PAGING_4LEVEL, 3, true, 0x000fffffc00000a5, "P-UA-S-- page  0xfffffc0000000"},
+    {X86_PAGING_4LEVEL, 2, true, 0x00000000402011e3, "PW-ADSG- page  0x40200000"},
+    {X86_PAGING_4LEVEL, 3, true, 0x000fffffc00000a5, "P-UA-S-- page  0xfffffc0000000"},
     /* Bits 52 to 62 are the guest's own. */
-    {GUEST_PAGING_4LEVEL, 1, true, 0x7ff0000000001001, "P------- page  0x1000"},
-    {GUEST_PAGING_PAE, 2, true, 0x00000000002000e7, "PWUADS-- page  0x200000"},
-    {GUEST_PAGING_PAE, 1, true, 0x0000000fff0fe005, "P-U----- page  0xfff0fe000"},
-    {GUEST_PAGING_32BIT, 2, false, 0x00345007, "PWU----- table 0x345000"},
-    {GUEST_PAGING_32BIT, 2, true, 0x004000e7, "PWUADS-- page  0x400000"},
+    {X86_PAGING_4LEVEL, 1, true, 0x7ff0000000001001, "P------- page  0x1000"},
+    {X86_PAGING_PAE, 2, true, 0x00000000002000e7, "PWUADS-- page  0x200000"},
+    {X86_PAGING_PAE, 1, true, 0x0000000fff0fe005, "P-U----- page  0xfff0fe000"},
+    {X86_PAGING_32BIT, 2, false, 0x00345007, "PWU----- table 0x345000"},
+    {X86_PAGING_32BIT, 2, true, 0x004000e7, "PWUADS-- page  0x400000"},
     /* PSE-36: bits 20..13 are bits 39..32 of the frame. */
-    {GUEST_PAGING_32BIT, 2, true, 0x00802087, "PWU--S-- page  0x100800000"},
-    {GUEST_PAGING_32BIT, 1, true, 0xfffff001, "P------- page  0xfffff000"},
+    {X86_PAGING_32BIT, 2, true, 0x00802087, "PWU--S-- page  0x100800000"},
+    {X86_PAGING_32BIT, 1, true, 0xfffff001, "P------- page  0xfffff000"},
 };
 
 static void test_guest_entries(void **state)
@@ -98,7 +98,7 @@ static void test_longest(void **state)
 
     for (unsigned level = 1; level <= 4; level++) {
         step.level = level;
-        dump_guest_entry(text, GUEST_PAGING_4LEVEL, &step);
+        dump_guest_entry(text, X86_PAGING_4LEVEL, &step);
         dump_ept_entry(text, level, UINT64_MAX);
         dump_shadow_entry(text, level, UINT64_MAX);
         dump_shadow_entry(text, level, UINT64_MAX - 1);
@@ -109,11 +109,11 @@ static void test_longest(void **state)
 
 static void test_names(void **state)
 {
-    assert_string_equal(dump_entry_name(GUEST_PAGING_4LEVEL, 4), "PML4E");
-    assert_string_equal(dump_entry_name(GUEST_PAGING_32BIT, 2), "PDE");
-    assert_string_equal(dump_leaf_size(GUEST_PAGING_32BIT, 2), "4 MiB");
-    assert_string_equal(dump_leaf_size(GUEST_PAGING_PAE, 2), "2 MiB");
-    assert_string_equal(dump_format_name(GUEST_PAGING_NONE), "none (GVA is GPA)");
+    assert_string_equal(dump_entry_name(X86_PAGING_4LEVEL, 4), "PML4E");
+    assert_string_equal(dump_entry_name(X86_PAGING_32BIT, 2), "PDE");
+    assert_string_equal(dump_leaf_size(X86_PAGING_32BIT, 2), "4 MiB");
+    assert_string_equal(dump_leaf_size(X86_PAGING_PAE, 2), "2 MiB");
+    assert_string_equal(dump_format_name(X86_PAGING_NONE), "none (GVA is GPA)");
 }
 
 int main(void)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "x86/cpuid.h"
 #include "x86/state.h"
 #include "guest_tables.h"
 
@@ -196,7 +197,7 @@ static void test_32bit(void **state)
     struct guest_walk_result result;
     uint32_t pde = T1 | P | W | U, pte = 0x6000 | P | W | U;
 
-    f->context.format = GUEST_PAGING_32BIT;
+    f->context.format = X86_PAGING_32BIT;
     mem_write(f->mem, T4 + 4 * 0x300, &pde, 4);
     mem_write(f->mem, T1 + 4 * 0x3ff, &pte, 4);
     assert_true(guest_walk(&f->context, 0xc03ff678, &write, &result));
@@ -228,14 +229,14 @@ static void test_fetch_bit(void **state)
     struct guest_walk_result result;
 
     f->context.nxe = true;
-    f->context.format = GUEST_PAGING_32BIT;
+    f->context.format = X86_PAGING_32BIT;
     assert_false(guest_walk(&f->context, 0x5000, &fetch, &result));
     assert_int_equal(result.error, 0);
     f->context.smep = true;
     assert_false(guest_walk(&f->context, 0x5000, &fetch, &result));
     assert_int_equal(result.error, X86_PF_FETCH);
     f->context.smep = false;
-    f->context.format = GUEST_PAGING_4LEVEL;
+    f->context.format = X86_PAGING_4LEVEL;
     assert_false(guest_walk(&f->context, 0x5000, &fetch, &result));
     assert_int_equal(result.error, X86_PF_FETCH);
 }
@@ -247,7 +248,7 @@ static void test_pae(void **state)
     struct guest_walk_access read = {0}, fetch = {.fetch = true};
     struct guest_walk_result result;
 
-    f->context.format = GUEST_PAGING_PAE;
+    f->context.format = X86_PAGING_PAE;
     f->context.pdpte = pdpte;
     put64(f, T2, 1, T1 | P);
     put64(f, T1, 1, 0x7000 | P | NX);
@@ -262,9 +263,41 @@ static void test_pae(void **state)
     assert_int_equal(result.error, 9);
 }
 
+/* What the registers say about paging: SMEP and SMAP count with CR0.PG only, the format is EFER's.
+ */
+static void test_context(void **state)
+{
+    struct fixture *f = *state;
+    static const struct cpu_model model = {.physical_bits = 40, .has[X86_FEATURE_PDPE1GB] = true};
+    struct x86_state x = {
+        .cr3 = T4,
+        .cr4 = X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP,
+        .msr.efer = X86_EFER_LMA | X86_EFER_NXE,
+    };
+    struct guest_walk_context context;
+
+    guest_walk_context_init(&context, f->mem, &x, &model, UINT64_MAX);
+    assert_int_equal(context.format, X86_PAGING_NONE);
+    assert_false(context.smep || context.smap || context.wp || context.pse);
+    x.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP;
+    guest_walk_context_init(&context, f->mem, &x, &model, ~BIT(20));
+    assert_int_equal(context.format, X86_PAGING_4LEVEL);
+    assert_true(context.smep && context.smap && context.wp && context.nxe && context.gib_pages);
+    assert_true(context.cr3 == T4 && context.a20_mask == ~BIT(20) && context.pdpte == x.pdpte);
+    assert_int_equal(context.physical_bits, 40);
+    x.msr.efer = 0;
+    guest_walk_context_init(&context, f->mem, &x, &model, UINT64_MAX);
+    assert_int_equal(context.format, X86_PAGING_PAE);
+    x.cr4 = X86_CR4_PSE;
+    guest_walk_context_init(&context, f->mem, &x, &model, UINT64_MAX);
+    assert_int_equal(context.format, X86_PAGING_32BIT);
+    assert_true(context.pse && !context.smep && !context.smap && !context.nxe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_context, make, unmake),
         cmocka_unit_test_setup_teardown(test_rights, make, unmake),
         cmocka_unit_test_setup_teardown(test_accessed_dirty, make, unmake),
         cmocka_unit_test_setup_teardown(test_reserved, make, unmake),

@@ -222,7 +222,7 @@ static void test_tables_where_no_memory_is(void **state)
     rig.context.cr3 = HOLE;
     rig_switch(&rig);
     assert_injects(&rig, GVA, &super_read, X86_PF_RSVD | X86_PF_PRESENT);
-    rig.context.format = GUEST_PAGING_32BIT; /* all ones is a page of 4 MiB, with PSE-36 */
+    rig.context.format = X86_PAGING_32BIT; /* all ones is a page of 4 MiB, with PSE-36 */
     rig.context.pse = false;
     rig_switch(&rig);
     assert_int_equal(touch(&rig, GVA, &super_read), SHADOW_MMIO);
@@ -391,7 +391,7 @@ static void test_32bit_quadrants(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    rig.context.format = GUEST_PAGING_32BIT;
+    rig.context.format = X86_PAGING_32BIT;
     /* An entry in each quarter of the directory, and in each half of a table. */
     for (unsigned q = 0; q < 4; q++)
         put32(&rig, T4, 256 * q + 3, (T2 + q * 0x1000) | P | W | U);
@@ -423,7 +423,7 @@ static void test_32bit_large(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    rig.context.format = GUEST_PAGING_32BIT;
+    rig.context.format = X86_PAGING_32BIT;
     put32(&rig, T4, 700, (uint32_t)(16 * MIB) | P | W | U | PS);
     rig_switch(&rig);
     assert_int_equal(faults_of(&rig, gva + 5, &user_write), 1);
@@ -448,7 +448,7 @@ static void test_pae(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    rig.context.format = GUEST_PAGING_PAE;
+    rig.context.format = X86_PAGING_PAE;
     rig.context.cr3 = 0x6020; /* the four registers are what counts */
     rig.pdpte[0] = T3 | P;
     rig.pdpte[3] = T2 | P;
@@ -476,7 +476,7 @@ static void test_no_paging(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    rig.context.format = GUEST_PAGING_NONE;
+    rig.context.format = X86_PAGING_NONE;
     rig.context.smep = true;
     rig_switch(&rig);
     assert_int_equal(faults_of(&rig, 5 * MIB + 7, &super_write), 1);

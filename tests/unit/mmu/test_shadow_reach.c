@@ -59,13 +59,13 @@ static void test_eviction_keeps_no_old_pdpte(void **state)
     struct rig rig;
 
     rig_make_with(&rig, &(struct mmu_config){.mode = MMU_SHADOW, .shadow_pages = 16});
-    rig.context.format = GUEST_PAGING_PAE;
+    rig.context.format = X86_PAGING_PAE;
     rig.pdpte[0] = T3 | P;
     put64(&rig, T3, 0, T1 | P | W | U);
     put64(&rig, T1, 7, FRAME | P | W | U);
     rig_switch(&rig);
     assert_int_equal(faults_of(&rig, GVA, &user_read), 1);
-    rig.context.format = GUEST_PAGING_NONE;
+    rig.context.format = X86_PAGING_NONE;
     rig_switch(&rig);
     for (unsigned i = 0; rig_stats(&rig)->pages_evicted < 1; i++)
         assert_int_equal(touch(&rig, HOLE + i * 2 * MIB, &super_read), SHADOW_MMIO);
@@ -73,7 +73,7 @@ static void test_eviction_keeps_no_old_pdpte(void **state)
     put64(&rig, T1, 8, 0); /* and given up */
     assert_int_equal(rig_stats(&rig)->pages_freed, 2);
     put64(&rig, T3, 0, T1 | P | W | U);
-    rig.context.format = GUEST_PAGING_PAE;
+    rig.context.format = X86_PAGING_PAE;
     rig.pdpte[0] = 0;
     rig.pdpte[1] = T3 | P;
     rig_switch(&rig);
@@ -151,7 +151,7 @@ static void test_a20(void **state)
     struct rig rig;
 
     rig_make(&rig);
-    rig.context.format = GUEST_PAGING_NONE;
+    rig.context.format = X86_PAGING_NONE;
     rig_switch(&rig);
     assert_int_equal(touch(&rig, 5 * MIB + 3, &super_write), SHADOW_RETRY);
     mmu_a20_changed(rig.mmu);
