@@ -166,9 +166,8 @@ static bool check_mmu(const struct vm_config *config)
         log_error("--tlb-entries takes a power of two up to %d", ENGINE_MAX_TLB_ENTRIES);
         return false;
     }
-    if (pages && (pages < MMU_SHADOW_PAGES_MIN || pages > MMU_SHADOW_PAGES_MAX)) {
-        log_error("--shadow-pages must lie between %d and %d", MMU_SHADOW_PAGES_MIN,
-                  MMU_SHADOW_PAGES_MAX);
+    if (pages && (pages < SHADOW_PAGES_MIN || pages > SHADOW_PAGES_MAX)) {
+        log_error("--shadow-pages must lie between %d and %d", SHADOW_PAGES_MIN, SHADOW_PAGES_MAX);
         return false;
     }
     return true;

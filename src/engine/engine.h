@@ -263,7 +263,7 @@ struct engine {
     /* Checks what the engine has cached against memory; false with the reason in why. NULL: cannot.
      */
     bool (*vcpu_audit)(struct engine_vcpu *vcpu, char *why, size_t size);
-    /* What the vCPU's CR3 stands for under shadow paging (mmu/shadow.h); NULL: it does not tell. */
+    /* What the vCPU's CR3 stands for under shadow paging (shadow.h); NULL: it does not tell. */
     const struct shadow_root *(*vcpu_shadow_root)(struct engine_vcpu *vcpu);
 };
 

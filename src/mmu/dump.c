@@ -2,7 +2,7 @@
 #include "mmu/dump.h"
 
 #include "mmu/ept.h"
-#include "mmu/shadow_internal.h"
+#include "mmu/shadow/entry.h"
 
 #include <inttypes.h>
 #include <stdio.h>

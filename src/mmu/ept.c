@@ -10,8 +10,8 @@
 #include "mem/mem.h"
 
 /*
- * Pages of tables that marks of MMIO may take. A guest can name 2^36 pages without a slot; once it
- * has used this up, further ones are told to be MMIO each time and not marked.
+ * Pages of tables that MMIO entries may take. A guest can name 2^36 pages without a slot; once it
+ * has used this up, each access to a further one finds no slot anew.
  */
 #define MAX_MMIO_TABLES 1024
 

@@ -7,14 +7,14 @@
 #include "base/assert.h"
 #include "mem/mem.h"
 #include "mmu/ept.h"
-#include "mmu/shadow.h"
+#include "mmu/shadow/shadow.h"
 
 struct mmu {
     enum mmu_mode mode;
     struct mem *mem;
     struct ept *ept;       /* MMU_EPT */
     struct shadow *shadow; /* MMU_SHADOW */
-    struct mmu_tlb *tlbs;
+    struct mmu_tlbs tlbs;
 };
 
 struct mmu *mmu_create(struct mem *mem, const struct mmu_config *config)
@@ -27,7 +27,7 @@ struct mmu *mmu_create(struct mem *mem, const struct mmu_config *config)
     mmu->mem = mem;
     if (config->mode == MMU_SHADOW)
         mmu->shadow = shadow_create(
-            mmu, config->shadow_pages ? config->shadow_pages : MMU_SHADOW_PAGES_DEFAULT,
+            mem, &mmu->tlbs, config->shadow_pages ? config->shadow_pages : SHADOW_PAGES_DEFAULT,
             config->unsync_off);
     else if (config->mode == MMU_EPT)
         mmu->ept = ept_create(mem);
@@ -42,7 +42,7 @@ void mmu_destroy(struct mmu *mmu)
 {
     if (!mmu)
         return;
-    ASSERT(!mmu->tlbs, "the vCPUs are gone before the tables that they walk");
+    ASSERT(!mmu->tlbs.first, "the vCPUs are gone before the tables that they walk");
     shadow_destroy(mmu->shadow);
     ept_destroy(mmu->ept);
     free(mmu);
@@ -77,30 +77,12 @@ struct shadow *mmu_shadow(const struct mmu *mmu)
 
 void mmu_attach(struct mmu *mmu, struct mmu_tlb *tlb)
 {
-    tlb->next = mmu->tlbs;
-    mmu->tlbs = tlb;
+    tlbs_add(&mmu->tlbs, tlb);
 }
 
 void mmu_detach(struct mmu *mmu, struct mmu_tlb *tlb)
 {
-    for (struct mmu_tlb **link = &mmu->tlbs; *link; link = &(*link)->next) {
-        if (*link == tlb) {
-            *link = tlb->next;
-            return;
-        }
-    }
-}
-
-void mmu_flush_tlbs(struct mmu *mmu)
-{
-    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next)
-        tlb->flush(tlb->opaque);
-}
-
-void mmu_write_protect_tlbs(struct mmu *mmu, gpa_t page)
-{
-    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next)
-        tlb->write_protect(tlb->opaque, page);
+    tlbs_remove(&mmu->tlbs, tlb);
 }
 
 void mmu_claim(struct mmu *mmu)
@@ -121,11 +103,7 @@ bool mmu_follow_slots(struct mmu *mmu)
 {
     if (!tables_follow(mmu))
         return false;
-    mmu_flush_tlbs(mmu);
-    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
-        if (tlb->slots_changed)
-            tlb->slots_changed(tlb->opaque);
-    }
+    tlbs_slots_changed(&mmu->tlbs);
     return true;
 }
 
@@ -133,7 +111,7 @@ void mmu_a20_changed(struct mmu *mmu)
 {
     if (mmu->shadow)
         shadow_zap_all(mmu->shadow);
-    mmu_flush_tlbs(mmu); /* the EPT maps what A20 has been applied to */
+    tlbs_flush(&mmu->tlbs); /* the EPT maps what A20 has been applied to */
 }
 
 /* Pages lose their permission to be written behind a dirty log's back. The caller flushes TLBs. */
@@ -145,35 +123,25 @@ static void protect_pages(struct mmu *mmu, gpa_t gpa, uint64_t pages)
         ept_write_protect(mmu->ept, gpa, pages << PAGE_SHIFT);
 }
 
-static void sync_dirty(struct mmu *mmu, gpa_t base)
-{
-    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
-        if (tlb->dirty_sync)
-            tlb->dirty_sync(tlb->opaque, base);
-    }
-}
-
 int mmu_dirty_log(struct mmu *mmu, gpa_t base, bool on)
 {
     const struct mem_slot *slot = mem_find_slot(mmu->mem, base);
     int err;
 
     if (slot && slot->dirty)
-        sync_dirty(mmu, base); /* what engines have seen up to here belongs to the log that ends */
+        tlbs_dirty_sync(&mmu->tlbs,
+                        base); /* what engines have seen up to here belongs to the log that ends */
     err = mem_dirty_log(mmu->mem, base, on);
     if (err)
         return err;
-    for (struct mmu_tlb *tlb = mmu->tlbs; tlb; tlb = tlb->next) {
-        if (tlb->dirty_log)
-            tlb->dirty_log(tlb->opaque, base, on);
-    }
+    tlbs_dirty_log(&mmu->tlbs, base, on);
     if (on)
         protect_pages(mmu, base, slot->size_bytes >> PAGE_SHIFT);
     else if (mmu->shadow)
         shadow_zap_all(mmu->shadow); /* large leaves come back */
     else if (mmu->ept)
         ept_zap(mmu->ept, base, slot->size_bytes);
-    mmu_flush_tlbs(mmu);
+    tlbs_flush(&mmu->tlbs);
     return 0;
 }
 
@@ -198,13 +166,13 @@ int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
 {
     int err;
 
-    sync_dirty(mmu, base);
+    tlbs_dirty_sync(&mmu->tlbs, base);
     err = mem_dirty_fetch(mmu->mem, base, bits, words);
     if (err)
         return err;
     /* A page that is not in the log was not writable: only those that were lose something. */
     protect_dirty(mmu, mem_find_slot(mmu->mem, base), bits);
-    mmu_flush_tlbs(mmu);
+    tlbs_flush(&mmu->tlbs);
     return 0;
 }
 

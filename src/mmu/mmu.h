@@ -2,8 +2,27 @@
  * A VM's memory virtualization: which of the two structures its processors walk, and what the
  * monitor does about them. One for each VM; the slots of struct mem are what both are made from.
  *
- *   ept      the processor walks the gPT, and each of its GPAs through the EPT   (ept.h)
- *   shadow   the processor walks an sPT, GVA -> HVA, that the monitor makes      (shadow.h)
+ * The path of an access, GVA to byte, after the TLB missed (engine/soft/paging.c calls it):
+ *
+ *   ept (ept.h)                                   shadow (shadow/shadow.h)
+ *
+ *   GVA                                           GVA
+ *    | guest_walk: the gPT, where each entry's     | shadow_walk: the sPT in CR3
+ *    |   own GPA goes through ept_walk             |
+ *    |   no mapping: the guest's #PF, no exit      |   not mapped, or not for this: an exit to
+ *    v                                             |   shadow_handle_fault
+ *   GPA                                            |     guest_walk: the gPT
+ *    | ept_walk: the EPT                           |       no mapping: #PF injected
+ *    |                                             |     shadow_track_get: a page for each table
+ * met, |   violation: an exit to                     |       its gPT write-tracked from now on |
+ * ept_fill                                  |     shadow_grant: what the gPT's entry means |
+ * mem_find_slot: GPA -> HVA               |     mem_find_slot: GPA -> HVA |     the entry is made,
+ * walk again           |     shadow_set_leaf: the entry is made, walk again v v HVA HVA
+ *
+ * A write to a page that is not to be written behind the monitor's back (a write-tracked gPT, code,
+ * a clean page of a dirty log) has no W in either table: mem_mark_written tells those who watch it,
+ * and under shadow shadow_on_written brings the sPT in step. What takes permission away
+ * (write protection, zaps, slots) does so in the tables first, then in all TLBs (tlbs.h).
  *
  * It refuses to know instructions and registers: an engine hands it what the registers say about
  * paging (struct guest_walk_context).
@@ -13,7 +32,8 @@
 #ifndef UMBRA_MMU_MMU_H
 #define UMBRA_MMU_MMU_H
 
-#include "base/types.h"
+#include "mmu/shadow/config.h"
+#include "mmu/tlbs.h"
 
 struct mem;
 struct ept;
@@ -25,32 +45,10 @@ enum mmu_mode {
     MMU_HOST, /* the host's KVM has the tables, and chooses: there are none here */
 };
 
-#define MMU_SHADOW_PAGES_DEFAULT 16384 /* 64 MiB of shadow pages */
-#define MMU_SHADOW_PAGES_MAX     (1 << 22)
-#define MMU_SHADOW_PAGES_MIN     16 /* two walks of five levels, and room */
-
 struct mmu_config {
     enum mmu_mode mode;
     unsigned shadow_pages; /* how many there may be at most; 0 for the default */
-    bool unsync_off;       /* each write to a shadowed guest table is told (shadow_sync.c) */
-};
-
-/*
- * A processor's TLB, as far as the monitor reaches into it. The functions are called on the vCPU's
- * thread or while it is stopped.
- */
-struct mmu_tlb {
-    void *opaque;
-    /* Forgets every translation. */
-    void (*flush)(void *opaque);
-    /* Forgets permission to write to a guest-physical page, whatever linear address leads there. */
-    void (*write_protect)(void *opaque, gpa_t page);
-    /* Slots came or went: forgets what else was made from guest memory. NULL: nothing is. */
-    void (*slots_changed)(void *opaque);
-    /* NULL, or for an engine that logs writes itself: on and off; marks what it has seen. */
-    void (*dirty_log)(void *opaque, gpa_t base, bool on);
-    void (*dirty_sync)(void *opaque, gpa_t base);
-    struct mmu_tlb *next; /* the mmu's */
+    bool unsync_off;       /* shadowed guest tables stay write-tracked (shadow/track.h) */
 };
 
 struct mmu;
@@ -71,10 +69,6 @@ void mmu_detach(struct mmu *mmu, struct mmu_tlb *tlb);
 
 /* The calling thread is the vCPU's from now on. */
 void mmu_claim(struct mmu *mmu);
-
-/* All attached TLBs at once. */
-void mmu_flush_tlbs(struct mmu *mmu);
-void mmu_write_protect_tlbs(struct mmu *mmu, gpa_t page);
 
 /*
  * Drops what was made from slots that have changed since the last look, flushes the TLBs then and

@@ -3,7 +3,7 @@
 
 #include "mmu/dump.h"
 #include "mmu/mmu.h"
-#include "mmu/shadow.h"
+#include "mmu/shadow/shadow.h"
 #include "vm/monitor_internal.h"
 
 static void print_stats(FILE *out, const struct shadow_stats *stats)
@@ -142,7 +142,7 @@ void monitor_shadow_walk(struct monitor_call *call, gva_t gva)
         return;
     }
     fprintf(call->out, "sPT: root at HVA %p\n", (const void *)root->table);
-    last = shadow_walk_entries(root, gva, entry_at);
+    last = shadow_walk_entries(root->table, gva, entry_at);
     for (unsigned level = 4; level >= last && level > 0; level--) {
         dump_shadow_entry(text, level, *entry_at[level - 1]);
         fprintf(call->out, "  sPT level %u [%3u] at HVA %p  %016" PRIx64 "  %s\n", level,

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "mmu/ept.h"
-#include "mmu/shadow.h"
+#include "mmu/shadow/shadow.h"
 #include "vm/stats_file.h"
 #include "vm/stats_recorder.h"
 #include "vm/vm_internal.h"

@@ -23,6 +23,16 @@ must_find 'law 4' sources
 printf 'int x = PROT_EXEC;\n' >"$root/src/dev/bad.c"
 must_find 'law 5' sources
 
+mkdir -p "$root/src/mmu/shadow"
+printf '#include "mmu/shadow/page.h"\n' >"$root/src/mmu/shadow/track.c"
+rm "$root/src/dev/bad.c"
+"$root/tools/check-layers" sources
+printf '#include "mmu/shadow/fault.h"\n' >"$root/src/mmu/shadow/track.c"
+must_find 'includes mmu/shadow/fault.h, which stands above it' sources
+rm "$root/src/mmu/shadow/track.c"
+printf '\n' >"$root/src/mmu/lonely.c"
+must_find 'mmu has no floor for it' sources
+
 mkdir -p "$root/o/obj/src/dev"
 printf 'int counter; static const char *const names[] = {"a"}; const char *f(int i) { static int n; return names[i + n++]; }\n' |
     gcc -x c -c -o "$root/o/obj/src/dev/bad.o" -

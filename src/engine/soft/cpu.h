@@ -17,7 +17,7 @@
 #include "engine/engine.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
-#include "mmu/shadow.h"
+#include "mmu/shadow/shadow.h"
 #include "x86/insn.h"
 #include "x86/state.h"
 

@@ -1,6 +1,6 @@
 /*
  * A TLB miss under shadow paging: the processor walks the shadow table and knows no other. What the
- * table does not allow is a page fault that exits; the monitor's decision (mmu/shadow_fault.c) is
+ * table does not allow is a page fault that exits; the monitor's decision (mmu/shadow/fault.h) is
  * carried out here.
  */
 #include "base/assert.h"

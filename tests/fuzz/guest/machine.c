@@ -281,7 +281,7 @@ static void create_mmu(struct guest *guest)
 
     if (dice_chance(guest->dice, 128)) {
         config.mode = MMU_SHADOW;
-        config.shadow_pages = MMU_SHADOW_PAGES_MIN + dice_below(guest->dice, 64);
+        config.shadow_pages = SHADOW_PAGES_MIN + dice_below(guest->dice, 64);
         config.unsync_off = dice_chance(guest->dice, 64);
     }
     guest->mmu = mmu_create(guest->mem, &config);

@@ -13,7 +13,7 @@
 
 #include "mem/mem.h"
 #include "mmu/mmu.h"
-#include "mmu/shadow.h"
+#include "mmu/shadow/shadow.h"
 #include "x86/state.h"
 #include "guest_tables.h"
 
@@ -186,7 +186,7 @@ static inline uint64_t last_entry(const struct rig *rig, gva_t gva, unsigned *le
 {
     const uint64_t *entry_at[4];
 
-    *level = shadow_walk_entries(&rig->root, gva, entry_at);
+    *level = shadow_walk_entries(rig->root.table, gva, entry_at);
     return *entry_at[*level - 1];
 }
 

@@ -11,7 +11,7 @@
 
 #include "../../monitor_vm.h"
 #include "mmu/ept.h"
-#include "mmu/shadow.h"
+#include "mmu/shadow/shadow.h"
 
 #define ANSWER_BYTES (512 * 1024)
 

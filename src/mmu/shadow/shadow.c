@@ -1,5 +1,5 @@
-/* Shadow paging from its ends: the processor's walk, roots, flushes, life and death. */
-#include "mmu/shadow.h"
+/* Shadow paging from its ends: roots, flushes, life and death. */
+#include "mmu/shadow/shadow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,56 +7,9 @@
 
 #include "base/assert.h"
 #include "mem/mem.h"
-#include "mmu/mmu.h"
-#include "mmu/shadow_internal.h"
-
-/* --- the processor's side --- */
-
-bool shadow_walk(const uint64_t *table, gva_t gva, const struct guest_walk_access *access,
-                 bool smep, struct shadow_mapping *mapping)
-{
-    uint64_t all = X86_PTE_U | X86_PTE_W, any = 0, entry;
-    unsigned level = X86_TABLE_LEVELS;
-    bool user_page;
-
-    for (;; level--) {
-        entry = table[x86_table_index(gva, level)];
-        if (!(entry & X86_PTE_P))
-            return false;
-        all &= entry;
-        any |= entry;
-        if (x86_table_is_leaf(entry, level))
-            break;
-        table = (const uint64_t *)(const void *)shadow_frame(entry);
-    }
-    user_page = all & X86_PTE_U;
-    mapping->writable = all & X86_PTE_W;
-    mapping->executable = !(any & X86_PTE_NX) && (access->user || !(user_page && smep));
-    if ((access->user && !user_page) || (access->write && !mapping->writable))
-        return false;
-    if (access->fetch ? !mapping->executable : access->smap && user_page)
-        return false;
-    mapping->page_bytes = x86_table_span(level);
-    mapping->hva = shadow_frame(entry) + (gva & (mapping->page_bytes - 1));
-    mapping->global = entry & X86_PTE_G;
-    mapping->guest_large = entry & SPTE_LARGE;
-    return true;
-}
-
-unsigned shadow_walk_entries(const struct shadow_root *root, gva_t gva, const uint64_t *entry_at[4])
-{
-    const uint64_t *table = root->table;
-    unsigned level = X86_TABLE_LEVELS;
-
-    for (;; level--) {
-        const uint64_t *entry = &table[x86_table_index(gva, level)];
-
-        entry_at[level - 1] = entry;
-        if (!shadow_is_link(*entry, level))
-            return level;
-        table = (const uint64_t *)(const void *)shadow_frame(*entry);
-    }
-}
+#include "mmu/shadow/config.h"
+#include "mmu/shadow/meaning.h"
+#include "mmu/shadow/track.h"
 
 /* --- roots --- */
 
@@ -105,7 +58,7 @@ void shadow_switch(struct shadow *shadow, struct shadow_root *root,
     shadow_sync_all(shadow);
     shadow_root_key(context, &gfn, &role);
     made = shadow->stats.pages_made;
-    page = shadow_page_get(shadow, gfn, role);
+    page = shadow_track_get(shadow, gfn, role);
     page->users++;
     shadow->stats.roots_switched++;
     shadow->stats.roots_cached += made == shadow->stats.pages_made;
@@ -128,7 +81,7 @@ void shadow_invlpg(struct shadow *shadow, struct shadow_root *root, gva_t gva)
     struct shadow_page *page;
 
     shadow_settle(shadow, NULL);
-    if (!root->page || shadow_walk_entries(root, gva, entry_at) != 1)
+    if (!root->page || shadow_walk_entries(root->table, gva, entry_at) != 1)
         return;
     page = shadow_page_of(shadow, entry_at[0]);
     if (page->unsync)
@@ -202,16 +155,17 @@ static size_t bucket_count(size_t pages)
     return count;
 }
 
-struct shadow *shadow_create(struct mmu *mmu, unsigned max_pages, bool unsync_off)
+struct shadow *shadow_create(struct mem *mem, const struct mmu_tlbs *tlbs, unsigned max_pages,
+                             bool unsync_off)
 {
     struct shadow *shadow = calloc(1, sizeof(*shadow));
 
     if (!shadow)
         return NULL;
-    ASSERT(max_pages >= MMU_SHADOW_PAGES_MIN && max_pages <= MMU_SHADOW_PAGES_MAX,
+    ASSERT(max_pages >= SHADOW_PAGES_MIN && max_pages <= SHADOW_PAGES_MAX,
            "the number of shadow pages was checked");
-    shadow->mmu = mmu;
-    shadow->mem = mmu_mem(mmu);
+    shadow->tlbs = tlbs;
+    shadow->mem = mem;
     shadow->unsync_off = unsync_off;
     shadow->max_pages = max_pages;
     shadow->generation = mem_generation(shadow->mem);

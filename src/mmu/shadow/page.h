@@ -1,25 +1,25 @@
 /*
- * What the files of shadow paging share: pages, roles, entries.
+ * Shadow pages and the state of a VM's shadow paging. A page is found by (gfn, role), made, linked,
+ * evicted; its entries are set and cleared together with the reverse map.
  *
- *   shadow.c        roots, the processor's walk, flushes, life and death
- *   shadow_page.c   pages: found, made, linked, evicted; entries set and cleared
- *   shadow_entry.c  what the guest's tables grant an entry, and whether an entry is within that
- *   shadow_fault.c  the decision about a page fault
- *   shadow_sync.c   writes to guest tables; tables out of step and brought back
- *   shadow_audit.c  every invariant
+ * The floors of this room; none includes one that stands to the right of it:
+ *
+ *   entry <- walk <- page <- meaning <- track <- fault <- shadow, audit
+ *
+ * This floor refuses to ask what a guest's entry means.
  */
-#ifndef UMBRA_MMU_SHADOW_INTERNAL_H
-#define UMBRA_MMU_SHADOW_INTERNAL_H
+#ifndef UMBRA_MMU_SHADOW_PAGE_H
+#define UMBRA_MMU_SHADOW_PAGE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "mmu/rmap.h"
-#include "mmu/shadow.h"
+#include "mmu/shadow/entry.h"
+#include "mmu/shadow/stats.h"
 
-/* A shadow entry is one of 4-level paging; of the bits that the processor ignores it uses two. */
-#define SPTE_MMIO  BIT(9)  /* not present: no slot is there; rights and frame (a GPA) are told */
-#define SPTE_LARGE BIT(10) /* the guest's page is larger than 4 KiB, whatever the leaf is */
+struct mem;
+struct mmu_tlbs;
 
 /*
  * What a page means beyond its gfn. Two pages of one gfn differ in this. word is all of it, to be
@@ -53,13 +53,13 @@ struct shadow_page {
     const uint8_t *guest; /* the table that it shadows; NULL: direct, or no memory is there */
     bool guest_fixed;     /* nobody can set A or D in it: ROM, or no memory */
     bool live;            /* else on the free list */
-    bool unsync;          /* writes to the guest's table are not told */
+    bool unsync;          /* the guest's table is not write-tracked for now */
     gfn_t gfn;
     struct shadow_role role;
     rmap_list parents; /* entries that name this page */
     unsigned users;    /* roots that stand on it */
     unsigned present;  /* entries that are not 0 */
-    unsigned writes;   /* to the guest's table, told since the page last served a fault */
+    unsigned writes;   /* to the guest's table, seen since the page last served a fault */
     uint64_t hits;
     struct shadow_page *hash_next;     /* or the next free one */
     struct shadow_page *older, *newer; /* all live pages, by last use */
@@ -74,7 +74,7 @@ struct shadow_written {
 };
 
 struct shadow {
-    struct mmu *mmu;
+    const struct mmu_tlbs *tlbs; /* of the processors that walk the pages */
     struct mem *mem;
     struct rmap *rmap;
     bool unsync_off;
@@ -104,19 +104,6 @@ struct shadow {
     atomic_bool pending;
 };
 
-static inline uint8_t *shadow_frame(uint64_t entry)
-{
-    return (uint8_t *)(uintptr_t)(entry & X86_PTE_FRAME);
-}
-
-/* Whether an entry of a table of this level names another page. */
-static inline bool shadow_is_link(uint64_t entry, unsigned level)
-{
-    return (entry & X86_PTE_P) && !x86_table_is_leaf(entry, level);
-}
-
-/* --- shadow_page.c --- */
-
 /* The page whose table holds this entry, or which a linking entry names. */
 struct shadow_page *shadow_page_of(const struct shadow *shadow, const void *entry);
 static inline struct shadow_page *shadow_child(const struct shadow *shadow, uint64_t entry)
@@ -143,7 +130,7 @@ void shadow_page_touch(struct shadow *shadow, struct shadow_page *page);
 /* Puts a page on the list of those that are out of step, or takes it off. */
 void shadow_page_set_unsync(struct shadow *shadow, struct shadow_page *page, bool unsync);
 
-/* Entries: a leaf or mark of MMIO; a link; nothing. What was there goes. */
+/* Entries: a leaf or MMIO entry; a link; nothing. What was there goes. */
 void shadow_set_leaf(struct shadow *shadow, struct shadow_page *page, unsigned index,
                      uint64_t entry);
 void shadow_set_link(struct shadow *shadow, struct shadow_page *page, unsigned index,
@@ -156,55 +143,11 @@ static inline bool shadow_page_idle(const struct shadow_page *page)
     return !page->parents && !page->users;
 }
 
-/* --- shadow_entry.c --- */
-
-/* What the guest's tables, as they are now, grant one shadow entry. */
-struct shadow_grant {
-    bool present; /* present, sound, accessed */
-    bool table;   /* a table, shadowed by page (gfn, role) */
-    gpa_t gpa;    /* of the frame that the entry would map, A20 not applied */
-    bool user, write, execute, dirty, global;
-};
-
-/* context: where an entry depends on registers (PAE's PDPTE), else it may be NULL. */
-struct shadow_grant shadow_grant(const struct shadow *shadow, const struct shadow_page *page,
-                                 unsigned index, const struct guest_walk_context *context);
-
-/* The (gfn, role) of the page that a linking entry names: the guest's table, or a part of its page.
+/*
+ * Takes permission to write to a guest's page away from every entry (shadow_protect: and from
+ * TLBs). Large leaves go: what splits them is filled as it may be.
  */
-void shadow_child_key(const struct shadow *shadow, const struct shadow_page *page,
-                      const struct shadow_grant *grant, unsigned index, gfn_t *gfn,
-                      struct shadow_role *role);
-
-/* Whether the entry is within what the guest grants: frame, rights, child. */
-bool shadow_entry_good(const struct shadow *shadow, const struct shadow_page *page, unsigned index,
-                       uint64_t entry);
-
-/* The rights (W, U, NX) and G that a leaf may have at once; with_trick: see shadow_entry.c. */
-uint64_t shadow_leaf_rights(struct shadow_role role, const struct shadow_grant *grant,
-                            bool with_trick);
-
-/* The key of the root that context asks for. */
-void shadow_root_key(const struct guest_walk_context *context, gfn_t *gfn,
-                     struct shadow_role *role);
-
-/* --- shadow_sync.c --- */
-
-/* What comes first on the vCPU's thread: slots, A20, writes by others. context may be NULL. */
-void shadow_settle(struct shadow *shadow, const struct guest_walk_context *context);
-
-/* The watcher of MEM_WATCH_TABLES; opaque is the shadow. */
-void shadow_on_written(void *opaque, gpa_t gpa, uint64_t len);
-
-/* Takes permission to write to the page away from every entry; shadow_protect: from TLBs too. */
 void shadow_protect_entries(struct shadow *shadow, gpa_t page);
 void shadow_protect(struct shadow *shadow, gpa_t page);
-
-/* Tries to let the guest write to a page that is shadowed without telling; true if it may now. */
-bool shadow_let_write(struct shadow *shadow, gfn_t gfn);
-
-/* Brings the pages of one table, or of all, back in step. */
-void shadow_sync_gfn(struct shadow *shadow, gfn_t gfn);
-void shadow_sync_all(struct shadow *shadow);
 
 #endif

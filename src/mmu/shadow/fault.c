@@ -1,21 +1,24 @@
 /*
  * The decision about a page fault in non-root:
  *
- *   the entry is a mark of MMIO that allows the access? ---------------> MMIO
+ *   an MMIO entry that allows the access? -----------------------------> MMIO
  *   walk the guest's tables, setting A and D as the processor does
  *     they do not allow the access ------------------------------------> inject
  *   for each level: link the shadow page, made if need be
  *   at the leaf:
- *     no slot: mark the entry -----------------------------------------> MMIO
+ *     no slot: make an MMIO entry -------------------------------------> MMIO
  *     the write would have to hide a user page from SMAP --------------> emulate the write
  *     fill the entry
  *       a write to ROM ------------------------------------------------> ROM
- *       a write to a guest table that stays told ----------------------> emulate the write
+ *       a write to a guest table that stays write-tracked -------------> emulate the write
  *       else ----------------------------------------------------------> retry
  */
+#include "mmu/shadow/fault.h"
+
 #include "base/assert.h"
 #include "mem/mem.h"
-#include "mmu/shadow_internal.h"
+#include "mmu/shadow/meaning.h"
+#include "mmu/shadow/track.h"
 
 /* A walk is made anew when somebody else has changed the tables since; not this often in a row. */
 #define MAX_WALKS 1000
@@ -49,7 +52,7 @@ static bool rights_serve(uint64_t entry, const struct guest_walk_context *contex
 static bool find_mark(const struct fault *fault, const struct shadow_root *root, gpa_t *gpa)
 {
     const uint64_t *entry_at[X86_TABLE_LEVELS];
-    unsigned level = shadow_walk_entries(root, fault->gva, entry_at);
+    unsigned level = shadow_walk_entries(root->table, fault->gva, entry_at);
     uint64_t entry = *entry_at[level - 1];
 
     if (level != 1 || (entry & X86_PTE_P) || !(entry & SPTE_MMIO) ||
@@ -61,7 +64,7 @@ static bool find_mark(const struct fault *fault, const struct shadow_root *root,
 
 /*
  * Whether one leaf of this level may map the frame: one slot backs it, aligned as the frame is,
- * no page of it must be told of writes, and A20 leaves it in one piece.
+ * no page of it is write-tracked, and A20 leaves it in one piece.
  */
 static bool leaf_fits(const struct fault *fault, gpa_t base, unsigned level)
 {
@@ -118,11 +121,11 @@ static void fill_direct(struct fault *fault, struct shadow_page *page)
 static bool may_write(struct fault *fault, const struct mem_slot *slot)
 {
     gpa_t gpa = fault->gpa;
-    bool told = mem_page_watched(fault->shadow->mem, MEM_WATCH_TABLES, gpa);
+    bool tracked = mem_page_watched(fault->shadow->mem, MEM_WATCH_TABLES, gpa);
 
     if (!fault->access->write)
-        return !told && !mem_is_clean(slot, gpa);
-    if (told && !shadow_let_write(fault->shadow, gpa >> PAGE_SHIFT))
+        return !tracked && !mem_is_clean(slot, gpa);
+    if (tracked && !shadow_let_write(fault->shadow, gpa >> PAGE_SHIFT))
         return false;
     mem_mark_dirty(fault->shadow->mem, gpa);
     return true;
@@ -136,9 +139,10 @@ static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page
     struct shadow *shadow = fault->shadow;
     const struct mem_slot *slot = mem_find_slot(shadow->mem, fault->gpa);
     unsigned index = x86_table_index(fault->gva, page->role.level);
-    bool trick = access->write && !access->user && grant->user && !grant->write && !page->role.wp;
-    bool emulate = trick && page->role.smap;
-    uint64_t rights = shadow_leaf_rights(page->role, grant, trick && !emulate);
+    bool wp_emulation =
+        access->write && !access->user && grant->user && !grant->write && !page->role.wp;
+    bool emulate = wp_emulation && page->role.smap;
+    uint64_t rights = shadow_leaf_rights(page->role, grant, wp_emulation && !emulate);
     gpa_t base = ALIGN_DOWN(fault->gpa, x86_table_span(page->role.level));
 
     result->gpa = fault->gpa;
@@ -155,8 +159,8 @@ static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page
         rights &= ~X86_PTE_W;
     else if (page->role.level == 1 && (rights & X86_PTE_W) && !may_write(fault, slot))
         rights &= ~X86_PTE_W;
-    /* A trick without its W would leave nobody the right to read. */
-    if (trick && !(rights & X86_PTE_W))
+    /* Write-protect emulation without its W would leave nobody the right to read. */
+    if (wp_emulation && !(rights & X86_PTE_W))
         rights = shadow_leaf_rights(page->role, grant, false) & ~X86_PTE_W;
     shadow_set_leaf(shadow, page, index,
                     (uintptr_t)(slot->hva + (base - slot->base)) | leaf_bits(page, rights));
@@ -185,7 +189,7 @@ static struct shadow_page *link_child(struct fault *fault, struct shadow_page *p
             return child;
         }
     }
-    child = shadow_page_get(shadow, gfn, role);
+    child = shadow_track_get(shadow, gfn, role);
     /* PAE's level 3 is what the PDPTE registers said when it was filled: begin anew. */
     for (unsigned i = 0; i < X86_PDPTES && role.format == X86_PAGING_PAE && role.direct; i++)
         shadow_clear(shadow, child, i);

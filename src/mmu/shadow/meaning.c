@@ -4,18 +4,19 @@
  *
  * In non-root CR0.WP is set, for a page that is a guest's table must not be written even by a
  * supervisor. A guest with CR0.WP clear writes as supervisor to read-only user pages all the same.
- * No entry says that, so such a page has one of two at a time, and the faults flip them (the
- * trick):
+ * No entry says that, so such a page has one of two at a time, and the faults flip them
+ * (write-protect emulation):
  *
  *            guest's   after a user's or any read   after a supervisor's write
  *      U W   1 0       1 0                          0 1, and NX where SMEP has to see a user page
  *
  * With SMAP no entry is made for the write, as it would hide the user page from SMAP.
  */
+#include "mmu/shadow/meaning.h"
+
 #include <string.h>
 
 #include "mem/mem.h"
-#include "mmu/shadow_internal.h"
 
 /* A PAE table of four entries stands on any 32 bytes, and is known by those. */
 #define PAE_KEY_SHIFT 5
@@ -134,12 +135,12 @@ void shadow_child_key(const struct shadow *shadow, const struct shadow_page *pag
 }
 
 uint64_t shadow_leaf_rights(struct shadow_role role, const struct shadow_grant *grant,
-                            bool with_trick)
+                            bool wp_emulation)
 {
     uint64_t g = grant->global ? X86_PTE_G : 0;
     bool nx = !grant->execute;
 
-    if (with_trick)
+    if (wp_emulation)
         return g | X86_PTE_W | (nx || role.smep ? X86_PTE_NX : 0);
     return g | (grant->user ? X86_PTE_U : 0) | (nx ? X86_PTE_NX : 0) |
            (grant->dirty && (grant->write || (!role.wp && !grant->user)) ? X86_PTE_W : 0);
@@ -147,13 +148,13 @@ uint64_t shadow_leaf_rights(struct shadow_role role, const struct shadow_grant *
 
 static bool rights_good(struct shadow_role role, const struct shadow_grant *grant, uint64_t entry)
 {
-    bool trick = grant->user && !(entry & X86_PTE_U);
-    uint64_t most = shadow_leaf_rights(role, grant, trick);
+    bool wp_emulation = grant->user && !(entry & X86_PTE_U);
+    uint64_t most = shadow_leaf_rights(role, grant, wp_emulation);
 
-    if (trick && (role.wp || role.smap))
+    if (wp_emulation && (role.wp || role.smap))
         return false;
-    /* The write protection of a page leaves a trick without its W: the next access flips it. */
-    if (trick && (entry & X86_PTE_W) && (grant->write || !grant->dirty))
+    /* The write protection of a page may take the emulation's W: the next access flips it. */
+    if (wp_emulation && (entry & X86_PTE_W) && (grant->write || !grant->dirty))
         return false;
     if (entry & ~most & (X86_PTE_U | X86_PTE_W | X86_PTE_G))
         return false;

@@ -1,20 +1,23 @@
 /*
  * Every invariant of shadow paging.
  *
- *   1 a page stands in the hash once, and in the order of use; counts of pages and entries are
- * right 2 a leaf or mark of MMIO is within what the guest's table grants now, unless the page is
- * unsync 3 a leaf maps a frame of a slot whole, and its entry is in the list of that frame 4 what
- * may be written is RAM, no guest table that is told of writes, no clean page of a dirty log 5 a
- * link names a live page of the right key, and its entry is in that page's list of parents 6
- * nothing else is in any list: there are as many links as entries 7 a guest's table is watched if
- * and only if it has shadow pages that are in step; unsync ones are of level 1, all of one gfn
- * alike, and on their list 8 a root in use is of level 4
+ * - 1: a page stands in the hash once, and in the order of use; counts of pages and entries are
+ *   right.
+ * - 2: a leaf or MMIO entry is within what the guest's table grants now, unless the page is unsync.
+ * - 3: a leaf maps a frame of a slot whole, and its entry is in the list of that frame.
+ * - 4: what may be written is RAM, no write-tracked guest table, no clean page of a dirty log.
+ * - 5: a link names a live page of the right key, and its entry is in that page's list of parents.
+ * - 6: nothing else is in any list: there are as many links as entries.
+ * - 7: a guest's table is watched if and only if it has shadow pages that are in step; unsync ones
+ *   are of level 1, all of one gfn alike, and on their list.
+ * - 8: a root in use is of level 4.
  */
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "mem/mem.h"
-#include "mmu/shadow_internal.h"
+#include "mmu/shadow/meaning.h"
+#include "mmu/shadow/shadow.h"
 
 struct audit {
     const struct shadow *shadow;
@@ -56,7 +59,7 @@ static void audit_writable(struct audit *audit, const struct shadow_page *page, 
         complain(audit, page, index, "a leaf lets ROM be written");
     for (gpa_t gpa = base; gpa - base < span; gpa += PAGE_SIZE) {
         if (mem_page_watched(mem, MEM_WATCH_TABLES, gpa))
-            complain(audit, page, index, "a leaf lets a guest table be written untold");
+            complain(audit, page, index, "a leaf lets a write-tracked guest table be written");
         if (mem_is_clean(mem_find_slot(mem, gpa), gpa))
             complain(audit, page, index, "a leaf lets a page be written that its dirty log lacks");
     }
@@ -77,7 +80,7 @@ static void audit_leaf(struct audit *audit, const struct shadow_page *page, unsi
 
     if (!(entry & X86_PTE_P)) {
         if (!(entry & SPTE_MMIO) || level != 1)
-            complain(audit, page, index, "an entry that is neither present nor a mark of MMIO");
+            complain(audit, page, index, "an entry that is neither present nor an MMIO entry");
         return;
     }
     audit->leaves++;

@@ -2,58 +2,28 @@
  * Guest tables that are shadowed, and writes to them.
  *
  *            first shadow page          written often, level 1 only
- *   plain ----------------------> told ------------------------------> unsync
+ *   plain --------------------> write-tracked ------------------------> unsync
  *     ^                            |  ^                                  |
  *     +------ last one freed ------+  +------- the guest flushes --------+
  *
- * told: no entry and no TLB lets the guest write to the table, so that each write comes here, and
- * what depends on the bytes is kept, changed or cleared.
- * unsync: the guest writes freely. Shadow entries may be out of date as a TLB may be: until the
- * guest flushes, or until the table is linked at one more place, where no TLB could know it.
+ * write-tracked: no entry and no TLB lets the guest write to the table, so that each write comes
+ * here, and what depends on the bytes is kept, changed or cleared. unsync: the guest writes freely.
+ * Shadow entries may be out of date as a TLB may be: until the guest flushes, or until the table is
+ * linked at one more place, where no TLB could know it.
  */
+#include "mmu/shadow/track.h"
+
 #include <string.h>
 
 #include "base/assert.h"
 #include "mem/mem.h"
-#include "mmu/mmu.h"
-#include "mmu/shadow_internal.h"
+#include "mmu/shadow/meaning.h"
+#include "mmu/tlbs.h"
 
 /* So many writes without use in between, and a table goes unsync (level 1) or is let go of. */
 #define MANY_WRITES 3
 
-void shadow_protect_entries(struct shadow *shadow, gpa_t page)
-{
-    rmap_list *list = rmap_frame(shadow->rmap, page, 1);
-
-    if (!list)
-        return;
-    for (rmap_list at = *list; at; at = rmap_next(shadow->rmap, at)) {
-        uint64_t *entry = &shadow->tables[at - 1];
-
-        if (*entry & X86_PTE_W) {
-            *entry &= ~(X86_PTE_W | X86_PTE_D);
-            shadow->stats.protected ++;
-        }
-    }
-    for (unsigned level = 2; level <= RMAP_LEVELS; level++) {
-        list = rmap_frame(shadow->rmap, page, level);
-        while (*list) {
-            uint64_t *entry = &shadow->tables[*list - 1];
-            struct shadow_page *owner = shadow_page_of(shadow, entry);
-
-            shadow_clear(shadow, owner, (unsigned)(entry - owner->table));
-            shadow->stats.protected ++;
-        }
-    }
-}
-
-void shadow_protect(struct shadow *shadow, gpa_t page)
-{
-    shadow_protect_entries(shadow, page);
-    mmu_write_protect_tlbs(shadow->mmu, page);
-}
-
-/* --- writes that are told --- */
+/* --- writes to tracked tables --- */
 
 /* After the guest's entry changed: keeps the shadow entry if it may stay, else what of it may. */
 static void check_entry(struct shadow *shadow, struct shadow_page *page, unsigned index)
@@ -180,7 +150,7 @@ static void take_queue(struct shadow *shadow)
     shadow->queued = 0;
     pthread_mutex_unlock(&shadow->queue_lock);
     if (queued > SHADOW_QUEUE) {
-        shadow_zap_all(shadow);
+        shadow_page_free_all(shadow);
         return;
     }
     for (unsigned i = 0; i < queued; i++)
@@ -192,29 +162,30 @@ bool shadow_follow_slots(struct shadow *shadow)
     if (shadow->generation == mem_generation(shadow->mem))
         return false;
     shadow->generation = mem_generation(shadow->mem);
-    shadow_zap_all(shadow);
+    shadow_page_free_all(shadow);
     return true;
 }
 
 void shadow_settle(struct shadow *shadow, const struct guest_walk_context *context)
 {
-    if (unlikely(shadow->generation != mem_generation(shadow->mem)))
-        mmu_follow_slots(shadow->mmu);
+    if (unlikely(shadow_follow_slots(shadow)))
+        tlbs_slots_changed(shadow->tlbs);
     if (context && unlikely(context->a20_mask != shadow->a20_mask ||
                             context->physical_bits != shadow->physical_bits ||
                             context->gib_pages != shadow->gib_pages)) {
         shadow->a20_mask = context->a20_mask;
         shadow->physical_bits = context->physical_bits;
         shadow->gib_pages = context->gib_pages;
-        shadow_zap_all(shadow);
-        mmu_flush_tlbs(shadow->mmu);
+        shadow_page_free_all(shadow);
+        tlbs_flush(shadow->tlbs);
     }
     /* Acquire: pairs with queue_write. */
     if (unlikely(atomic_load_explicit(&shadow->pending, memory_order_acquire)))
         take_queue(shadow);
 }
 
-void shadow_gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len)
+/* A write by the vCPU's thread: the guest's, or the walker's A and D bits. */
+static void own_write(struct shadow *shadow, gpa_t gpa, uint64_t len)
 {
     if (shadow->walking) {
         accessed(shadow, gpa, len);
@@ -229,7 +200,7 @@ void shadow_on_written(void *opaque, gpa_t gpa, uint64_t len)
     struct shadow *shadow = opaque;
 
     if (pthread_equal(atomic_load_explicit(&shadow->owner, memory_order_relaxed), pthread_self()))
-        shadow_gpt_written(shadow, gpa, len);
+        own_write(shadow, gpa, len);
     else
         queue_write(shadow, gpa, len);
 }
@@ -305,6 +276,16 @@ void shadow_sync_gfn(struct shadow *shadow, gfn_t gfn)
         sync_page(shadow, page);
     }
     shadow->stats.synced++;
+}
+
+struct shadow_page *shadow_track_get(struct shadow *shadow, gfn_t gfn, struct shadow_role role)
+{
+    uint64_t made = shadow->stats.pages_made;
+    struct shadow_page *page = shadow_page_get(shadow, gfn, role);
+
+    if (made != shadow->stats.pages_made && !role.direct)
+        shadow_sync_gfn(shadow, gfn);
+    return page;
 }
 
 void shadow_sync_all(struct shadow *shadow)

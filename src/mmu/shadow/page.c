@@ -3,11 +3,13 @@
  * one that was not used for longest makes room; a root in use never does, and neither does a page
  * of the walk at hand, for those were used last and the pool holds more than two walks.
  */
+#include "mmu/shadow/page.h"
+
 #include <string.h>
 
 #include "base/assert.h"
 #include "mem/mem.h"
-#include "mmu/shadow_internal.h"
+#include "mmu/tlbs.h"
 
 static size_t entry_number(const struct shadow *shadow, const struct shadow_page *page,
                            unsigned index)
@@ -153,6 +155,40 @@ static void clear_entries(struct shadow *shadow, struct shadow_page *page)
         shadow_clear(shadow, page, i);
 }
 
+/* --- write protection --- */
+
+void shadow_protect_entries(struct shadow *shadow, gpa_t page)
+{
+    rmap_list *list = rmap_frame(shadow->rmap, page, 1);
+
+    if (!list)
+        return;
+    for (rmap_list at = *list; at; at = rmap_next(shadow->rmap, at)) {
+        uint64_t *entry = &shadow->tables[at - 1];
+
+        if (*entry & X86_PTE_W) {
+            *entry &= ~(X86_PTE_W | X86_PTE_D);
+            shadow->stats.protected ++;
+        }
+    }
+    for (unsigned level = 2; level <= RMAP_LEVELS; level++) {
+        list = rmap_frame(shadow->rmap, page, level);
+        while (*list) {
+            uint64_t *entry = &shadow->tables[*list - 1];
+            struct shadow_page *owner = shadow_page_of(shadow, entry);
+
+            shadow_clear(shadow, owner, (unsigned)(entry - owner->table));
+            shadow->stats.protected ++;
+        }
+    }
+}
+
+void shadow_protect(struct shadow *shadow, gpa_t page)
+{
+    shadow_protect_entries(shadow, page);
+    tlbs_write_protect(shadow->tlbs, page);
+}
+
 /* --- pages --- */
 
 static gpa_t table_gpa(const struct shadow_page *page)
@@ -169,7 +205,7 @@ static void find_guest_table(const struct shadow *shadow, struct shadow_page *pa
     page->guest_fixed = !mem_host(shadow->mem, table_gpa(page), PAGE_SIZE, true);
 }
 
-/* The first shadow page of a guest table: from now on writes to that are told. */
+/* The first shadow page of a guest table, which is write-tracked from now on. */
 static void start_table(struct shadow *shadow, const struct shadow_page *page)
 {
     rmap_count_table(shadow->rmap, table_gpa(page), true);
@@ -288,10 +324,7 @@ struct shadow_page *shadow_page_get(struct shadow *shadow, gfn_t gfn, struct sha
         shadow_page_touch(shadow, page);
         return page;
     }
-    page = make(shadow, gfn, role);
-    if (!role.direct)
-        shadow_sync_gfn(shadow, gfn); /* one that writes may go past, one that they may not */
-    return page;
+    return make(shadow, gfn, role);
 }
 
 /* A root in use stays, empty: the processor's CR3 points to it. */
