@@ -1,7 +1,7 @@
 /*
- * The processor, where it is newer than the i386 that the rest of the BIOS asks for: memory types
- * (MTRRs) and the local APIC's two interrupt pins. Source: SDM 3, "Memory Cache Control" (MTRRs)
- * and "Advanced Programmable Interrupt Controller".
+ * The processor, where it is newer than the i386 that the rest of the BIOS asks for: x87, memory
+ * types (MTRRs) and the local APIC's two interrupt pins. Source: SDM 3, "Memory Cache Control"
+ * (MTRRs), "Advanced Programmable Interrupt Controller" and "Processor State After Reset".
  */
 #include "mem/layout.h"
 #include "x86/msr.h"
@@ -59,6 +59,13 @@ static uint32_t msr_read_low(uint32_t msr)
 
     __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
     return low;
+}
+
+/* A reset leaves all exceptions unmasked and the registers full of zeroes. Programs from before
+ * FNINIT was a habit take what the POST of a PC left. */
+void cpu_init_x87(void)
+{
+    __asm__ volatile("fninit");
 }
 
 /* A reset leaves CR0.CD and CR0.NW set. */

@@ -275,16 +275,18 @@ multiboot32:
 /*
  * void rom_flat_copy(uint32_t destination, uint32_t source, uint32_t bytes): copies physical
  * memory, four bytes at a time where it can, so that an aligned dword is one access (a register of
- * the local APIC wants that). DS and ES keep 4 GiB limits afterwards: a caller in big real mode
- * gets back what it came with. The GDTR is preserved. Must run with interrupts off.
+ * the local APIC wants that). DS and ES get the limits back that they came with, of 64 KiB or, in
+ * big real mode, 4 GiB. The GDTR is preserved. Must run with interrupts off.
  */
     .global rom_flat_copy
 rom_flat_copy:
+    pushl %ebp
     pushl %esi
     pushl %edi
     pushl %ebx
     movl %eax, %edi
     movl %edx, %esi
+    call probe_limits
     subw $8, %sp
     movl %esp, %ebx
     sgdtl %ss:(%ebx)
@@ -303,6 +305,9 @@ flat_copy_protected:
     movl %edx, %ecx
     andl $3, %ecx
     addr32 rep movsb
+    movw %bp, %es
+    shrl $16, %ebp
+    movw %bp, %ds
     movl %cr0, %eax
     andb $0xfe, %al
     movl %eax, %cr0
@@ -316,7 +321,42 @@ flat_copy_real:
     popl %ebx
     popl %edi
     popl %esi
+    popl %ebp
     retl
+
+/*
+ * To EBP: selectors for DS (upper half) and ES with the limits that they have. No instruction
+ * tells a limit in real mode, but a word at FFFFh raises #GP or does not; it is the ROM that is
+ * read. Both segments come back as EBDA_SEGMENT. Uses EAX, EBX, EDX and FS.
+ */
+probe_limits:
+    xorw %ax, %ax
+    movw %ax, %fs
+    pushl %fs:13 * 4
+    movl $(ROM_SEGMENT << 16), %fs:13 * 4
+    movw $limit_fault, %fs:13 * 4
+    movw $(ROM_SEGMENT - 0x800), %ax
+    movw %ax, %ds
+    movw %ax, %es
+    movl $(SELECTOR_DATA32 << 16 | SELECTOR_DATA32), %ebp
+    movl $(SELECTOR_DATA16 << 16 | SELECTOR_DATA32), %edx
+    movw $1f, %bx
+    movw %ds:0xffff, %ax
+1:  movl %ebp, %edx
+    movw $SELECTOR_DATA16, %dx
+    movw $2f, %bx
+    movw %es:0xffff, %ax
+2:  popl %fs:13 * 4
+    movw $EBDA_SEGMENT, %ax
+    movw %ax, %ds
+    movw %ax, %es
+    ret
+
+/* #GP of one of the two reads: EBP becomes EDX, and BX is where it goes on. */
+limit_fault:
+    addw $6, %sp
+    movl %edx, %ebp
+    jmpw *%bx
 
     .balign 8
 rom_gdt:
@@ -328,6 +368,9 @@ rom_gdt:
 rom_gdt_pointer:
     .word . - rom_gdt - 1
     .long rom_gdt + ROM_SEGMENT * 16
+vectors_pointer:
+    .word 256 * 4 - 1
+    .long 0
 
 /* POST, part one: a stack, then the data from the ROM, then C. */
     .global post_start
@@ -336,6 +379,7 @@ post_start:
     cld
     movb $0x01, %al
     outb %al, $0x80
+    lidtl %cs:vectors_pointer /* a reset leaves a limit of 64 KiB */
     movw $EBDA_SEGMENT, %ax
     movw %ax, %ss
     movl $STACK_TOP, %esp

@@ -101,36 +101,6 @@ static void int15_24(struct regs *r)
     regs_return(r, 0);
 }
 
-static uint16_t pit_count(void)
-{
-    outb(0x43, 0x00); /* latch counter 0 */
-    uint8_t low = inb(0x40);
-    return (uint16_t)(low | inb(0x40) << 8);
-}
-
-/*
- * Counts the PIT's counter 0, which runs at 1193182 Hz. A wait longer than a tick sleeps in
- * between, as long as the timer interrupt can end the sleep.
- */
-void wait_microseconds(uint32_t us)
-{
-    /* 1193182 / 1000000 is 78196 / 65536 within 2 parts in a million */
-    uint64_t left = (uint64_t)us * 78196 >> 16;
-    uint16_t last = pit_count();
-    bool sleeps = !(inb(0x21) & 1);
-
-    while (left) {
-        if (left > 0x18000 && sleeps)
-            rom_idle();
-        else
-            rom_let_interrupts_in(); /* a tick that waits too long is lost */
-        uint16_t now = pit_count();
-        uint16_t passed = (uint16_t)(last - now);
-        left = passed < left ? left - passed : 0;
-        last = now;
-    }
-}
-
 static void int15_c0(struct regs *r)
 {
     r->es = ROM_SEGMENT;

@@ -42,7 +42,8 @@ static const char shifted[0x3a] =
 static const char keypad[] = "789-456+1230.";
 
 /* What COM1's byte stream is in the middle of: nothing, ESC, ESC [ or ESC O, ESC [ digit. */
-static uint8_t escape_state, escape_digit, escape_tick;
+static uint8_t escape_state, escape_digit;
+static uint32_t escape_time;
 
 void kbd_init(void)
 {
@@ -297,7 +298,7 @@ static void serial_byte(uint8_t c)
     if (c == 0x1b) {
         escape_state = 1;
         escape_digit = 0;
-        escape_tick = bda_read8(BDA_TICKS);
+        escape_time = wait_now();
         return;
     }
     kbd_put(key_of_ascii(c));
@@ -329,7 +330,7 @@ void kbd_poll_serial(void)
             break;
         serial_byte(c);
     }
-    if (escape_state == 1 && (uint8_t)(bda_read8(BDA_TICKS) - escape_tick) >= 2) {
+    if (escape_state == 1 && wait_escape_is_over(escape_time)) {
         escape_state = 0;
         kbd_put(0x011b); /* ESC alone */
     }

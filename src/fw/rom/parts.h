@@ -26,7 +26,8 @@ void int08(struct regs *r);
 void int70(struct regs *r);
 void irq_unexpected(struct regs *r);
 
-/* cpu.c: memory types and the local APIC */
+/* cpu.c: x87, memory types and the local APIC */
+void cpu_init_x87(void);
 void cpu_init_memory_types(void);
 void cpu_init_local_apic(void);
 
@@ -95,6 +96,12 @@ void int15(struct regs *r);
 void int16(struct regs *r);
 void int17(struct regs *r);
 void int1a(struct regs *r);
+
+/* wait.c */
+uint32_t wait_now(void);                 /* ticks of ACPI's timer, 24 bits */
+bool wait_escape_is_over(uint32_t then); /* whether so much time went by that ESC came alone */
+
+/* Waits, with interrupts on, never shorter. It sleeps while the timer's interrupt can wake it. */
 void wait_microseconds(uint32_t us);
 
 #endif

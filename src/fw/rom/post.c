@@ -115,6 +115,7 @@ void post(void)
     serial_init();
     chips_init_keyboard();
     post_code(0x30);
+    cpu_init_x87();
     cpu_init_memory_types();
     cpu_init_local_apic();
     post_code(0x40);

@@ -29,9 +29,17 @@ run() {
 for name in memory console system tables disk reset; do
     run $name "$O/guests/bios/$name.bin"
 done
+run wait "$O/guests/bios/wait.bin" --clock instructions
 run disk "$O/guests/bios/disk.bin" --disk "$disk" --cdrom "$cd"
 # The disk test writes two sectors and puts both back.
 [ "$(sha256sum <"$disk")" = "$before" ] || { echo "the disk image has changed" && exit 1; }
+
+# What a boot sector finds, under Umbra's BIOS and under the one that PCs of this kind mostly have.
+cp "$O/guests/bios/handover.bin" "$TEST_TMP/handover.img"
+truncate -s 1M "$TEST_TMP/handover.img"
+run handover "$TEST_TMP/handover.img"
+seabios=/usr/share/seabios/bios-256k.bin
+if [ -e $seabios ]; then run handover "$TEST_TMP/handover.img" --bios $seabios; fi
 
 # A disk of a floppy's size is a floppy.
 floppy=$TEST_TMP/floppy.img
