@@ -16,7 +16,8 @@
 #define CONTROL_ACCESS_SHIFT  4
 #define CONTROL_ACCESS_MASK   3
 #define CONTROL_CHANNEL_SHIFT 6
-#define CONTROL_READ_BACK     3 /* as a channel */
+#define CONTROL_READ_BACK     3    /* as a channel */
+#define CONTROL_STATUS_MASK   0x3f /* what the status byte repeats */
 
 /* The read-back command: bits 1 to 3 select channels 0 to 2. */
 #define READ_BACK_NO_STATUS 0x10
@@ -48,6 +49,7 @@ struct port {
     bool read_high;
     bool count_latched;
     bool status_latched;
+    uint8_t control; /* the last control word */
     uint8_t write_low;
     uint8_t status;
     uint16_t latch;
@@ -163,9 +165,7 @@ static void pit_latch_status(struct port *port, uint64_t tick)
 
     if (port->status_latched)
         return;
-    port->status = (uint8_t)(ch->access << CONTROL_ACCESS_SHIFT | ch->mode << CONTROL_MODE_SHIFT);
-    if (ch->bcd)
-        port->status |= CONTROL_BCD;
+    port->status = port->control & CONTROL_STATUS_MASK;
     if (ch->null_count)
         port->status |= STATUS_NULL;
     if (pit_channel_out(ch, tick))
@@ -206,6 +206,7 @@ static void pit_control(struct pit *pit, uint8_t word, uint64_t tick)
     if (mode > PIT_HARDWARE_STROBE)
         mode -= 4; /* the high bit of modes 2 and 3 is not decoded */
     trace(pit_program, channel, mode, word);
+    port->control = word;
     pit_channel_program(&port->ch, mode, access, word & CONTROL_BCD);
     port->write_high = port->read_high = false;
     port->count_latched = port->status_latched = false;

@@ -50,7 +50,7 @@ bool ps2_keyboard_keys(struct ps2_keyboard *kbd, const uint8_t *codes, size_t co
  */
 bool ps2_keyboard_type(struct ps2_keyboard *kbd, uint8_t ascii);
 
-/* One byte of set 2 as set 1 has it, without its break bit: the i8042's translation. */
+/* The i8042's translation of one byte, be it a code of set 2 or an answer; without a break bit. */
 uint8_t ps2_set2_to_set1(uint8_t code);
 
 #endif

@@ -157,6 +157,63 @@ static void test_keyboard_commands(void **state)
     }
 }
 
+/* The controller translates whatever the keyboard says, answers too. */
+static void test_answers_are_translated(void **state)
+{
+    static const uint8_t set_numbers[] = {0x43, 0x41, 0x3f};
+    struct bench *b = *state;
+
+    command(b, 0x60);
+    data(b, 0x41);
+    for (uint8_t set = 1; set <= 3; set++) {
+        data(b, 0xf0);
+        assert_int_equal(take(b), 0xfa);
+        data(b, set);
+        assert_int_equal(take(b), 0xfa);
+        data(b, 0xf0);
+        assert_int_equal(take(b), 0xfa);
+        data(b, 0x00);
+        assert_int_equal(take(b), 0xfa);
+        assert_int_equal(take(b), set_numbers[set - 1]);
+        data(b, 0xfe); /* once more */
+        assert_int_equal(take(b), set_numbers[set - 1]);
+        assert_empty(b);
+    }
+    data(b, 0xf2);
+    assert_int_equal(take(b), 0xfa);
+    assert_int_equal(take(b), 0xab);
+    assert_int_equal(take(b), 0x41); /* 83h */
+    data(b, 0xee);
+    assert_int_equal(take(b), 0xee);
+    data(b, 0xff);
+    assert_int_equal(take(b), 0xfa);
+    assert_int_equal(take(b), 0xaa);
+    assert_empty(b);
+}
+
+/* Bytes up to 7Fh become 01h to 7Fh, each once, and FFh. */
+static void test_translation_is_one_to_one(void **state)
+{
+    struct bench *b = *state;
+    bool seen[256] = {false};
+
+    command(b, 0x60);
+    data(b, 0x40);
+    for (unsigned code = 0; code < 0x80; code++) {
+        const uint8_t key = (uint8_t)code;
+        uint8_t got;
+
+        assert_true(i8042_key_input(b->i8042, &key, 1));
+        got = take(b);
+        assert_false(seen[got]);
+        seen[got] = true;
+    }
+    assert_true(seen[0xff]); /* 00h: the overrun */
+    assert_false(seen[0x00]);
+    for (unsigned got = 1; got < 0x80; got++)
+        assert_true(seen[got]);
+}
+
 static void test_each_byte_makes_an_edge(void **state)
 {
     struct bench *b = *state;
@@ -325,6 +382,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_linux_probe),
         TEST(test_keyboard_commands),
+        TEST(test_answers_are_translated),
+        TEST(test_translation_is_one_to_one),
         TEST(test_each_byte_makes_an_edge),
         TEST(test_typing_ascii),
         TEST(test_scan_code_set_1_and_full_queue),

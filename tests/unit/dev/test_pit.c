@@ -317,6 +317,24 @@ static void test_latch_and_read_back(void **state)
     assert_int_equal(in(b, 0), 76);
 }
 
+/* The status repeats the control word's low six bits as they were written, for each of them. */
+static void test_status_repeats_the_control_word(void **state)
+{
+    struct bench *b = *state;
+
+    for (unsigned word = 0x10; word < 0x40; word++) {
+        out(b, 3, (uint8_t)(0x80 | word));
+        assert_int_equal(status(b, 2) & 0x7f, 0x40 | word);
+    }
+    out(b, 3, 0xbe); /* mode 7, which counts as mode 3 does */
+    out(b, 2, 4);
+    out(b, 2, 0);
+    pit_set_channel2_gate(b->pit, true);
+    advance(b, 2);
+    assert_int_equal(status(b, 2), 0xbe);
+    assert_int_equal(count(b, 2), 2);
+}
+
 static void test_bcd(void **state)
 {
     struct bench *b = *state;
@@ -425,6 +443,7 @@ int main(void)
         TEST(test_mode3_edges),
         TEST(test_mode4_and_5),
         TEST(test_latch_and_read_back),
+        TEST(test_status_repeats_the_control_word),
         TEST(test_bcd),
         TEST(test_late_host),
         TEST(test_tiny_periods_do_not_storm),
