@@ -17,6 +17,8 @@
 #define SAMPLE_LINUX_SETUP_BYTES  (5 * 512)
 #define SAMPLE_LINUX_KERNEL_BYTES 4096
 
+#define SAMPLE_LINUX_VERSION 0x280
+
 static inline size_t sample_linux(uint8_t *file)
 {
     file[0x1f1] = 4;
@@ -24,6 +26,8 @@ static inline size_t sample_linux(uint8_t *file)
     bytes_put16(file + 0x1fe, 0xaa55);
     memcpy(file + 0x202, "HdrS", 4);
     bytes_put16(file + 0x206, 0x020f);
+    bytes_put16(file + 0x20e, SAMPLE_LINUX_VERSION - 0x200); /* where the version's text is */
+    memcpy(file + SAMPLE_LINUX_VERSION, "6.1.0-sample (a@b) #1", 22);
     file[0x211] = 1;                       /* LOADED_HIGH */
     bytes_put32(file + 0x22c, 0x7fffffff); /* initrd_addr_max */
     bytes_put32(file + 0x230, 0x1000);     /* kernel_alignment */

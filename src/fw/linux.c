@@ -18,6 +18,7 @@ enum {
     HDR_BOOT_FLAG = 0x1fe,        /* 2: AA55h */
     HDR_MAGIC = 0x202,            /* 4: "HdrS" */
     HDR_VERSION = 0x206,          /* 2 */
+    HDR_KERNEL_VERSION = 0x20e,   /* 2: where a text is, less 200h; 0: there is none */
     HDR_TYPE_OF_LOADER = 0x210,   /* 1 */
     HDR_LOADFLAGS = 0x211,        /* 1 */
     HDR_RAMDISK_IMAGE = 0x218,    /* 4 */
@@ -55,6 +56,20 @@ enum {
 bool linux_probe(const uint8_t *bytes, size_t size_bytes)
 {
     return size_bytes >= HDR_MAGIC + 4 && bytes_get32(bytes + HDR_MAGIC) == HDR_MAGIC_VALUE;
+}
+
+bool linux_probe_kernel(const uint8_t *bytes, size_t size_bytes)
+{
+    size_t at;
+    uint8_t first;
+
+    if (!linux_probe(bytes, size_bytes) || size_bytes < HDR_KERNEL_VERSION + 2)
+        return false;
+    at = bytes_get16(bytes + HDR_KERNEL_VERSION);
+    if (at == 0 || at + 0x200 >= size_bytes)
+        return false;
+    first = bytes[at + 0x200];
+    return first >= '0' && first <= '9';
 }
 
 /* The parts of the file: boot sector and setup code, then the protected-mode kernel. */

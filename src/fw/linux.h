@@ -37,6 +37,13 @@ struct linux_plan {
 /* Whether the bytes carry a bzImage's signature; the rest is checked by linux_plan. */
 bool linux_probe(const uint8_t *bytes, size_t size_bytes);
 
+/*
+ * Whether a bzImage is Linux itself: the text that its header points to begins with a version
+ * number ("6.1.0-50-cloud-amd64 ..."). iPXE, memtest86+ and others bring their name there, or
+ * nothing.
+ */
+bool linux_probe_kernel(const uint8_t *bytes, size_t size_bytes);
+
 /* Checks every field that matters and decides the places. 0, or -EINVAL, -ENOMEM with a text. */
 int linux_plan(const struct linux_files *files, const struct layout *layout,
                struct linux_plan *plan, struct fw_error *error) must_check;

@@ -29,6 +29,9 @@ enum {
     HDR_LONG_BYTES = 32,
 };
 
+#define LOW_BASE  0x500   /* vectors and BIOS data area end here */
+#define INFO_BASE 0x10000 /* where the information structure goes by preference */
+
 #define FLAG_ADDRESSES 0x10000 /* the header tells where to load */
 #define FLAGS_REQUIRED 0xffff  /* a loader must refuse those of them that it does not know */
 #define FLAGS_KNOWN    0x7     /* page-aligned modules, memory information, video mode */
@@ -53,12 +56,84 @@ bool multiboot_probe(const uint8_t *bytes, size_t size_bytes)
     return find_header(bytes, size_bytes) >= 0;
 }
 
-/* Takes a segment into the plan when it lies in RAM and crosses no other. */
-static int add_segment(const struct image *kernel, const struct layout *layout,
-                       struct multiboot_plan *plan, const struct multiboot_segment *new,
-                       struct fw_error *error)
+/* Where no segment can be. The vectors and the BIOS's data end at 500h. */
+static const struct {
+    gpa_t base, end;
+    const char *what;
+} taken[] = {
+    {0, LOW_BASE, "the BIOS's vectors and data"},
+    {LAYOUT_EBDA_BASE, LAYOUT_EBDA_BASE + LAYOUT_EBDA_SIZE, "the BIOS's data and stack"},
+    {LAYOUT_VGA_BASE, LAYOUT_VGA_BASE + LAYOUT_VGA_SIZE, "the screen"},
+    {LAYOUT_BIOS_BASE, LAYOUT_HIGH_BASE, "the BIOS's ROM"},
+};
+
+/*
+ * Drops what a segment that crosses 1 MiB has in the ROM, unless that is more than the headers of
+ * the file, which end at headers_end, and zeroes.
+ */
+static void drop_rom_part(const struct image *kernel, struct multiboot_segment *segment,
+                          uint64_t headers_end)
+{
+    uint64_t dropped, in_file;
+
+    if (segment->base < LAYOUT_BIOS_BASE || segment->base >= LAYOUT_HIGH_BASE ||
+        segment->base + segment->memory_bytes <= LAYOUT_HIGH_BASE)
+        return;
+    dropped = LAYOUT_HIGH_BASE - segment->base;
+    in_file = MIN(dropped, segment->file_bytes);
+    for (uint64_t at = segment->file_offset; at < segment->file_offset + in_file; at++) {
+        if (at >= headers_end && kernel->bytes[at] != 0)
+            return;
+    }
+    segment->base += dropped;
+    segment->memory_bytes -= dropped;
+    segment->file_offset += in_file;
+    segment->file_bytes -= in_file;
+}
+
+static int check_place(const struct image *kernel, const struct layout *layout,
+                       const struct multiboot_segment *new, struct fw_error *error)
 {
     uint64_t end = new->base + new->memory_bytes;
+
+    for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+        if (new->base < taken[i].end && taken[i].base < end)
+            return fw_error_set(
+                error, -EINVAL,
+                "cannot load %s: a segment from %llxh to %llxh would be on %s "
+                "(%llxh to %llxh); link the kernel elsewhere, from 1 MiB up best",
+                kernel->path, (unsigned long long)new->base, (unsigned long long)end, taken[i].what,
+                (unsigned long long)taken[i].base, (unsigned long long)taken[i].end);
+    }
+    if (end > layout->acpi_base)
+        return fw_error_set(error, -ENOMEM,
+                            "cannot load %s: a segment ends at %llxh, the memory below 4 GiB at "
+                            "%llxh; give more with --memory",
+                            kernel->path, (unsigned long long)end,
+                            (unsigned long long)layout->acpi_base);
+    return 0;
+}
+
+/* The segment that shares bytes with a range, or NULL. */
+static const struct multiboot_segment *segment_in(const struct multiboot_plan *plan, gpa_t base,
+                                                  uint64_t bytes)
+{
+    for (size_t i = 0; i < plan->segment_count; i++) {
+        const struct multiboot_segment *s = &plan->segments[i];
+
+        if (base < s->base + s->memory_bytes && s->base < base + bytes)
+            return s;
+    }
+    return NULL;
+}
+
+/* Takes a segment into the plan when it lies in RAM and crosses no other. */
+static int add_segment(const struct image *kernel, const struct layout *layout,
+                       struct multiboot_plan *plan, struct multiboot_segment *new,
+                       uint64_t headers_end, struct fw_error *error)
+{
+    const struct multiboot_segment *other;
+    int result;
 
     if (new->file_offset > kernel->size_bytes ||
         new->file_bytes > kernel->size_bytes - new->file_offset)
@@ -67,27 +142,17 @@ static int add_segment(const struct image *kernel, const struct layout *layout,
                             "the end of the file; get a whole copy",
                             kernel->path, (unsigned long long)new->file_bytes,
                             (unsigned long long)new->file_offset);
-    if (new->base < LAYOUT_HIGH_BASE)
+    drop_rom_part(kernel, new, headers_end);
+    result = check_place(kernel, layout, new, error);
+    if (result)
+        return result;
+    other = segment_in(plan, new->base, new->memory_bytes);
+    if (other)
         return fw_error_set(error, -EINVAL,
-                            "cannot load %s: a segment wants to be at %llxh, below 1 MiB, which is "
-                            "the BIOS's; link the kernel from 1 MiB up",
-                            kernel->path, (unsigned long long)new->base);
-    if (end > layout->acpi_base)
-        return fw_error_set(error, -ENOMEM,
-                            "cannot load %s: a segment ends at %llxh, the memory below 4 GiB at "
-                            "%llxh; give more with --memory",
-                            kernel->path, (unsigned long long)end,
-                            (unsigned long long)layout->acpi_base);
-    for (size_t i = 0; i < plan->segment_count; i++) {
-        const struct multiboot_segment *s = &plan->segments[i];
-
-        if (new->base < s->base + s->memory_bytes && s->base < end)
-            return fw_error_set(error, -EINVAL,
-                                "cannot load %s: its segments at %llxh and %llxh overlap; the file "
-                                "is damaged",
-                                kernel->path, (unsigned long long)s->base,
-                                (unsigned long long)new->base);
-    }
+                            "cannot load %s: its segments at %llxh and %llxh overlap; the file "
+                            "is damaged",
+                            kernel->path, (unsigned long long)other->base,
+                            (unsigned long long)new->base);
     if (plan->segment_count == MULTIBOOT_MAX_SEGMENTS)
         return fw_error_set(error, -EINVAL, "cannot load %s: it has more than %d segments",
                             kernel->path, MULTIBOOT_MAX_SEGMENTS);
@@ -128,7 +193,7 @@ static int plan_addresses(const struct image *kernel, size_t at, const struct la
     segment.memory_bytes = segment.file_bytes;
     if (bss_end > load_addr)
         segment.memory_bytes = MAX(segment.memory_bytes, (uint64_t)bss_end - load_addr);
-    return add_segment(kernel, layout, plan, &segment, error);
+    return add_segment(kernel, layout, plan, &segment, 0, error);
 }
 
 static int check_elf(const struct image *kernel, Elf32_Ehdr *elf, struct fw_error *error)
@@ -158,11 +223,13 @@ static int plan_elf(const struct image *kernel, const struct layout *layout,
                     struct multiboot_plan *plan, struct fw_error *error)
 {
     Elf32_Ehdr elf;
+    uint64_t headers_end;
     int result = check_elf(kernel, &elf, error);
 
     if (result)
         return result;
     plan->entry = elf.e_entry;
+    headers_end = (uint64_t)elf.e_phoff + elf.e_phnum * sizeof(Elf32_Phdr);
     for (unsigned i = 0; i < elf.e_phnum; i++) {
         struct multiboot_segment segment;
         Elf32_Phdr ph;
@@ -179,7 +246,7 @@ static int plan_elf(const struct image *kernel, const struct layout *layout,
                                              .memory_bytes = ph.p_memsz,
                                              .file_offset = ph.p_offset,
                                              .file_bytes = ph.p_filesz};
-        result = add_segment(kernel, layout, plan, &segment, error);
+        result = add_segment(kernel, layout, plan, &segment, headers_end, error);
         if (result)
             return result;
         /* A kernel linked high names its entry by its virtual address. */
@@ -224,6 +291,41 @@ static int place_module(const struct multiboot_files *files, const struct layout
     return 0;
 }
 
+static bool info_fits(const struct multiboot_plan *plan, gpa_t base)
+{
+    return base + MULTIBOOT_INFO_BYTES <= LAYOUT_EBDA_BASE &&
+           !segment_in(plan, base, MULTIBOOT_INFO_BYTES);
+}
+
+/* What the kernel is told goes to 10000h; else behind the first segment below the EBDA that leaves
+ * room; else behind everything. */
+static int place_info(const struct multiboot_files *files, const struct layout *layout,
+                      struct multiboot_plan *plan, struct fw_error *error)
+{
+    uint64_t base = LAYOUT_HIGH_BASE;
+
+    plan->info_base = INFO_BASE;
+    if (info_fits(plan, plan->info_base))
+        return 0;
+    for (size_t i = 0; i < plan->segment_count; i++) {
+        gpa_t end = plan->segments[i].base + plan->segments[i].memory_bytes;
+
+        plan->info_base = ALIGN_UP(end, 16);
+        if (info_fits(plan, plan->info_base))
+            return 0;
+        base = MAX(base, end);
+    }
+    if (files->module)
+        base = MAX(base, plan->module_base + files->module->size_bytes);
+    plan->info_base = ALIGN_UP(base, PAGE_SIZE);
+    if (plan->info_base + MULTIBOOT_INFO_BYTES > layout->acpi_base)
+        return fw_error_set(error, -ENOMEM,
+                            "cannot load %s: the memory map does not fit behind its end at %llu "
+                            "MiB; give more with --memory",
+                            files->kernel->path, (unsigned long long)(base / MIB));
+    return 0;
+}
+
 int multiboot_plan(const struct multiboot_files *files, const struct layout *layout,
                    struct multiboot_plan *plan, struct fw_error *error)
 {
@@ -256,5 +358,7 @@ int multiboot_plan(const struct multiboot_files *files, const struct layout *lay
         result = check_entry(kernel, plan, error);
     if (result == 0)
         result = place_module(files, layout, plan, error);
+    if (result == 0)
+        result = place_info(files, layout, plan, error);
     return result;
 }

@@ -1,11 +1,16 @@
 /*
  * The multiboot 1 loader: an ELF32 kernel, or one of any format whose header tells its addresses
  * (the "a.out kludge"), with a command line, one module (the initrd) and a memory map. It refuses
- * ELF64, requests that it does not know, and whatever does not lie in RAM from 1 MiB up.
+ * ELF64, requests that it does not know, and segments outside RAM or where the BIOS keeps its data.
  * Specification: Multiboot Specification version 0.6.96.
  *
- *   10000h  information structure, then memory map, module list and strings
- *   100000h and up: the kernel where it wants to be, then the module
+ *   500h - 9CFFFh, C0000h - EFFFFh, 100000h and up: the kernel where it wants to be
+ *   10000h, or elsewhere when the kernel is there: information structure, then memory map, module
+ *           list and strings
+ *   behind the kernel's end above 1 MiB: the module
+ *
+ * A segment may begin in the ROM below 1 MiB if only the ELF file's headers and zeroes fall there:
+ * linkers put them one page in front of the code. They are dropped, as a PC's ROM would.
  */
 #ifndef UMBRA_FW_MULTIBOOT_H
 #define UMBRA_FW_MULTIBOOT_H
@@ -24,6 +29,7 @@ struct multiboot_files {
 
 #define MULTIBOOT_MAX_SEGMENTS 32
 #define MULTIBOOT_MAX_LINE     4096 /* bytes of command line with the kernel's name and the 0 */
+#define MULTIBOOT_INFO_BYTES   5120 /* at most, of the information structure and all it points to */
 
 /* A part of the file and where it goes; memory beyond the file's bytes is zeroes. */
 struct multiboot_segment {
@@ -37,6 +43,7 @@ struct multiboot_plan {
     uint32_t flags; /* of the header */
     uint32_t entry;
     gpa_t module_base;
+    gpa_t info_base; /* of MULTIBOOT_INFO_BYTES */
     struct multiboot_segment segments[MULTIBOOT_MAX_SEGMENTS];
     size_t segment_count;
 };

@@ -1,5 +1,5 @@
 /*
- * What a multiboot kernel is told: the information structure and what it points to, in low memory.
+ * What a multiboot kernel is told: the information structure and what it points to.
  * Specification: Multiboot 0.6.96, "Boot information format".
  */
 #include "fw/multiboot.h"
@@ -42,18 +42,22 @@ enum {
 #define TEXT_ROWS    25
 #define TEXT_BASE    0xb8000
 
-#define INFO_BASE    0x10000
 #define MMAP_ENTRY   24 /* size field and 20 bytes that it counts */
 #define MODULE_ENTRY 16
 #define LOADER_NAME  "Umbra"
 #define MODULE_NAME  "initrd"
 
-/* The area that is put together here and then written at INFO_BASE at once. */
+/* The area that is put together here and then written at its base at once. */
 struct area {
-    uint8_t
-        bytes[INFO_BYTES + LAYOUT_MAX_RANGES * MMAP_ENTRY + MODULE_ENTRY + MULTIBOOT_MAX_LINE + 64];
+    uint8_t bytes[MULTIBOOT_INFO_BYTES];
     size_t used;
+    gpa_t base;
 };
+
+_Static_assert(INFO_BYTES + LAYOUT_MAX_RANGES * MMAP_ENTRY + MODULE_ENTRY + MULTIBOOT_MAX_LINE +
+                       sizeof(LOADER_NAME) + sizeof(MODULE_NAME) <=
+                   MULTIBOOT_INFO_BYTES,
+               "the area has room for all");
 
 /* Takes room in the area; returns its offset. The area is large enough by construction. */
 static size_t area_take(struct area *area, size_t len)
@@ -69,7 +73,7 @@ static uint32_t area_add_string(struct area *area, const char *text)
     size_t at = area_take(area, strlen(text) + 1);
 
     memcpy(area->bytes + at, text, strlen(text) + 1);
-    return INFO_BASE + at;
+    return (uint32_t)(area->base + at);
 }
 
 static void add_memory(struct area *area, const struct layout *layout)
@@ -79,7 +83,7 @@ static void add_memory(struct area *area, const struct layout *layout)
     bytes_put32(area->bytes + INFO_MEM_LOWER, LAYOUT_EBDA_BASE / KIB);
     bytes_put32(area->bytes + INFO_MEM_UPPER, (layout->acpi_base - LAYOUT_HIGH_BASE) / KIB);
     bytes_put32(area->bytes + INFO_MMAP_LENGTH, layout->e820_count * MMAP_ENTRY);
-    bytes_put32(area->bytes + INFO_MMAP_ADDR, INFO_BASE + at);
+    bytes_put32(area->bytes + INFO_MMAP_ADDR, (uint32_t)(area->base + at));
     for (size_t i = 0; i < layout->e820_count; i++) {
         const struct layout_range *range = &layout->e820[i];
         uint8_t *entry = area->bytes + at + i * MMAP_ENTRY;
@@ -98,7 +102,7 @@ static void add_module(struct area *area, const struct multiboot_files *files,
     uint8_t *entry = area->bytes + at;
 
     bytes_put32(area->bytes + INFO_MODS_COUNT, 1);
-    bytes_put32(area->bytes + INFO_MODS_ADDR, INFO_BASE + at);
+    bytes_put32(area->bytes + INFO_MODS_ADDR, (uint32_t)(area->base + at));
     bytes_put32(entry, plan->module_base);
     bytes_put32(entry + 4, plan->module_base + files->module->size_bytes);
     bytes_put32(entry + 8, area_add_string(area, MODULE_NAME));
@@ -111,7 +115,7 @@ static void add_command_line(struct area *area, const struct multiboot_files *fi
     size_t at = area_take(area, name_bytes + line_bytes + 2);
     uint8_t *to = area->bytes + at;
 
-    bytes_put32(area->bytes + INFO_CMDLINE, INFO_BASE + at);
+    bytes_put32(area->bytes + INFO_CMDLINE, (uint32_t)(area->base + at));
     memcpy(to, name, name_bytes);
     if (line_bytes > 0) {
         to[name_bytes] = ' ';
@@ -170,7 +174,7 @@ int multiboot_place(const struct multiboot_files *files, const struct multiboot_
                     const struct layout *layout, struct mem *mem, struct boot_info *boot)
 {
     uint32_t flags = INFO_HAS_MEMORY | INFO_HAS_CMDLINE | INFO_HAS_MMAP | INFO_HAS_LOADER_NAME;
-    struct area area = {.used = INFO_BYTES};
+    struct area area = {.used = INFO_BYTES, .base = plan->info_base};
     int err;
 
     add_memory(&area, layout);
@@ -189,12 +193,12 @@ int multiboot_place(const struct multiboot_files *files, const struct multiboot_
     err = place_segments(files, plan, mem);
     if (!err && files->module)
         err = image_place(files->module, 0, files->module->size_bytes, mem, plan->module_base);
-    if (!err && !mem_write(mem, INFO_BASE, area.bytes, area.used))
+    if (!err && !mem_write(mem, plan->info_base, area.bytes, area.used))
         err = -EFAULT;
     if (err)
         return err;
     boot->kind = BOOT_MULTIBOOT;
     boot->eip = plan->entry;
-    boot->ebx = INFO_BASE;
+    boot->ebx = (uint32_t)plan->info_base;
     return 0;
 }

@@ -1,32 +1,34 @@
 /* From the user's files to a guest that can start; the formats have files of their own. */
 #include "fw/start.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FLAT_BASE      0x7c00
-#define BOOT_SIGNATURE 510 /* offset of 55h AAh in a boot sector */
+#define FLAT_BASE         0x7c00
+#define BOOT_SIGNATURE    510 /* offset of 55h AAh in a boot sector */
+#define BOOT_SECTOR_BYTES 512
 
 /* Whether a word of the line starts with the prefix. */
 static bool has_word(const char *line, const char *prefix)
 {
     for (const char *p = line; (p = strstr(p, prefix)); p++) {
-        if (p == line || p[-1] == ' ')
+        if (p == line || isspace((unsigned char)p[-1]))
             return true;
     }
     return false;
 }
 
 /* The user's command line, and for Linux the console that it lacks. */
-static int make_command_line(struct start *start, const struct start_files *files, bool is_linux,
+static int make_command_line(struct start *start, const struct start_files *files,
                              struct fw_error *error)
 {
     const char *line = files->command_line, *console = "";
     size_t size;
 
-    if (is_linux && files->linux_console && !has_word(line, "console="))
+    if (start->is_linux_kernel && files->linux_console && !has_word(line, "console="))
         console = files->linux_console;
     size = strlen(line) + strlen(console) + 2;
     start->command_line = malloc(size);
@@ -83,7 +85,8 @@ static int sort_file(struct start *start, const struct start_files *files,
                                 "cannot load %s: it is neither a Linux bzImage nor a multiboot "
                                 "kernel; a flat binary goes without --kernel",
                                 path);
-        result = make_command_line(start, files, kind == IMAGE_LINUX, error);
+        start->is_linux_kernel = linux_probe_kernel(start->kernel.bytes, start->kernel.size_bytes);
+        result = make_command_line(start, files, error);
         return result ? result : plan_kernel(start, kind, layout, error);
     }
     if (files->kernel)
@@ -128,13 +131,8 @@ static int check_disk(const struct start *start, bool must_boot, struct fw_error
 
     if (result)
         return result;
-    if (disk.size_bytes % 512 != 0)
-        result = fw_error_set(error, -EINVAL,
-                              "cannot use %s: its size is no multiple of 512 bytes; a raw disk "
-                              "image is needed",
-                              start->disk);
-    else if (must_boot &&
-             (disk.bytes[BOOT_SIGNATURE] != 0x55 || disk.bytes[BOOT_SIGNATURE + 1] != 0xaa))
+    if (must_boot && (disk.size_bytes < BOOT_SECTOR_BYTES || disk.bytes[BOOT_SIGNATURE] != 0x55 ||
+                      disk.bytes[BOOT_SIGNATURE + 1] != 0xaa))
         result = fw_error_set(error, -EINVAL,
                               "cannot boot %s: its first sector has no boot signature (55h AAh at "
                               "510); give a kernel or a bootable disk",
@@ -260,7 +258,8 @@ const char *start_kind_name(const struct start *start)
     switch (start->kind) {
     case BOOT_DISK: return "a disk";
     case BOOT_CDROM: return "a CD";
-    case BOOT_LINUX: return "a Linux kernel";
+    case BOOT_LINUX:
+        return start->is_linux_kernel ? "a Linux kernel" : "a bzImage that is not Linux";
     case BOOT_FLAT: return start->kernel.is_file ? "a flat binary" : "the embedded guest";
     case BOOT_MULTIBOOT: return "a multiboot kernel";
     default: return "nothing";

@@ -23,10 +23,11 @@ struct start_files {
     const char *initrd;
     const char *disk;
     const char *cdrom;
-    const char *command_line;  /* never NULL */
-    const char *linux_console; /* added to a Linux command line without console=; NULL: nothing */
-    bool foreign_bios;         /* --bios: it knows no hand-over, so only disks can be started */
-    const void *demo;          /* the embedded guest: started when no path is given */
+    const char *command_line; /* never NULL */
+    const char
+        *linux_console; /* added to Linux' own command line without console=; NULL: nothing */
+    bool foreign_bios;  /* --bios: it knows no hand-over, so only disks can be started */
+    const void *demo;   /* the embedded guest: started when no path is given */
     size_t demo_bytes;
 };
 
@@ -36,7 +37,8 @@ struct start {
     struct image initrd; /* empty without one */
     const char *disk;    /* what stands behind the disk and the CD drive, NULL: nothing */
     const char *cdrom;
-    char *command_line; /* as the kernel gets it; owned */
+    char *command_line;   /* as the kernel gets it; owned */
+    bool is_linux_kernel; /* with LINUX: Linux itself, and no other bzImage */
     bool has_cd_image;
     struct eltorito cd_image; /* with has_cd_image */
     union {

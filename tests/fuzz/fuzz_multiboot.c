@@ -1,7 +1,12 @@
-/* Any bytes as a multiboot kernel: refused, or placed in RAM from 1 MiB up. */
+/* Any bytes as a multiboot kernel: refused, or placed in RAM where the BIOS keeps nothing. */
 #include "fuzz_loader.h"
 
 #include "fw/multiboot.h"
+
+static bool misses(const struct multiboot_segment *s, gpa_t base, gpa_t end)
+{
+    return s->base >= end || s->base + s->memory_bytes <= base;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -23,8 +28,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < plan.segment_count; i++) {
             const struct multiboot_segment *s = &plan.segments[i];
 
-            FUZZ_CHECK(s->base >= LAYOUT_HIGH_BASE && s->file_bytes <= s->memory_bytes);
-            FUZZ_CHECK(s->base + s->memory_bytes <= plan.module_base);
+            FUZZ_CHECK(s->file_bytes <= s->memory_bytes);
+            FUZZ_CHECK(misses(s, 0, 0x500));
+            FUZZ_CHECK(misses(s, LAYOUT_EBDA_BASE, LAYOUT_UPPER_BASE));
+            FUZZ_CHECK(misses(s, LAYOUT_BIOS_BASE, LAYOUT_HIGH_BASE));
+            FUZZ_CHECK(misses(s, plan.module_base, plan.module_base + sizeof(module_bytes)));
+            FUZZ_CHECK(misses(s, plan.info_base, plan.info_base + MULTIBOOT_INFO_BYTES));
         }
         FUZZ_CHECK(plan.module_base + sizeof(module_bytes) <= guest.layout.acpi_base);
         FUZZ_CHECK(multiboot_place(&files, &plan, &guest.layout, guest.mem, &boot) == 0);

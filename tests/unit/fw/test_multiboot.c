@@ -159,7 +159,8 @@ static void test_hostile_elf(void **state)
         {PH + offsetof(Elf32_Phdr, p_offset), 4, UINT32_MAX, -EINVAL, "behind the end"},
         {PH + offsetof(Elf32_Phdr, p_filesz), 4, UINT32_MAX, -EINVAL, "more bytes in the file"},
         {PH + offsetof(Elf32_Phdr, p_memsz), 4, UINT32_MAX, -ENOMEM, "--memory"},
-        {PH + offsetof(Elf32_Phdr, p_paddr), 4, 0x9000, -EINVAL, "below 1 MiB"},
+        {PH + offsetof(Elf32_Phdr, p_paddr), 4, 0x9c000 + 0xe01, -EINVAL, "stack"},
+        {PH + offsetof(Elf32_Phdr, p_paddr), 4, 0x9ffff, -EINVAL, "stack"},
         {PH + offsetof(Elf32_Phdr, p_paddr), 4, 0xfffffff0, -ENOMEM, "--memory"},
     };
     struct fw_test *test = *state;
@@ -189,6 +190,111 @@ static void test_overlap_and_count(void **state)
         ph[i].p_paddr += i * 0x1000;
     }
     refused(test, size, -EINVAL, "more than");
+}
+
+/* Below 1 MiB a kernel goes where the BIOS keeps nothing. */
+static void test_low_memory(void **state)
+{
+    static const struct {
+        uint32_t base;
+        const char *words; /* of the refusal; NULL: it is loaded */
+        gpa_t info;
+    } cases[] = {
+        {0, "vectors", 0},
+        {0x4ff, "vectors", 0},
+        {0x500, NULL, 0x10000},
+        {0x7c00, NULL, 0x10000},
+        {0xfe00, NULL, 0x10000},
+        {0xfe01, NULL, 0x10010}, /* the last byte at 10000h: what it is told goes behind it */
+        {0x10000, NULL, 0x10200},
+        {0x113ff, NULL, 0x11600},
+        {0x11400, NULL, 0x10000},
+        {0x9ce00, NULL, 0x10000},
+        {0x9ce01, "stack", 0},
+        {0x9fe00, "stack", 0},
+        {0xa0000, "screen", 0},
+        {0xbffff, "screen", 0},
+        {0xc0000, NULL, 0x10000},
+        {0xefe00, NULL, 0x10000},
+        {0xefe01, "ROM", 0},
+        {0xffe00, "ROM", 0},
+        {0xfff00, "ROM", 0}, /* its bytes would be lost */
+    };
+    struct fw_test *test = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        size_t size = sample_multiboot_elf(test->file);
+        Elf32_Ehdr *elf = (Elf32_Ehdr *)test->file;
+        Elf32_Phdr *ph = (Elf32_Phdr *)(elf + 1);
+        struct multiboot_files files = {.kernel = &test->image, .command_line = ""};
+        struct boot_info boot = {0};
+        struct multiboot_plan result;
+
+        ph->p_paddr = ph->p_vaddr = cases[i].base;
+        elf->e_entry = cases[i].base + 0x20;
+        if (cases[i].words) {
+            refused(test, size, -EINVAL, cases[i].words);
+            continue;
+        }
+        assert_int_equal(plan(test, size, &result), 0);
+        assert_int_equal(result.info_base, cases[i].info);
+        assert_int_equal(multiboot_place(&files, &result, &test->layout, test->mem, &boot), 0);
+        assert_int_equal(boot.ebx, cases[i].info);
+        assert_int_equal(boot.eip, cases[i].base + 0x20);
+        assert_int_equal(mem_read32(test->mem, cases[i].base), 0x1badb002);
+        assert_int_equal(mem_read32(test->mem, cases[i].base + 252), 0x6d6d6d6d);
+    }
+}
+
+/* All of low memory is the kernel's: what it is told goes behind its end, and behind the module. */
+static void test_no_low_memory_is_left(void **state)
+{
+    struct fw_test *test = *state;
+    size_t size = sample_multiboot_elf(test->file);
+    Elf32_Phdr *ph = (Elf32_Phdr *)(test->file + sizeof(Elf32_Ehdr));
+    struct multiboot_plan result;
+    struct image module;
+
+    ph->p_paddr = ph->p_vaddr = 0x500;
+    ph->p_memsz = 0x9d000 - 0x500;
+    ((Elf32_Ehdr *)test->file)->e_entry = 0x520;
+    assert_int_equal(plan(test, size, &result), 0);
+    assert_int_equal(result.info_base, 0x100000);
+    image_from_bytes(&module, "module", test->file, 0x1001);
+    struct multiboot_files files = {&test->image, &module, ""};
+    assert_int_equal(multiboot_plan(&files, &test->layout, &result, &test->error), 0);
+    assert_int_equal(result.module_base, 0x100000);
+    assert_int_equal(result.info_base, 0x102000);
+}
+
+/* A linker that puts the ELF file's headers in front of code at 1 MiB has them in the ROM. */
+static void test_headers_in_the_rom(void **state)
+{
+    struct fw_test *test = *state;
+    size_t size = sample_multiboot_elf(test->file);
+    Elf32_Ehdr *elf = (Elf32_Ehdr *)test->file;
+    Elf32_Phdr *ph = (Elf32_Phdr *)(elf + 1);
+    struct multiboot_files files = {.kernel = &test->image, .command_line = ""};
+    struct boot_info boot = {0};
+    struct multiboot_plan result;
+
+    ph->p_offset = 0;
+    ph->p_paddr = ph->p_vaddr = 0x100000 - SAMPLE_MULTIBOOT_HEADER;
+    ph->p_filesz = SAMPLE_MULTIBOOT_HEADER + SAMPLE_MULTIBOOT_BYTES;
+    ph->p_memsz = ph->p_filesz + 100;
+    elf->e_entry = 0x100020;
+    assert_int_equal(plan(test, size, &result), 0);
+    assert_int_equal(result.segments[0].base, 0x100000);
+    assert_int_equal(result.segments[0].memory_bytes, SAMPLE_MULTIBOOT_BYTES + 100);
+    assert_int_equal(multiboot_place(&files, &result, &test->layout, test->mem, &boot), 0);
+    assert_int_equal(mem_read32(test->mem, 0x100000), 0x1badb002);
+    assert_int_equal(mem_read32(test->mem, 0x1000fc), 0x6d6d6d6d);
+
+    elf->e_entry = 0x100000 - 4;
+    refused(test, size, -EINVAL, "entry point");
+    elf->e_entry = 0x100020;
+    test->file[sizeof(*elf) + sizeof(*ph)] = 1; /* the first byte that is no header */
+    refused(test, size, -EINVAL, "ROM");
 }
 
 static void test_header_search(void **state)
@@ -233,7 +339,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_elf_and_information), TEST(test_kludge),        TEST(test_hostile_kludge),
         TEST(test_hostile_elf),         TEST(test_header_search), TEST(test_overlap_and_count),
-        TEST(test_virtual_entry),
+        TEST(test_virtual_entry),       TEST(test_low_memory),    TEST(test_no_low_memory_is_left),
+        TEST(test_headers_in_the_rom),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,7 @@ static void test_console(void **state)
         {"quiet console=tty0", "quiet console=tty0"},
         {"console=hvc0", "console=hvc0"},
         {"netconsole=1", "console=ttyS0 netconsole=1"},
+        {"quiet\tconsole=tty0", "quiet\tconsole=tty0"},
     };
     struct start_test *test = *state;
     const char *kernel = add_file(test, "a", sample_linux(test->fw->file));
@@ -157,6 +158,35 @@ static void test_console(void **state)
     assert_string_equal(test->start.command_line, "");
 }
 
+/* A bzImage that is not Linux gets no console: iPXE would take it for a command of its own. */
+static void test_no_console_for_other_bzimages(void **state)
+{
+    static const char *const texts[] = {"iPXE 1.21.1", "Memtest86+ v6.10", ""};
+    struct start_test *test = *state;
+    uint8_t *file = test->fw->file;
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts) + 2; i++) {
+        const char name[2] = {(char)('a' + i), '\0'}, *kernel;
+        size_t size = sample_linux(file);
+
+        if (i < ARRAY_SIZE(texts))
+            memcpy(file + SAMPLE_LINUX_VERSION, texts[i], strlen(texts[i]) + 1);
+        else
+            bytes_put16(file + 0x20e, i == ARRAY_SIZE(texts) ? 0 : UINT16_MAX); /* none; outside */
+        kernel = add_file(test, name, size);
+        for (unsigned asked = 0; asked < 2; asked++) {
+            const char *line = asked ? "shell" : "";
+
+            starts(test,
+                   (struct start_files){
+                       .kernel = kernel, .command_line = line, .linux_console = "console=ttyS0"},
+                   BOOT_LINUX);
+            assert_string_equal(test->start.command_line, line);
+            assert_string_equal(start_kind_name(&test->start), "a bzImage that is not Linux");
+        }
+    }
+}
+
 static void test_combinations(void **state)
 {
     struct start_test *test = *state;
@@ -164,7 +194,7 @@ static void test_combinations(void **state)
     const char *disk = add_file(test, "disk", sample_disk(test->fw->file));
     const char *cd = add_file(test, "cd", sample_cd(test->fw->file));
     const char *flat = add_file(test, "flat", 512);
-    const char *odd;
+    const char *odd, *tiny = add_file(test, "tiny", 100);
 
     sample_disk(test->fw->file);
     odd = add_file(test, "odd", 1000);
@@ -180,7 +210,9 @@ static void test_combinations(void **state)
     refused(test, (struct start_files){.disk = disk, .command_line = "x"}, "--append");
     refused(test, (struct start_files){.kernel = kernel, .foreign_bios = true}, "--bios");
     refused(test, (struct start_files){.disk = flat}, "boot signature");
-    refused(test, (struct start_files){.disk = odd}, "multiple of 512");
+    starts(test, (struct start_files){.file = odd}, BOOT_DISK);
+    starts(test, (struct start_files){.disk = odd}, BOOT_DISK);
+    refused(test, (struct start_files){.disk = tiny}, "boot signature");
     refused(test, (struct start_files){.cdrom = flat}, "no El Torito");
     refused(test, (struct start_files){.disk = flat, .cdrom = flat}, "boot signature");
 }
@@ -237,8 +269,8 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_by_content), TEST(test_console),        TEST(test_combinations),
-        TEST(test_bad_files),  TEST(test_file_cut_short),
+        TEST(test_by_content),   TEST(test_console),   TEST(test_no_console_for_other_bzimages),
+        TEST(test_combinations), TEST(test_bad_files), TEST(test_file_cut_short),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
