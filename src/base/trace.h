@@ -33,6 +33,13 @@ void trace_list(void (*fn)(void *opaque, const char *name), void *opaque);
 /* Prints one event; use the macro, which looks first whether it is on. */
 void trace_emit(enum trace_id id, const uint64_t *args, size_t count);
 
+/*
+ * A constant text as an argument. The printer hands it to printf as it comes: on x86-64 a pointer
+ * and a uint64_t are passed alike.
+ */
+#define TRACE_WORD(text) ((uint64_t)(uintptr_t)(text))
+_Static_assert(sizeof(uintptr_t) == sizeof(uint64_t), "a word fits an argument");
+
 /* trace(bus_port_read, port, width, value) */
 #define trace(name, ...)                                                                           \
     do {                                                                                           \

@@ -9,22 +9,12 @@
 #ifndef UMBRA_ENGINE_ENGINE_H
 #define UMBRA_ENGINE_ENGINE_H
 
-#include "base/types.h"
+#include "engine/exit.h"
 #include "x86/state.h"
 
 struct mmu;
 struct cpu_model;
 struct shadow_root;
-
-enum exit_reason {
-#define EXIT_REASON(number, name, words) EXIT_##name = number,
-#include "engine/exit.def"
-#undef EXIT_REASON
-    EXIT_REASONS = 70
-};
-
-/* The words of a reason, or NULL for a number that the table does not hold. */
-const char *exit_reason_words(unsigned reason);
 
 /* Why engine_vcpu_run came back. Hot exits never do: they are calls through struct engine_host. */
 enum engine_stop {

@@ -1,5 +1,7 @@
 /* The words of exit.def. */
-#include "engine/engine.h"
+#include "engine/exit.h"
+
+#include <stddef.h>
 
 const char *exit_reason_words(unsigned reason)
 {

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/bisect.h"
+#include "base/trace.h"
 #include "mem/backing.h"
 
 #define MAX_SLOTS   32
@@ -124,6 +125,7 @@ int mem_add_slot(struct mem *mem, const char *name, gpa_t base, uint64_t size_by
     mem->slots[at] = slot;
     mem->count++;
     changed(mem, &slot);
+    trace(slot_change, base, size_bytes, TRACE_WORD("comes"));
     return 0;
 }
 
@@ -134,6 +136,7 @@ int mem_remove_slot(struct mem *mem, gpa_t base)
     if (at == mem->count || mem->slots[at].base != base)
         return -ENOENT;
     changed(mem, &mem->slots[at]);
+    trace(slot_change, base, mem->slots[at].size_bytes, TRACE_WORD("goes"));
     slot_fini(&mem->slots[at]);
     memmove(&mem->slots[at], &mem->slots[at + 1], (mem->count - at - 1) * sizeof(mem->slots[0]));
     mem->count--;

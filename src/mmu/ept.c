@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/trace.h"
 #include "mem/mem.h"
 
 /*
@@ -83,13 +84,16 @@ enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_m
 {
     uint64_t *table = ept->root;
 
+    mapping->rights = 0;
     if (gpa >> X86_TABLE_BITS)
         return EPT_WALK_VIOLATION;
+    mapping->rights = EPT_RIGHTS;
     for (unsigned level = X86_TABLE_LEVELS;; level--) {
         uint64_t *entry = entry_at(table, gpa, level);
 
         if (ept_entry_mmio(*entry))
             return EPT_WALK_MISCONFIG;
+        mapping->rights &= *entry;
         if ((*entry & access) != access)
             return EPT_WALK_VIOLATION;
         *entry |= EPT_ACCESSED;
@@ -100,6 +104,7 @@ enum ept_walk ept_walk(struct ept *ept, gpa_t gpa, unsigned access, struct ept_m
         if (access & EPT_WRITE)
             *entry |= EPT_DIRTY;
         *mapping = (struct ept_mapping){
+            .rights = mapping->rights,
             .hva = (uint8_t *)child_of(*entry) + (gpa & (x86_table_span(level) - 1)),
             .page_bytes = x86_table_span(level),
             .writable = *entry & EPT_WRITE,
@@ -195,7 +200,7 @@ static void allow_write(struct ept *ept, uint64_t *entry, unsigned level, gpa_t 
     mem_mark_dirty(ept->mem, gpa);
 }
 
-enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
+static enum ept_fill fill(struct ept *ept, gpa_t gpa, unsigned access)
 {
     const struct mem_slot *slot = mem_find_slot(ept->mem, gpa);
     unsigned level;
@@ -224,12 +229,32 @@ enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
     return EPT_FILLED;
 }
 
+enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
+{
+    static const char *const words[] = {
+        [EPT_FILLED] = "filled",
+        [EPT_FILL_MMIO] = "MMIO",
+        [EPT_FILL_READ_ONLY] = "write to ROM",
+    };
+    enum ept_fill end = fill(ept, gpa, access);
+
+    if (trace_on(TRACE_ept_violation)) {
+        const uint64_t *path[X86_TABLE_LEVELS];
+        unsigned count = ept_peek(ept, gpa, path);
+
+        trace(ept_violation, gpa, access, TRACE_WORD(words[end]), X86_TABLE_LEVELS + 1 - count,
+              count ? *path[count - 1] : 0);
+    }
+    return end;
+}
+
 /* What a range operation does with an entry that lies in the range whole; false: go into it. */
 typedef bool (*entry_fn)(struct ept *ept, uint64_t *entry, unsigned level);
 
 /* Tables go too: one that was left would keep a larger leaf from its place. */
 static bool zap_entry(struct ept *ept, uint64_t *entry, unsigned level)
 {
+    trace(ept_zap, level, *entry);
     if (ept_entry_mmio(*entry) || x86_table_is_leaf(*entry, level))
         ept->stats.zapped++;
     else

@@ -41,7 +41,8 @@ enum ept_walk {
 };
 
 struct ept_mapping {
-    uint8_t *hva;        /* of the address walked */
+    unsigned rights;     /* that all entries met allow (enum ept_access); of a violation, too */
+    uint8_t *hva;        /* of the address walked; this and what follows when it is mapped */
     uint64_t page_bytes; /* of the leaf */
     bool writable;
     bool dirty;     /* with writable: a write needs no walk of its own any more */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "base/trace.h"
 #include "mem/mem.h"
 #include "mmu/ept.h"
 #include "mmu/shadow/shadow.h"
@@ -162,6 +163,15 @@ static void protect_dirty(struct mmu *mmu, const struct mem_slot *slot, const ui
     }
 }
 
+static uint64_t count_bits(const uint64_t *bits, size_t words)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < words; i++)
+        count += (uint64_t)__builtin_popcountll(bits[i]);
+    return count;
+}
+
 int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
 {
     int err;
@@ -170,6 +180,8 @@ int mmu_dirty_fetch(struct mmu *mmu, gpa_t base, uint64_t *bits, size_t words)
     err = mem_dirty_fetch(mmu->mem, base, bits, words);
     if (err)
         return err;
+    if (trace_on(TRACE_dirty_fetch))
+        trace(dirty_fetch, base, count_bits(bits, words));
     /* A page that is not in the log was not writable: only those that were lose something. */
     protect_dirty(mmu, mem_find_slot(mmu->mem, base), bits);
     tlbs_flush(&mmu->tlbs);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/trace.h"
 #include "vm/gdb_vm.h"
 #include "vm/digest.h"
 #include "vm/guest_time.h"
@@ -120,12 +121,29 @@ static bool serve_requests(struct vm *vm)
     return on;
 }
 
+static const char *stop_words(enum engine_stop stop)
+{
+    static const char *const words[] = {
+        [ENGINE_STOP_HALT] = "halted",
+        [ENGINE_STOP_SHUTDOWN] = "shutdown (triple fault)",
+        [ENGINE_STOP_KICK] = "kicked by another thread",
+        [ENGINE_STOP_WAIT] = "waits for a start-up IPI",
+        [ENGINE_STOP_DEBUG] = "a stop for the debugger",
+        [ENGINE_STOP_ERROR] = "the engine failed",
+    };
+
+    return words[stop];
+}
+
 void *vm_vcpu_main(void *opaque)
 {
     struct vm *vm = opaque;
 
     while (serve_requests(vm)) {
-        switch (vm->engine->vcpu_run(vm->vcpu)) {
+        enum engine_stop stop = vm->engine->vcpu_run(vm->vcpu);
+
+        trace(vcpu_stop, TRACE_WORD(stop_words(stop)));
+        switch (stop) {
         case ENGINE_STOP_KICK: break;
         case ENGINE_STOP_DEBUG: on_debug(vm); break;
         case ENGINE_STOP_HALT:

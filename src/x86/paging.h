@@ -55,6 +55,13 @@ enum x86_paging {
 #define X86_PDPTES         4
 #define X86_PDPTE_RESERVED 0x1e6ull
 
+/* Page-fault error code (SDM 3 "Interrupt 14"). */
+#define X86_PF_PRESENT BIT(0)
+#define X86_PF_WRITE   BIT(1)
+#define X86_PF_USER    BIT(2)
+#define X86_PF_RSVD    BIT(3)
+#define X86_PF_FETCH   BIT(4)
+
 /* --- entries of the EPT --- */
 
 enum ept_access {

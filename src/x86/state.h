@@ -159,13 +159,6 @@ struct x86_table_register {
 #define X86_XCR0_SSE BIT(1)
 #define X86_XCR0_AVX BIT(2)
 
-/* Page-fault error code (SDM 3 "Interrupt 14"). */
-#define X86_PF_PRESENT BIT(0)
-#define X86_PF_WRITE   BIT(1)
-#define X86_PF_USER    BIT(2)
-#define X86_PF_RSVD    BIT(3)
-#define X86_PF_FETCH   BIT(4)
-
 enum x86_vector {
     X86_DE = 0,
     X86_DB = 1,

@@ -70,26 +70,41 @@ static void check_breakpoints(struct cpu *cpu, uint16_t port, unsigned width)
     }
 }
 
-static uint32_t port_read(struct cpu *cpu, uint16_t port, unsigned width)
+/* The exit of one element; how: EXIT_IO_* of what the instruction's form does not tell. */
+static struct exit io_exit(const struct op *op, uint16_t port, uint64_t how)
 {
-    if (unlikely(cpu->single_step && cpu->x.cr4 & X86_CR4_DE))
-        check_breakpoints(cpu, port, width);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_IO);
-    return cpu->host.port_read(cpu->host.opaque, port, width);
+    if (op->flags & (OP_REP | OP_REPNE))
+        how |= EXIT_IO_REP;
+    return exit_of(op, EXIT_IO, exit_qualification_io(port, op->size, how));
 }
 
-static void port_write(struct cpu *cpu, uint16_t port, unsigned width, uint32_t value)
+/* how: EXIT_IO_STRING or EXIT_IO_IMMEDIATE, or 0. */
+static uint32_t port_read(struct cpu *cpu, const struct op *op, uint16_t port, uint64_t how)
 {
     if (unlikely(cpu->single_step && cpu->x.cr4 & X86_CR4_DE))
-        check_breakpoints(cpu, port, width);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_IO);
-    cpu->host.port_write(cpu->host.opaque, port, width, value);
+        check_breakpoints(cpu, port, op->size);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, io_exit(op, port, how | EXIT_IO_IN));
+    return cpu->host.port_read(cpu->host.opaque, port, op->size);
 }
 
-/* The port: an immediate byte or DX; aux says which. */
+static void port_write(struct cpu *cpu, const struct op *op, uint16_t port, uint64_t how,
+                       uint32_t value)
+{
+    if (unlikely(cpu->single_step && cpu->x.cr4 & X86_CR4_DE))
+        check_breakpoints(cpu, port, op->size);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, io_exit(op, port, how));
+    cpu->host.port_write(cpu->host.opaque, port, op->size, value);
+}
+
+/* The port: DX or an immediate byte; aux says which. */
 static uint16_t port_of(const struct cpu *cpu, const struct op *op)
 {
     return op->aux ? CPU_REG(cpu, uint16_t, 8 * X86_RDX) : (uint16_t)op->imm;
+}
+
+static uint64_t immediate_port(const struct op *op)
+{
+    return op->aux ? 0 : EXIT_IO_IMMEDIATE;
 }
 
 HANDLER(in_)
@@ -100,7 +115,7 @@ HANDLER(in_)
 
     if (step)
         return step;
-    value = port_read(cpu, port, op->size);
+    value = port_read(cpu, op, port, immediate_port(op));
     switch (op->size) {
     case 1: REG_SET(cpu, uint8_t, 8 * X86_RAX, value); break;
     case 2: REG_SET(cpu, uint16_t, 8 * X86_RAX, value); break;
@@ -118,7 +133,7 @@ HANDLER(out_)
 
     if (step)
         return step;
-    port_write(cpu, port, op->size, (uint32_t)cpu->x.gpr[X86_RAX] & mask);
+    port_write(cpu, op, port, immediate_port(op), (uint32_t)cpu->x.gpr[X86_RAX] & mask);
     return STEP_JUMP;
 }
 
@@ -135,7 +150,7 @@ HANDLER(ins_one)
         step = lin_probe(cpu, linear, op->size, true);
     if (step)
         return step;
-    value = port_read(cpu, port, op->size);
+    value = port_read(cpu, op, port, EXIT_IO_STRING);
     step = lin_write(cpu, linear, &value, op->size);
     if (step)
         return step;
@@ -153,7 +168,7 @@ HANDLER(outs_one)
         step = seg_read(cpu, op->seg, string_get(cpu, op, X86_RSI), &value, op->size);
     if (step)
         return step;
-    port_write(cpu, port, op->size, value);
+    port_write(cpu, op, port, EXIT_IO_STRING, value);
     string_advance(cpu, op, X86_RSI, op->size);
     return STEP_NEXT;
 }

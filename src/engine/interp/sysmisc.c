@@ -12,7 +12,7 @@ enum step op_hlt(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    cpu_count_exit(cpu, EXIT_HLT);
+    cpu_exit(cpu, exit_of(op, EXIT_HLT, 0));
     cpu->halted = true;
     cpu->stop = ENGINE_STOP_HALT;
     return STEP_STOP;
@@ -129,11 +129,13 @@ enum step op_clac(struct cpu *cpu, const struct op *op)
 enum step op_invlpg(struct cpu *cpu, const struct op *op)
 {
     enum step step = system_require_cpl0(cpu);
+    gva_t linear;
 
     if (step)
         return step;
-    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, EXIT_INVLPG);
-    paging_invalidate(cpu, (cpu->seg_base[op->seg] + op_offset(cpu, op)) & cpu->linear_mask);
+    linear = (cpu->seg_base[op->seg] + op_offset(cpu, op)) & cpu->linear_mask;
+    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, exit_of(op, EXIT_INVLPG, linear));
+    paging_invalidate(cpu, linear);
     return STEP_JUMP;
 }
 
@@ -173,7 +175,8 @@ enum step op_invpcid(struct cpu *cpu, const struct op *op)
         type = (uint32_t)type;
     if (!invpcid_valid(cpu, type, descriptor))
         return cpu_raise_error(cpu, X86_GP, 0);
-    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, EXIT_INVPCID);
+    exit_scope struct cpu *timed =
+        cpu_exit_begin_shadow(cpu, exit_of(op, EXIT_INVPCID, (uint64_t)op->disp));
     switch ((enum invpcid_type)type) {
     case INVPCID_ADDRESS:
         paging_invalidate(cpu, descriptor[1] & cpu->linear_mask);
@@ -186,21 +189,21 @@ enum step op_invpcid(struct cpu *cpu, const struct op *op)
 }
 
 /* Caches are the host's and coherent: INVD must not lose what was written, so both do nothing. */
-static enum step cache_control(struct cpu *cpu, enum exit_reason reason)
+static enum step cache_control(struct cpu *cpu, const struct op *op, enum exit_reason reason)
 {
     enum step step = system_require_cpl0(cpu);
 
     if (!step)
-        cpu_count_exit(cpu, reason);
+        cpu_exit(cpu, exit_of(op, reason, 0));
     return step;
 }
 
 enum step op_invd(struct cpu *cpu, const struct op *op)
 {
-    return cache_control(cpu, EXIT_INVD);
+    return cache_control(cpu, op, EXIT_INVD);
 }
 
 enum step op_wbinvd(struct cpu *cpu, const struct op *op)
 {
-    return cache_control(cpu, EXIT_WBINVD);
+    return cache_control(cpu, op, EXIT_WBINVD);
 }

@@ -32,11 +32,19 @@ static uint64_t get_register(const struct cpu *cpu, uint8_t offset)
 }
 
 /* CR0, CR2 and CR4 are read without an exit, CR3 unless a shadow root stands in its place. */
-static struct cpu *begin_read(struct cpu *cpu, unsigned number)
+static struct cpu *begin_read(struct cpu *cpu, const struct op *op)
 {
-    if (number == 3)
-        return cpu_exit_begin_shadow(cpu, EXIT_CR_ACCESS);
-    return number == 8 ? cpu_exit_begin(cpu, EXIT_CR_ACCESS) : NULL;
+    struct exit exit =
+        exit_of(op, EXIT_CR_ACCESS, exit_qualification_cr(op->src, EXIT_CR_MOV_FROM, op->dst / 8));
+
+    if (op->src == 3)
+        return cpu_exit_begin_shadow(cpu, exit);
+    return op->src == 8 ? cpu_exit_begin(cpu, exit) : NULL;
+}
+
+static struct exit write_exit(const struct op *op)
+{
+    return exit_of(op, EXIT_CR_ACCESS, exit_qualification_cr(op->dst, EXIT_CR_MOV_TO, op->src / 8));
 }
 
 enum step op_mov_from_cr(struct cpu *cpu, const struct op *op)
@@ -54,7 +62,7 @@ enum step op_mov_from_cr(struct cpu *cpu, const struct op *op)
     case 8: value = cpu->host.tpr_read(cpu->host.opaque, cpu->index); break;
     default: return cpu_raise(cpu, X86_UD);
     }
-    exit_scope struct cpu *timed = begin_read(cpu, op->src);
+    exit_scope struct cpu *timed = begin_read(cpu, op);
     set_register(cpu, op->dst, value);
     return STEP_NEXT;
 }
@@ -68,9 +76,9 @@ static enum step write_cr8(struct cpu *cpu, uint64_t value)
 }
 
 /* The processor's own business, but that a shadow table hangs on it. */
-static enum step load_cr3(struct cpu *cpu, uint64_t value)
+static enum step load_cr3(struct cpu *cpu, const struct op *op, uint64_t value)
 {
-    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = cpu_exit_begin_shadow(cpu, write_exit(op));
 
     return cpu_write_cr3(cpu, value);
 }
@@ -87,8 +95,8 @@ enum step op_mov_to_cr(struct cpu *cpu, const struct op *op)
         return STEP_JUMP;
     }
     if (op->dst == 3)
-        return load_cr3(cpu, value);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
+        return load_cr3(cpu, op, value);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, write_exit(op));
     switch (op->dst) {
     case 0: return cpu_write_cr0(cpu, value);
     case 4: return cpu_write_cr4(cpu, value);
@@ -113,7 +121,6 @@ static enum step debug_register(struct cpu *cpu, unsigned *number)
     }
     if (*number == 4 || *number == 5)
         *number += 2;
-    cpu_count_exit(cpu, EXIT_DR_ACCESS);
     return STEP_NEXT;
 }
 
@@ -124,6 +131,7 @@ enum step op_mov_from_dr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
+    cpu_exit(cpu, exit_of(op, EXIT_DR_ACCESS, exit_qualification_dr(op->src, true, op->dst / 8)));
     set_register(cpu, op->dst, cpu->x.dr[number]);
     return STEP_NEXT;
 }
@@ -136,6 +144,7 @@ enum step op_mov_to_dr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
+    cpu_exit(cpu, exit_of(op, EXIT_DR_ACCESS, exit_qualification_dr(op->dst, false, op->src / 8)));
     if (number >= 6 && value >> 32)
         return cpu_raise_error(cpu, X86_GP, 0);
     if (number == 6)
@@ -153,7 +162,8 @@ enum step op_clts(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed =
+        cpu_exit_begin(cpu, exit_of(op, EXIT_CR_ACCESS, exit_qualification_cr(0, EXIT_CR_CLTS, 0)));
     cpu->x.cr0 &= ~X86_CR0_TS;
     cpu_update_mode(cpu);
     return STEP_JUMP;
@@ -174,7 +184,8 @@ enum step op_lmsw(struct cpu *cpu, const struct op *op)
     } else {
         value = CPU_REG(cpu, uint16_t, op->dst);
     }
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
+    exit_scope struct cpu *timed = cpu_exit_begin(
+        cpu, exit_of(op, EXIT_CR_ACCESS, exit_qualification_lmsw(value, op->flags & OP_MEM)));
     return cpu_write_cr0(cpu, (cpu->x.cr0 & ~(CR0_LMSW & ~X86_CR0_PE)) | (value & CR0_LMSW));
 }
 
@@ -185,7 +196,6 @@ enum step op_smsw(struct cpu *cpu, const struct op *op)
 
     if ((cpu->x.cr4 & X86_CR4_UMIP) && cpu->cpl > 0)
         return cpu_raise_error(cpu, X86_GP, 0);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CR_ACCESS);
     if (op->flags & OP_MEM)
         return op_write(cpu, op, &value, 2);
     switch (op->size) {

@@ -241,7 +241,7 @@ enum step op_rdmsr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_MSR_READ);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, exit_of(op, EXIT_MSR_READ, 0));
     if (!msr_read(cpu, (uint32_t)cpu->x.gpr[X86_RCX], &value))
         return cpu_raise_error(cpu, X86_GP, 0);
     cpu->x.gpr[X86_RAX] = (uint32_t)value;
@@ -256,7 +256,7 @@ enum step op_wrmsr(struct cpu *cpu, const struct op *op)
 
     if (step)
         return step;
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_MSR_WRITE);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, exit_of(op, EXIT_MSR_WRITE, 0));
     if (!msr_write(cpu, (uint32_t)cpu->x.gpr[X86_RCX], value))
         return cpu_raise_error(cpu, X86_GP, 0);
     return STEP_JUMP;

@@ -30,7 +30,7 @@ static bool apic_enabled(struct cpu *cpu)
 
 enum step op_cpuid(struct cpu *cpu, const struct op *op)
 {
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CPUID);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, exit_of(op, EXIT_CPUID, 0));
     const struct x86_cpuid_context context = {
         .apic_id = cpu->index,
         .vcpus = 1,
@@ -58,7 +58,7 @@ enum step op_rdtsc(struct cpu *cpu, const struct op *op)
 {
     if (tsc_denied(cpu))
         return cpu_raise_error(cpu, X86_GP, 0);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_RDTSC);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, exit_of(op, EXIT_RDTSC, 0));
     set_pair(cpu, system_tsc(cpu));
     return STEP_NEXT;
 }
@@ -67,7 +67,7 @@ enum step op_rdtscp(struct cpu *cpu, const struct op *op)
 {
     if (tsc_denied(cpu))
         return cpu_raise_error(cpu, X86_GP, 0);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_RDTSCP);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, exit_of(op, EXIT_RDTSCP, 0));
     set_pair(cpu, system_tsc(cpu));
     cpu->x.gpr[X86_RCX] = (uint32_t)cpu->x.msr.tsc_aux;
     return STEP_NEXT;
@@ -76,6 +76,6 @@ enum step op_rdtscp(struct cpu *cpu, const struct op *op)
 /* There is no performance counter, so each index is invalid. */
 enum step op_rdpmc(struct cpu *cpu, const struct op *op)
 {
-    cpu_count_exit(cpu, EXIT_RDPMC);
+    cpu_exit(cpu, exit_of(op, EXIT_RDPMC, 0));
     return cpu_raise_error(cpu, X86_GP, 0);
 }

@@ -8,12 +8,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/trace.h"
 #include "engine/kvm/internal.h"
 
-static void count(struct engine_vcpu *vcpu, enum exit_reason reason)
+void kvm_exit(struct engine_vcpu *vcpu, struct exit exit)
 {
-    vcpu->counters.exits[reason]++;
-    vcpu->counted = reason;
+    vcpu->counters.exits[exit.reason]++;
+    vcpu->counted = exit.reason;
+    trace(cpu_exit, TRACE_WORD(exit_reason_words(exit.reason)), exit.reason, exit.qualification,
+          exit.length, exit.gpa, exit.gla);
+}
+
+/* An exit of which KVM tells the reason only. */
+static void plain_exit(struct engine_vcpu *vcpu, enum exit_reason reason)
+{
+    kvm_exit(vcpu, (struct exit){.reason = reason});
 }
 
 /* A port access; string instructions bring several at once. */
@@ -22,11 +31,15 @@ static enum kvm_next serve_io(struct engine_vcpu *vcpu)
     const struct kvm_run *run = vcpu->run;
     uint8_t *data = (uint8_t *)run + run->io.data_offset;
     unsigned width = run->io.size;
+    uint64_t how = (run->io.direction == KVM_EXIT_IO_OUT ? 0 : EXIT_IO_IN) |
+                   (run->io.count > 1 ? EXIT_IO_STRING | EXIT_IO_REP : 0);
 
     for (uint32_t i = 0; i < run->io.count; i++, data += width) {
         uint32_t value = 0;
 
-        count(vcpu, EXIT_IO);
+        kvm_exit(vcpu,
+                 (struct exit){.reason = EXIT_IO,
+                               .qualification = exit_qualification_io(run->io.port, width, how)});
         if (run->io.direction == KVM_EXIT_IO_OUT) {
             memcpy(&value, data, width);
             vcpu->host.port_write(vcpu->host.opaque, run->io.port, width, value);
@@ -77,7 +90,7 @@ static enum kvm_next serve_mmio(struct engine_vcpu *vcpu)
     gpa_t gpa = kvm_masked(&vcpu->vm, run->mmio.phys_addr);
     unsigned left = MIN(run->mmio.len, 8u), at = 0;
 
-    count(vcpu, EXIT_EPT_MISCONFIG);
+    kvm_exit(vcpu, (struct exit){.reason = EXIT_EPT_MISCONFIG, .gpa = gpa});
     vcpu->exit_pending = true;
     if (run->mmio.is_write) {
         write_mmio(vcpu, gpa, run->mmio.data, left);
@@ -101,7 +114,7 @@ static enum kvm_next serve_msr(struct engine_vcpu *vcpu, bool write)
     uint64_t value = run->msr.data;
     bool ok;
 
-    count(vcpu, write ? EXIT_MSR_WRITE : EXIT_MSR_READ);
+    plain_exit(vcpu, write ? EXIT_MSR_WRITE : EXIT_MSR_READ);
     if (write)
         ok = host->msr_write(host->opaque, vcpu->index, run->msr.index, value);
     else
@@ -117,7 +130,7 @@ static enum kvm_next serve_system_event(struct engine_vcpu *vcpu, enum engine_st
     unsigned type = vcpu->run->system_event.type;
 
     if (type == KVM_SYSTEM_EVENT_CRASH || type == KVM_SYSTEM_EVENT_RESET) {
-        count(vcpu, EXIT_TRIPLE_FAULT);
+        plain_exit(vcpu, EXIT_TRIPLE_FAULT);
         return kvm_stop(why, ENGINE_STOP_SHUTDOWN);
     }
     snprintf(vcpu->error, sizeof(vcpu->error), "KVM reports system event %u", type);
@@ -159,7 +172,7 @@ static enum kvm_next serve_dirty_ring(struct engine_vcpu *vcpu, enum engine_stop
 {
     int err;
 
-    count(vcpu, EXIT_PML_FULL);
+    plain_exit(vcpu, EXIT_PML_FULL);
     err = kvm_dirty_ring_harvest(&vcpu->vm);
     if (!err)
         return KVM_NEXT_ENTER;
@@ -177,14 +190,14 @@ static enum kvm_next serve(struct engine_vcpu *vcpu, enum engine_stop *why)
     case KVM_EXIT_X86_RDMSR: return serve_msr(vcpu, false);
     case KVM_EXIT_X86_WRMSR: return serve_msr(vcpu, true);
     case KVM_EXIT_HLT:
-        count(vcpu, EXIT_HLT);
+        plain_exit(vcpu, EXIT_HLT);
         vcpu->halted = true;
         return kvm_stop(why, ENGINE_STOP_HALT);
-    case KVM_EXIT_IRQ_WINDOW_OPEN: count(vcpu, EXIT_INTERRUPT_WINDOW); return KVM_NEXT_ENTER;
-    case KVM_EXIT_SET_TPR: count(vcpu, EXIT_CR_ACCESS); return KVM_NEXT_ENTER;
-    case KVM_EXIT_INTR: count(vcpu, EXIT_EXTERNAL_INTERRUPT); return KVM_NEXT_ENTER;
+    case KVM_EXIT_IRQ_WINDOW_OPEN: plain_exit(vcpu, EXIT_INTERRUPT_WINDOW); return KVM_NEXT_ENTER;
+    case KVM_EXIT_SET_TPR: plain_exit(vcpu, EXIT_CR_ACCESS); return KVM_NEXT_ENTER;
+    case KVM_EXIT_INTR: plain_exit(vcpu, EXIT_EXTERNAL_INTERRUPT); return KVM_NEXT_ENTER;
     case KVM_EXIT_SHUTDOWN:
-        count(vcpu, EXIT_TRIPLE_FAULT);
+        plain_exit(vcpu, EXIT_TRIPLE_FAULT);
         return kvm_stop(why, ENGINE_STOP_SHUTDOWN);
     case KVM_EXIT_DIRTY_RING_FULL: return serve_dirty_ring(vcpu, why);
     case KVM_EXIT_DEBUG: return kvm_stop(why, ENGINE_STOP_DEBUG);

@@ -203,6 +203,9 @@ static inline enum kvm_next kvm_stop(enum engine_stop *why, enum engine_stop rea
     return KVM_NEXT_STOP;
 }
 
+/* The one place that every exit passes: it is counted, traced, and timed by kvm_serve_exit. */
+void kvm_exit(struct engine_vcpu *vcpu, struct exit exit);
+
 /*
  * Serves the exit that vcpu->run describes. A function of its value: it calls the engine's host
  * functions and nothing of KVM but the reset of the dirty ring, so that made-up exits test it.

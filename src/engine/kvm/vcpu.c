@@ -107,7 +107,7 @@ static enum kvm_next take_sipi(struct engine_vcpu *vcpu, enum engine_stop *why)
     if (!vcpu->wait_for_sipi)
         return KVM_NEXT_ENTER;
     vcpu->wait_for_sipi = false;
-    vcpu->counters.exits[EXIT_SIPI]++;
+    kvm_exit(vcpu, (struct exit){.reason = EXIT_SIPI, .qualification = vcpu->sipi_vector});
     err = kvm_get_state(vcpu, &state);
     if (!err) {
         state.seg[X86_CS].selector = (uint16_t)(vcpu->sipi_vector << 8);
@@ -140,7 +140,7 @@ static enum kvm_next serve_requests(struct engine_vcpu *vcpu, uint32_t requests,
     }
     if (requests & KVM_REQUEST_INIT) {
         clear_request(vcpu, KVM_REQUEST_INIT);
-        vcpu->counters.exits[EXIT_INIT]++;
+        kvm_exit(vcpu, (struct exit){.reason = EXIT_INIT});
         if (kvm_vcpu_reset(vcpu, true))
             return kvm_stop(why, ENGINE_STOP_ERROR);
     }

@@ -104,10 +104,10 @@ static enum step check_access(struct cpu *cpu, gva_t linear, unsigned size, bool
  * Begins the exit that an access to MMIO is. Under shadow paging that was a page fault, which has
  * been counted; here its time goes on.
  */
-static struct cpu *mmio_exit_begin(struct cpu *cpu)
+static struct cpu *mmio_exit_begin(struct cpu *cpu, gpa_t gpa)
 {
     if (!cpu->shadow)
-        return cpu_exit_begin(cpu, EXIT_EPT_MISCONFIG);
+        return cpu_exit_begin(cpu, (struct exit){.reason = EXIT_EPT_MISCONFIG, .gpa = gpa});
     if (unlikely(cpu->host.host_ns))
         exit_time_begin(cpu, EXIT_EXCEPTION_NMI);
     return cpu;
@@ -120,7 +120,7 @@ static void mmio_read(struct cpu *cpu, gpa_t gpa, uint8_t *value, unsigned size)
         unsigned width = engine_bus_piece(size);
         uint64_t v;
 
-        exit_scope struct cpu *timed = mmio_exit_begin(cpu);
+        exit_scope struct cpu *timed = mmio_exit_begin(cpu, gpa);
         v = cpu->host.mmio_read(cpu->host.opaque, gpa, width);
         memcpy(value, &v, width);
         value += width;
@@ -135,7 +135,7 @@ static void mmio_write(struct cpu *cpu, gpa_t gpa, const uint8_t *value, unsigne
         unsigned width = engine_bus_piece(size);
         uint64_t v = 0;
 
-        exit_scope struct cpu *timed = mmio_exit_begin(cpu);
+        exit_scope struct cpu *timed = mmio_exit_begin(cpu, gpa);
         memcpy(&v, value, width);
         cpu->host.mmio_write(cpu->host.opaque, gpa, width, v);
         value += width;

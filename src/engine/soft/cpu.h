@@ -14,6 +14,7 @@
 
 #include <stdatomic.h>
 
+#include "base/trace.h"
 #include "engine/engine.h"
 #include "mem/mem.h"
 #include "mmu/mmu.h"
@@ -158,6 +159,7 @@ struct cpu {
     struct native *native;
     struct dbt *dbt; /* the translator; NULL: everything is interpreted */
     struct engine_counters counters;
+    struct exit last_exit;
     struct exit_timer exit_timer;
     unsigned index;
     bool tlb_keeps_nothing; /* off switch: global pages go with CR3, too */
@@ -259,16 +261,22 @@ static inline bool tlb_entry_page(const struct tlb_entry *entry, gva_t *page)
     return tlb_is_tag(*page);
 }
 
-/* Counts a crossing to the monitor that takes no time worth measuring, or never comes back. */
-static inline void cpu_count_exit(struct cpu *cpu, enum exit_reason reason)
+/*
+ * The one place that every exit passes: it is counted, traced and remembered. Called alone for an
+ * exit that takes no time worth measuring, or never comes back.
+ */
+static inline void cpu_exit(struct cpu *cpu, struct exit exit)
 {
-    cpu->counters.exits[reason]++;
+    cpu->counters.exits[exit.reason]++;
+    cpu->last_exit = exit;
+    trace(cpu_exit, TRACE_WORD(exit_reason_words(exit.reason)), exit.reason, exit.qualification,
+          exit.length, exit.gpa, exit.gla);
 }
 
 /*
- * A crossing to the monitor is counted, and timed from here to the end of the block of C code:
+ * An exit passes, and is timed from here to the end of the block of C code:
  *
- *     exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CPUID);
+ *     exit_scope struct cpu *timed = cpu_exit_begin(cpu, exit_of(op, EXIT_CPUID, 0));
  *
  * One inside another (a fault in the delivery of an interrupt) has its own time, and the outer one
  * the rest. Without host_ns nothing is timed.
@@ -278,18 +286,18 @@ static inline void cpu_count_exit(struct cpu *cpu, enum exit_reason reason)
 void exit_time_begin(struct cpu *cpu, enum exit_reason reason); /* exit_time.c */
 void exit_time_end(struct cpu *cpu);
 
-static inline struct cpu *cpu_exit_begin(struct cpu *cpu, enum exit_reason reason)
+static inline struct cpu *cpu_exit_begin(struct cpu *cpu, struct exit exit)
 {
-    cpu->counters.exits[reason]++;
+    cpu_exit(cpu, exit);
     if (unlikely(cpu->host.host_ns))
-        exit_time_begin(cpu, reason);
+        exit_time_begin(cpu, exit.reason);
     return cpu;
 }
 
 /* As cpu_exit_begin for what exits under shadow paging only; else the processor does it alone. */
-static inline struct cpu *cpu_exit_begin_shadow(struct cpu *cpu, enum exit_reason reason)
+static inline struct cpu *cpu_exit_begin_shadow(struct cpu *cpu, struct exit exit)
 {
-    return cpu->shadow ? cpu_exit_begin(cpu, reason) : NULL;
+    return cpu->shadow ? cpu_exit_begin(cpu, exit) : NULL;
 }
 
 static inline void cpu_exit_end(struct cpu **cpu)

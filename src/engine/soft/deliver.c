@@ -327,7 +327,7 @@ static bool doubles(unsigned first, unsigned second)
 
 static enum step shut_down(struct cpu *cpu)
 {
-    cpu_count_exit(cpu, EXIT_TRIPLE_FAULT);
+    cpu_exit(cpu, (struct exit){.reason = EXIT_TRIPLE_FAULT});
     cpu->stop = ENGINE_STOP_SHUTDOWN;
     return STEP_STOP;
 }

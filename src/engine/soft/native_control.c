@@ -64,7 +64,7 @@ static enum step op_xsetbv(struct cpu *cpu, const struct op *op)
     if (cpu->cpl != 0 || (uint32_t)cpu->x.gpr[X86_RCX] != 0 || !(value & X86_XCR0_X87) ||
         (value & ~offered) || ((value & X86_XCR0_AVX) && !(value & X86_XCR0_SSE)))
         return cpu_raise_error(cpu, X86_GP, 0);
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_XSETBV);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, exit_of(op, EXIT_XSETBV, 0));
     cpu->x.xcr0 = value;
     cpu_update_mode(cpu);
     return STEP_NEXT;

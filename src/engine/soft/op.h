@@ -64,6 +64,13 @@ bool bind_native(struct op *op, const struct binder_input *in); /* soft/native*.
 /* Raises #UD: what is bound when nothing else is. */
 enum step op_undefined(struct cpu *cpu, const struct op *op);
 
+/* The exit that an instruction is. */
+static inline struct exit exit_of(const struct op *op, enum exit_reason reason,
+                                  uint64_t qualification)
+{
+    return (struct exit){.reason = reason, .length = op->len, .qualification = qualification};
+}
+
 /* The effective address (offset in the segment). */
 static inline uint64_t op_offset(const struct cpu *cpu, const struct op *op)
 {

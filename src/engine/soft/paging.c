@@ -99,6 +99,7 @@ enum step paging_fault(struct cpu *cpu, gva_t linear, uint32_t error)
 
 void paging_load_cr3(struct cpu *cpu)
 {
+    trace(tlb_flush, TRACE_WORD("a load of CR3"));
     cpu->counters.flushes[ENGINE_FLUSH_CR3]++;
     tlb_flush_local(cpu); /* of every PCID: more than asked for is always allowed */
     if (cpu->shadow_root.page)
@@ -107,6 +108,7 @@ void paging_load_cr3(struct cpu *cpu)
 
 void paging_changed(struct cpu *cpu)
 {
+    trace(tlb_flush, TRACE_WORD("a change of CR0, CR4, EFER, slots or A20"));
     tlb_flush_all(cpu);
     if (cpu->shadow_root.page)
         paging_switch_root(cpu);
@@ -114,6 +116,7 @@ void paging_changed(struct cpu *cpu)
 
 void paging_flush(struct cpu *cpu)
 {
+    trace(tlb_flush, TRACE_WORD("INVPCID"));
     cpu->counters.flushes[ENGINE_FLUSH_INVALIDATE]++;
     tlb_flush_all(cpu); /* global pages too, and those of every PCID: more than asked for */
     if (cpu->shadow)

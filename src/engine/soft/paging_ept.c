@@ -6,18 +6,30 @@
 #include "engine/soft/paging.h"
 #include "mmu/ept.h"
 
+/* The translation that is being walked for. */
+struct nested {
+    struct cpu *cpu;
+    gva_t linear;
+};
+
 /*
  * The second dimension: where a guest-physical address is in host memory. A violation is an exit,
- * served at once from the slots. EPT_WALK_VIOLATION remains for a write to ROM only.
+ * served at once from the slots. EPT_WALK_VIOLATION remains for a write to ROM only. final: the
+ * address is the translation's own, not that of a table on the way.
  */
-static enum ept_walk nested_walk(struct cpu *cpu, gpa_t gpa, unsigned access,
-                                 struct ept_mapping *mapping)
+static enum ept_walk nested_walk(const struct nested *nested, gpa_t gpa, unsigned access,
+                                 bool final, struct ept_mapping *mapping)
 {
-    struct ept *ept = mmu_ept(cpu->mmu);
+    struct ept *ept = mmu_ept(nested->cpu->mmu);
     enum ept_walk end;
 
     while ((end = ept_walk(ept, gpa, access, mapping)) == EPT_WALK_VIOLATION) {
-        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EPT_VIOLATION);
+        exit_scope struct cpu *timed = cpu_exit_begin(
+            nested->cpu,
+            (struct exit){.reason = EXIT_EPT_VIOLATION,
+                          .qualification = exit_qualification_ept(access, mapping->rights, final),
+                          .gpa = gpa,
+                          .gla = nested->linear});
         switch (ept_fill(ept, gpa, access)) {
         case EPT_FILLED: break;
         case EPT_FILL_MMIO: return EPT_WALK_MISCONFIG;
@@ -31,7 +43,8 @@ static enum ept_walk nested_walk(struct cpu *cpu, gpa_t gpa, unsigned access,
 static void *table_host(void *opaque, gpa_t gpa, unsigned bytes, bool write)
 {
     struct ept_mapping mapping;
-    enum ept_walk end = nested_walk(opaque, gpa, write ? EPT_READ | EPT_WRITE : EPT_READ, &mapping);
+    unsigned access = write ? EPT_READ | EPT_WRITE : EPT_READ;
+    enum ept_walk end = nested_walk(opaque, gpa, access, false, &mapping);
 
     return end == EPT_WALK_MAPPED ? mapping.hva : NULL;
 }
@@ -40,18 +53,19 @@ enum step paging_translate_ept(struct cpu *cpu, enum tlb_kind kind, gva_t linear
                                const struct guest_walk_access *access, struct translation *out)
 {
     unsigned rights = EPT_READ | (access->write ? EPT_WRITE : 0) | (access->fetch ? EPT_EXEC : 0);
+    struct nested nested = {cpu, linear};
     struct guest_walk_context context;
     struct guest_walk_result walk;
     struct ept_mapping mapping;
 
     paging_context(cpu, &context);
     context.table_host = table_host;
-    context.opaque = cpu;
+    context.opaque = &nested;
     if (!guest_walk(&context, linear, access, &walk))
         return paging_fault(cpu, linear, walk.error);
 
     *out = (struct translation){.gpa = walk.gpa & context.a20_mask};
-    switch (nested_walk(cpu, out->gpa, rights, &mapping)) {
+    switch (nested_walk(&nested, out->gpa, rights, true, &mapping)) {
     case EPT_WALK_MISCONFIG: return STEP_NEXT; /* MMIO: no host memory, no entry */
     case EPT_WALK_VIOLATION: out->rom = true; return STEP_NEXT;
     case EPT_WALK_MAPPED: break;

@@ -23,7 +23,8 @@ void paging_switch_root(struct cpu *cpu)
 static enum step handle_fault(struct cpu *cpu, gva_t linear, const struct guest_walk_access *access,
                               struct translation *out)
 {
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EXCEPTION_NMI);
+    exit_scope struct cpu *timed = cpu_exit_begin(
+        cpu, (struct exit){.reason = EXIT_EXCEPTION_NMI, .qualification = linear, .gla = linear});
     struct shadow_fault_result result;
     struct guest_walk_context context;
     enum shadow_fault end;

@@ -183,7 +183,8 @@ static void take_sipi(struct cpu *cpu)
 
 static enum step take_interrupt(struct cpu *cpu)
 {
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EXTERNAL_INTERRUPT);
+    exit_scope struct cpu *timed =
+        cpu_exit_begin(cpu, (struct exit){.reason = EXIT_EXTERNAL_INTERRUPT});
     int vector;
 
     vector = cpu->host.interrupt_acknowledge(cpu->host.opaque, cpu->index);
@@ -233,13 +234,13 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
     }
     if (requests & CPU_REQUEST_INIT) {
         run_take_request(cpu, CPU_REQUEST_INIT);
-        cpu_count_exit(cpu, EXIT_INIT);
+        cpu_exit(cpu, (struct exit){.reason = EXIT_INIT});
         run_reset(cpu, true);
         cpu->wait_for_sipi = cpu->index != 0;
     }
     if (requests & CPU_REQUEST_SIPI) {
         run_take_request(cpu, CPU_REQUEST_SIPI);
-        cpu_count_exit(cpu, EXIT_SIPI);
+        cpu_exit(cpu, (struct exit){.reason = EXIT_SIPI, .qualification = cpu->sipi_vector});
         if (cpu->wait_for_sipi)
             take_sipi(cpu);
     }
@@ -249,7 +250,7 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
         return STEP_JUMP;
     if ((requests & CPU_REQUEST_NMI) && !cpu->nmi_blocked) {
         run_take_request(cpu, CPU_REQUEST_NMI);
-        cpu_count_exit(cpu, EXIT_EXCEPTION_NMI);
+        cpu_exit(cpu, (struct exit){.reason = EXIT_EXCEPTION_NMI});
         cpu->halted = false;
         return debug_event(cpu, cpu_deliver_nmi(cpu));
     }

@@ -294,11 +294,20 @@ static enum step enter_task(struct cpu *cpu, const struct descriptor *tss,
 enum step task_switch(struct cpu *cpu, struct descriptor *tss, enum task_cause cause,
                       uint64_t flags)
 {
+    static const enum exit_task_source sources[] = {
+        [TASK_JMP] = EXIT_TASK_JMP,
+        [TASK_CALL] = EXIT_TASK_CALL,
+        [TASK_IRET] = EXIT_TASK_IRET,
+        [TASK_EVENT] = EXIT_TASK_GATE,
+    };
     struct x86_segment target = x86_segment_parse(tss->low, tss->selector);
     struct task_image image;
     enum step step;
 
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_TASK_SWITCH);
+    exit_scope struct cpu *timed = cpu_exit_begin(
+        cpu,
+        (struct exit){.reason = EXIT_TASK_SWITCH,
+                      .qualification = exit_qualification_task(tss->selector, sources[cause])});
     if (cause == TASK_IRET)
         flags &= ~X86_FLAG_NT;
     step = read_image(cpu, &target, &image);

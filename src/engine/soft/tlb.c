@@ -185,6 +185,7 @@ void tlb_flush_page(struct cpu *cpu, gva_t page)
 {
     tlb_drop_page(cpu, page);
     if (cpu->tlb_large & large_bit(page)) {
+        trace(tlb_flush, TRACE_WORD("INVLPG where large pages are cached"));
         cpu->counters.flushes[ENGINE_FLUSH_INVALIDATE]++;
         drop_large(cpu, page);
     }

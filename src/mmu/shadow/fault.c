@@ -16,6 +16,7 @@
 #include "mmu/shadow/fault.h"
 
 #include "base/assert.h"
+#include "base/trace.h"
 #include "mem/mem.h"
 #include "mmu/shadow/meaning.h"
 #include "mmu/shadow/track.h"
@@ -49,7 +50,7 @@ static bool rights_serve(uint64_t entry, const struct guest_walk_context *contex
 }
 
 /* Whether the address is known to be MMIO, and the guest's tables allow the access. */
-static bool find_mark(const struct fault *fault, const struct shadow_root *root, gpa_t *gpa)
+static bool find_mmio(const struct fault *fault, const struct shadow_root *root, gpa_t *gpa)
 {
     const uint64_t *entry_at[X86_TABLE_LEVELS];
     unsigned level = shadow_walk_entries(root->table, fault->gva, entry_at);
@@ -95,6 +96,7 @@ static uint64_t leaf_bits(const struct shadow_page *page, uint64_t rights)
 static void fill_direct(struct fault *fault, struct shadow_page *page)
 {
     struct shadow *shadow = fault->shadow;
+    unsigned before = page->present;
 
     for (unsigned i = 0; i < X86_TABLE_ENTRIES; i++) {
         struct shadow_grant grant = shadow_grant(shadow, page, i, NULL);
@@ -111,6 +113,7 @@ static void fill_direct(struct fault *fault, struct shadow_page *page)
                         (uintptr_t)(slot->hva + (gpa - slot->base)) | leaf_bits(page, rights));
         shadow->stats.filled++;
     }
+    trace(mmu_fill_direct, page->gfn << PAGE_SHIFT, page->role.level, page->present - before);
 }
 
 /*
@@ -152,6 +155,7 @@ static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page
     }
     if (!slot) {
         shadow_set_leaf(shadow, page, index, SPTE_MMIO | rights | base);
+        trace(mmu_fill, fault->gpa, page->role.level, page->table[index]);
         return SHADOW_MMIO;
     }
     result->hva = slot->hva + (fault->gpa - slot->base);
@@ -164,6 +168,7 @@ static enum shadow_fault fill_leaf(struct fault *fault, struct shadow_page *page
         rights = shadow_leaf_rights(page->role, grant, false) & ~X86_PTE_W;
     shadow_set_leaf(shadow, page, index,
                     (uintptr_t)(slot->hva + (base - slot->base)) | leaf_bits(page, rights));
+    trace(mmu_fill, fault->gpa, page->role.level, page->table[index]);
     shadow->stats.filled++;
     shadow->stats.filled_large += page->role.level > 1;
     if (slot->kind == MEM_SLOT_ROM && access->write)
@@ -197,6 +202,7 @@ static struct shadow_page *link_child(struct fault *fault, struct shadow_page *p
     if (child->unsync)
         shadow_sync_gfn(shadow, gfn); /* no TLB can know it at this address */
     shadow_set_link(shadow, page, index, child);
+    trace(mmu_link, fault->gva, page->role.level, gfn, role.word);
     if (fresh && role.direct && role.level == 1)
         fill_direct(fault, child);
     return child;
@@ -243,6 +249,42 @@ static enum shadow_fault walk_and_map(struct fault *fault, struct shadow_root *r
     return allowed ? map(fault, root, result) : SHADOW_INJECT;
 }
 
+const char *shadow_fault_words(enum shadow_fault end)
+{
+    static const char *const words[] = {
+        [SHADOW_INJECT] = "inject #PF",
+        [SHADOW_RETRY] = "retry",
+        [SHADOW_MMIO] = "MMIO",
+        [SHADOW_ROM] = "write to ROM",
+        [SHADOW_EMULATE_WRITE] = "emulate the write",
+    };
+
+    return words[end];
+}
+
+/* The access as the bits of a page fault's error code. */
+static uint32_t access_bits(const struct guest_walk_access *access)
+{
+    return (access->write ? X86_PF_WRITE : 0) | (access->user ? X86_PF_USER : 0) |
+           (access->fetch ? X86_PF_FETCH : 0);
+}
+
+static enum shadow_fault decide(struct fault *fault, struct shadow_root *root,
+                                struct shadow_fault_result *result)
+{
+    enum shadow_fault end;
+    unsigned walks = 0;
+
+    if (find_mmio(fault, root, &result->gpa))
+        return SHADOW_MMIO;
+    do {
+        ASSERT(walks++ < MAX_WALKS, "what a walk allows the tables grant");
+        fault->changed = false;
+        end = walk_and_map(fault, root, result);
+    } while (unlikely(fault->changed));
+    return end;
+}
+
 enum shadow_fault shadow_handle_fault(struct shadow *shadow, struct shadow_root *root,
                                       const struct guest_walk_context *context, gva_t gva,
                                       const struct guest_walk_access *access,
@@ -250,21 +292,14 @@ enum shadow_fault shadow_handle_fault(struct shadow *shadow, struct shadow_root 
 {
     struct fault fault = {.shadow = shadow, .context = context, .gva = gva, .access = access};
     enum shadow_fault end;
-    unsigned walks = 0;
 
     ASSERT(root->page, "the processor's CR3 was set before it faulted");
     shadow_settle(shadow, context);
     shadow->stats.faults++;
     *result = (struct shadow_fault_result){0};
-    if (find_mark(&fault, root, &result->gpa)) {
-        shadow->stats.mmio++;
-        return SHADOW_MMIO;
-    }
-    do {
-        ASSERT(walks++ < MAX_WALKS, "what a walk allows the tables grant");
-        fault.changed = false;
-        end = walk_and_map(&fault, root, result);
-    } while (unlikely(fault.changed));
+    end = decide(&fault, root, result);
+    trace(mmu_fault, gva, access_bits(access), TRACE_WORD(shadow_fault_words(end)), result->gpa,
+          result->error);
     shadow->stats.injected += end == SHADOW_INJECT;
     shadow->stats.mmio += end == SHADOW_MMIO;
     return end;

@@ -20,6 +20,9 @@ enum shadow_fault {
     SHADOW_EMULATE_WRITE,
 };
 
+/* A decision in words. */
+const char *shadow_fault_words(enum shadow_fault end);
+
 struct shadow_fault_result {
     gpa_t gpa;      /* of the address, A20 applied; but for SHADOW_INJECT */
     uint8_t *hva;   /* for SHADOW_EMULATE_WRITE */

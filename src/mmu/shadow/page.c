@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/trace.h"
 #include "mem/mem.h"
 #include "mmu/tlbs.h"
 
@@ -108,6 +109,7 @@ void shadow_clear(struct shadow *shadow, struct shadow_page *page, unsigned inde
 
     if (!entry)
         return;
+    trace(mmu_zap, page->gfn, page->role.level, index, entry);
     page->table[index] = 0;
     page->present--;
     if (!(entry & X86_PTE_P))
@@ -208,6 +210,7 @@ static void find_guest_table(const struct shadow *shadow, struct shadow_page *pa
 /* The first shadow page of a guest table, which is write-tracked from now on. */
 static void start_table(struct shadow *shadow, const struct shadow_page *page)
 {
+    trace(mmu_track, page->gfn);
     rmap_count_table(shadow->rmap, table_gpa(page), true);
     mem_watch_page(shadow->mem, MEM_WATCH_TABLES, table_gpa(page), true);
     shadow_protect(shadow, table_gpa(page));
@@ -215,6 +218,7 @@ static void start_table(struct shadow *shadow, const struct shadow_page *page)
 
 static void end_table(struct shadow *shadow, gfn_t gfn)
 {
+    trace(mmu_untrack, gfn);
     rmap_count_table(shadow->rmap, gfn << PAGE_SHIFT, false);
     mem_watch_page(shadow->mem, MEM_WATCH_TABLES, gfn << PAGE_SHIFT, false);
 }

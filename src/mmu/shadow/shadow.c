@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/assert.h"
+#include "base/trace.h"
 #include "mem/mem.h"
 #include "mmu/shadow/config.h"
 #include "mmu/shadow/meaning.h"
@@ -52,6 +53,7 @@ void shadow_switch(struct shadow *shadow, struct shadow_root *root,
     struct shadow_page *page;
     struct shadow_role role;
     uint64_t made;
+    bool cached;
     gfn_t gfn;
 
     shadow_settle(shadow, context);
@@ -60,8 +62,10 @@ void shadow_switch(struct shadow *shadow, struct shadow_root *root,
     made = shadow->stats.pages_made;
     page = shadow_track_get(shadow, gfn, role);
     page->users++;
+    cached = made == shadow->stats.pages_made;
     shadow->stats.roots_switched++;
-    shadow->stats.roots_cached += made == shadow->stats.pages_made;
+    shadow->stats.roots_cached += cached;
+    trace(mmu_root, gfn, context->format, role.word, TRACE_WORD(cached ? "found" : "made"));
     shadow_release(shadow, root);
     if (context->format == X86_PAGING_PAE)
         check_pdptes(shadow, page, context);

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-#include "base/assert.h"
+#include "base/trace.h"
 #include "mem/mem.h"
 #include "mmu/shadow/meaning.h"
 #include "mmu/tlbs.h"
@@ -88,6 +88,7 @@ static void gpt_written(struct shadow *shadow, gpa_t gpa, uint64_t len)
     uint64_t offset = gpa % PAGE_SIZE;
     struct shadow_page *page, *next;
 
+    trace(mmu_gpt_write, gpa, len);
     shadow->stats.gpt_writes++;
     for (page = shadow_page_find(shadow, gpa >> PAGE_SHIFT, NULL); page; page = next) {
         unsigned bytes = x86_paging_entry_bytes(page->role.format);
@@ -240,6 +241,7 @@ bool shadow_let_write(struct shadow *shadow, gfn_t gfn)
          page = shadow_page_find(shadow, gfn, page))
         shadow_page_set_unsync(shadow, page, true);
     mem_watch_page(shadow->mem, MEM_WATCH_TABLES, gfn << PAGE_SHIFT, false);
+    trace(mmu_unsync, gfn);
     shadow->stats.unsynced++;
     return true;
 }
@@ -275,6 +277,7 @@ void shadow_sync_gfn(struct shadow *shadow, gfn_t gfn)
         shadow_page_set_unsync(shadow, page, false);
         sync_page(shadow, page);
     }
+    trace(mmu_sync, gfn);
     shadow->stats.synced++;
 }
 

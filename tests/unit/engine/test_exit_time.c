@@ -47,7 +47,7 @@ static void an_exit_lasts_to_the_end_of_its_block(void **state)
 
     pass(cpu, 1000);
     for (int i = 0; i < 2; i++) {
-        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_CPUID);
+        exit_scope struct cpu *timed = cpu_exit_begin(cpu, (struct exit){.reason = EXIT_CPUID});
 
         pass(cpu, 7);
     }
@@ -59,7 +59,7 @@ static void an_exit_lasts_to_the_end_of_its_block(void **state)
 /* Leaves by an early return, as instructions do. */
 static int leave_early(struct cpu *cpu)
 {
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_MSR_READ);
+    exit_scope struct cpu *timed = cpu_exit_begin(cpu, (struct exit){.reason = EXIT_MSR_READ});
 
     pass(cpu, 3);
     if (cpu->counters.exits[EXIT_MSR_READ])
@@ -85,11 +85,13 @@ static void time_is_counted_once(void **state)
     uint64_t sum = 0;
 
     {
-        exit_scope struct cpu *timed = cpu_exit_begin(cpu, EXIT_EXTERNAL_INTERRUPT);
+        exit_scope struct cpu *timed =
+            cpu_exit_begin(cpu, (struct exit){.reason = EXIT_EXTERNAL_INTERRUPT});
 
         pass(cpu, 10);
         {
-            exit_scope struct cpu *inner = cpu_exit_begin(cpu, EXIT_EPT_VIOLATION);
+            exit_scope struct cpu *inner =
+                cpu_exit_begin(cpu, (struct exit){.reason = EXIT_EPT_VIOLATION});
 
             pass(cpu, 5);
             leave_early(cpu);
@@ -107,7 +109,8 @@ static void time_is_counted_once(void **state)
 /* Exits one inside another, more than there is room for. */
 static void nest(struct cpu *cpu, unsigned depth)
 {
-    exit_scope struct cpu *timed = cpu_exit_begin(cpu, depth & 1 ? EXIT_IO : EXIT_INVLPG);
+    exit_scope struct cpu *timed =
+        cpu_exit_begin(cpu, (struct exit){.reason = depth & 1 ? EXIT_IO : EXIT_INVLPG});
 
     pass(cpu, 1);
     if (depth > 0)
