@@ -13,6 +13,7 @@ enum lock_rank {
     LOCK_RANK_MACHINE, /* devices, timers, slots; never held while guest code runs */
     LOCK_RANK_ENGINE,  /* requests queued for a vCPU */
     LOCK_RANK_CONSOLE, /* the terminal's input and output queues */
+    LOCK_RANK_DISK,    /* the lists of a disk image's queue */
 };
 
 struct lock {

@@ -1,4 +1,7 @@
-/* The BIOS's disk port: one request, copied once, checked, then carried out in bounded pieces. */
+/*
+ * The BIOS's disk port: one request, copied once, checked, then carried out in bounded pieces, each
+ * of which is a request to the image's queue.
+ */
 #include "dev/biosdisk.h"
 
 #include <errno.h>
@@ -10,20 +13,37 @@
 #define REG_REQUEST 0
 #define PIECE_BYTES (64 * KIB) /* bounce buffer; a multiple of both block sizes */
 
-struct biosdisk {
-    struct mem *mem;
-    struct block *disks[BIOSDISK_MAX_DISKS];
-    struct block *cds[BIOSDISK_MAX_CDS];
-    uint32_t status; /* of the last request */
-    uint8_t piece[PIECE_BYTES];
-};
-
 /* A drive as a request names it. */
 struct drive {
-    struct block *image;
+    struct block_queue *image;
     uint32_t block_size_bytes;
     uint64_t total_blocks;
     bool read_only, cd;
+};
+
+/* The guest's request that is under way. */
+struct job {
+    struct biosdisk_request request;
+    gpa_t request_gpa;
+    struct drive drive;
+    bool dropped;    /* by a reset: it has no status, and moves nothing any more */
+    uint64_t offset; /* of the next piece in the image, in bytes */
+    uint64_t left;   /* bytes */
+    gpa_t gpa;       /* of the next piece in guest memory */
+};
+
+struct biosdisk {
+    struct mem *mem;
+    struct block_queue *disks[BIOSDISK_MAX_DISKS];
+    struct block_queue *cds[BIOSDISK_MAX_CDS];
+    uint32_t status; /* of the last request */
+    bool busy;       /* the job waits for the image */
+    bool waiting;    /* a request came meanwhile */
+    gpa_t waiting_gpa;
+    struct job job;
+    struct block_request io;
+    struct iovec part; /* of the piece */
+    uint8_t piece[PIECE_BYTES];
 };
 
 struct biosdisk *biosdisk_create(struct mem *mem)
@@ -40,7 +60,7 @@ void biosdisk_destroy(struct biosdisk *disk)
     free(disk);
 }
 
-int biosdisk_attach(struct biosdisk *disk, unsigned index, bool cd, struct block *image)
+int biosdisk_attach(struct biosdisk *disk, unsigned index, bool cd, struct block_queue *image)
 {
     if (index >= (cd ? BIOSDISK_MAX_CDS : BIOSDISK_MAX_DISKS))
         return -EINVAL;
@@ -54,6 +74,8 @@ int biosdisk_attach(struct biosdisk *disk, unsigned index, bool cd, struct block
 void biosdisk_reset(struct biosdisk *disk)
 {
     disk->status = BIOSDISK_OK;
+    disk->waiting = false;
+    disk->job.dropped = true;
 }
 
 void biosdisk_geometry(uint64_t total_sectors, struct biosdisk_info *info)
@@ -73,6 +95,8 @@ void biosdisk_geometry(uint64_t total_sectors, struct biosdisk_info *info)
 
 static bool find_drive(const struct biosdisk *disk, unsigned number, struct drive *drive)
 {
+    const struct block *image;
+
     drive->cd = number >= BIOSDISK_CD;
     if (drive->cd && number - BIOSDISK_CD < BIOSDISK_MAX_CDS)
         drive->image = disk->cds[number - BIOSDISK_CD];
@@ -83,8 +107,9 @@ static bool find_drive(const struct biosdisk *disk, unsigned number, struct driv
     if (!drive->image)
         return false;
     drive->block_size_bytes = drive->cd ? BIOSDISK_CD_BLOCK : BIOSDISK_DISK_BLOCK;
-    drive->total_blocks = block_size_bytes(drive->image) / drive->block_size_bytes;
-    drive->read_only = drive->cd || block_read_only(drive->image);
+    image = block_queue_image(drive->image);
+    drive->total_blocks = block_size_bytes(image) / drive->block_size_bytes;
+    drive->read_only = drive->cd || block_read_only(image);
     return true;
 }
 
@@ -98,68 +123,134 @@ static enum biosdisk_status answer_info(struct biosdisk *disk, const struct driv
             (drive->read_only ? BIOSDISK_FLAG_READ_ONLY : 0) | (drive->cd ? BIOSDISK_FLAG_CD : 0),
     };
 
-    biosdisk_geometry(block_size_bytes(drive->image) / BIOSDISK_DISK_BLOCK, &info);
+    biosdisk_geometry(block_size_bytes(block_queue_image(drive->image)) / BIOSDISK_DISK_BLOCK,
+                      &info);
     return mem_write(disk->mem, buffer_gpa, &info, sizeof(info)) ? BIOSDISK_OK
                                                                  : BIOSDISK_BAD_REQUEST;
 }
 
-/* One piece between image and guest memory, through the bounce buffer. */
-static enum biosdisk_status move_piece(struct biosdisk *disk, struct block *image, bool write,
-                                       uint64_t offset, gpa_t gpa, size_t len)
+/* --- pieces of a transfer; each step answers PENDING while the image has something to do --- */
+
+static void piece_done(struct block_request *io);
+
+static enum biosdisk_status submit(struct biosdisk *disk, enum block_op op, size_t len)
 {
-    if (write) {
-        if (!mem_read(disk->mem, gpa, disk->piece, len))
-            return BIOSDISK_BAD_REQUEST;
-        return block_write(image, offset, disk->piece, len) ? BIOSDISK_IO_ERROR : BIOSDISK_OK;
-    }
-    if (block_read(image, offset, disk->piece, len))
-        return BIOSDISK_IO_ERROR;
-    return mem_write(disk->mem, gpa, disk->piece, len) ? BIOSDISK_OK : BIOSDISK_BAD_REQUEST;
+    disk->part = (struct iovec){disk->piece, len};
+    disk->io = (struct block_request){
+        .op = op,
+        .offset = disk->job.offset,
+        .iov = &disk->part,
+        .iov_count = 1,
+        .done = piece_done,
+    };
+    disk->busy = true;
+    block_queue_submit(disk->job.drive.image, &disk->io);
+    return BIOSDISK_PENDING;
 }
 
-static enum biosdisk_status transfer(struct biosdisk *disk, const struct drive *drive,
-                                     const struct biosdisk_request *request)
+static enum biosdisk_status next_piece(struct biosdisk *disk)
 {
-    bool write = request->command == BIOSDISK_WRITE;
-    uint64_t offset, left;
+    struct job *job = &disk->job;
+    size_t len = (size_t)MIN(job->left, PIECE_BYTES);
+
+    if (len == 0)
+        return BIOSDISK_OK;
+    if (job->request.command == BIOSDISK_READ)
+        return submit(disk, BLOCK_READ, len);
+    if (!mem_read(disk->mem, job->gpa, disk->piece, len))
+        return BIOSDISK_BAD_REQUEST;
+    return submit(disk, BLOCK_WRITE, len);
+}
+
+static enum biosdisk_status after_piece(struct biosdisk *disk)
+{
+    struct job *job = &disk->job;
+    size_t len = disk->part.iov_len;
+
+    if (disk->io.error)
+        return BIOSDISK_IO_ERROR;
+    if (disk->io.op == BLOCK_FLUSH)
+        return BIOSDISK_OK;
+    if (disk->io.op == BLOCK_READ && !mem_write(disk->mem, job->gpa, disk->piece, len))
+        return BIOSDISK_BAD_REQUEST;
+    job->gpa += len;
+    job->offset += len;
+    job->left -= len;
+    return next_piece(disk);
+}
+
+/* --- requests --- */
+
+static enum biosdisk_status transfer(struct biosdisk *disk)
+{
+    struct job *job = &disk->job;
+    const struct biosdisk_request *request = &job->request;
+    const struct drive *drive = &job->drive;
 
     if (request->count > BIOSDISK_MAX_BLOCKS)
         return BIOSDISK_BAD_REQUEST;
     if (request->lba > drive->total_blocks || request->count > drive->total_blocks - request->lba)
         return BIOSDISK_OUT_OF_RANGE;
-    if (write && drive->read_only)
+    if (request->command == BIOSDISK_WRITE && drive->read_only)
         return BIOSDISK_READ_ONLY;
-    offset = request->lba * drive->block_size_bytes;
-    left = (uint64_t)request->count * drive->block_size_bytes;
-    if (request->buffer_gpa + left < request->buffer_gpa)
-        return BIOSDISK_BAD_REQUEST;
-    for (gpa_t gpa = request->buffer_gpa; left;) {
-        size_t len = (size_t)MIN(left, PIECE_BYTES);
-        enum biosdisk_status status = move_piece(disk, drive->image, write, offset, gpa, len);
-
-        if (status != BIOSDISK_OK)
-            return status;
-        gpa += len;
-        offset += len;
-        left -= len;
-    }
-    return BIOSDISK_OK;
+    job->offset = request->lba * drive->block_size_bytes;
+    job->left = (uint64_t)request->count * drive->block_size_bytes;
+    job->gpa = request->buffer_gpa;
+    return job->gpa + job->left < job->gpa ? BIOSDISK_BAD_REQUEST : next_piece(disk);
 }
 
-static enum biosdisk_status execute(struct biosdisk *disk, const struct biosdisk_request *request)
+static enum biosdisk_status begin(struct biosdisk *disk)
 {
-    struct drive drive;
+    struct job *job = &disk->job;
 
-    if (request->magic != BIOSDISK_MAGIC)
+    if (job->request.magic != BIOSDISK_MAGIC)
         return BIOSDISK_BAD_REQUEST;
-    if (!find_drive(disk, request->drive, &drive))
+    if (!find_drive(disk, job->request.drive, &job->drive))
         return BIOSDISK_NO_DRIVE;
-    switch (request->command) {
+    switch (job->request.command) {
     case BIOSDISK_READ:
-    case BIOSDISK_WRITE: return transfer(disk, &drive, request);
-    case BIOSDISK_INFO: return answer_info(disk, &drive, request->buffer_gpa);
-    case BIOSDISK_FLUSH: return block_flush(drive.image) ? BIOSDISK_IO_ERROR : BIOSDISK_OK;
+    case BIOSDISK_WRITE: return transfer(disk);
+    case BIOSDISK_INFO: return answer_info(disk, &job->drive, job->request.buffer_gpa);
+    case BIOSDISK_FLUSH: return submit(disk, BLOCK_FLUSH, 0);
     default: return BIOSDISK_BAD_REQUEST;
+    }
+}
+
+/* A request stands where it came to, or has ended. */
+static void set_status(struct biosdisk *disk, enum biosdisk_status status)
+{
+    const struct biosdisk_request *request = &disk->job.request;
+    gpa_t gpa = disk->job.request_gpa + offsetof(struct biosdisk_request, status);
+    uint16_t told = (uint16_t)status;
+
+    disk->status = status;
+    if (status == BIOSDISK_PENDING)
+        return;
+    trace(biosdisk_request, request->drive, request->command, request->lba, request->count, status);
+    /* What lacks the magic is not a request: nothing is written there. */
+    if (request->magic == BIOSDISK_MAGIC)
+        mem_write(disk->mem, gpa, &told, sizeof(told));
+}
+
+static void start(struct biosdisk *disk, gpa_t request_gpa)
+{
+    disk->job = (struct job){.request_gpa = request_gpa};
+    if (mem_read(disk->mem, request_gpa, &disk->job.request, sizeof(disk->job.request)))
+        set_status(disk, begin(disk));
+    else
+        disk->status = BIOSDISK_BAD_REQUEST;
+}
+
+static void piece_done(struct block_request *io)
+{
+    struct biosdisk *disk = container_of(io, struct biosdisk, io);
+
+    disk->busy = false;
+    if (!disk->job.dropped)
+        set_status(disk, after_piece(disk));
+    if (disk->waiting && !disk->busy) {
+        disk->waiting = false;
+        start(disk, disk->waiting_gpa);
     }
 }
 
@@ -174,23 +265,17 @@ static uint64_t read_register(void *dev, uint64_t offset, unsigned width)
 
 static void write_register(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
-    struct biosdisk_request request = {0};
     struct biosdisk *disk = dev;
-    uint16_t status;
 
     if (offset != REG_REQUEST || width != 4)
         return;
-    if (!mem_read(disk->mem, value, &request, sizeof(request))) {
-        disk->status = BIOSDISK_BAD_REQUEST;
+    if (!disk->busy) {
+        start(disk, value);
         return;
     }
-    status = (uint16_t)execute(disk, &request);
-    trace(biosdisk_request, request.drive, request.command, request.lba, request.count, status);
-    disk->status = status;
-    /* What lacks the magic is not a request: nothing is written there. */
-    if (request.magic == BIOSDISK_MAGIC)
-        mem_write(disk->mem, value + offsetof(struct biosdisk_request, status), &status,
-                  sizeof(status));
+    disk->waiting = true;
+    disk->waiting_gpa = value;
+    disk->status = BIOSDISK_PENDING;
 }
 
 const struct bus_ops biosdisk_ops = {read_register, write_register, 4};

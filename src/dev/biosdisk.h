@@ -1,8 +1,10 @@
 /*
  * The disk port of our own BIOS: a port device by which INT 13h asks the monitor for disk blocks.
- * A request of 32 bytes stands in guest memory; writing its address to register 0 carries it out
- * before the OUT ends; register 0 then reads as its status. Refuses accesses that are not 32 bits
- * wide, and more than BIOSDISK_MAX_BLOCKS in one request.
+ * A request of 32 bytes stands in guest memory; writing its address to register 0 starts it.
+ * Register 0 reads as BIOSDISK_PENDING until it is done, and then as its status, which is also
+ * written into the request. A request that comes while another is under way waits for it, and takes
+ * the place of one that waits already. Refuses accesses that are not 32 bits wide, and more than
+ * BIOSDISK_MAX_BLOCKS in one request.
  * Specification: this header. The ROM holds the same layout (src/fw/boot.h).
  *
  * Locking: the owner's machine lock is held around every call.
@@ -11,7 +13,7 @@
 #define UMBRA_DEV_BIOSDISK_H
 
 #include "base/types.h"
-#include "dev/backend/block.h"
+#include "dev/backend/block_queue.h"
 #include "dev/bus.h"
 #include "mem/mem.h"
 
@@ -39,6 +41,7 @@ enum biosdisk_status {
     BIOSDISK_IO_ERROR = 3,
     BIOSDISK_READ_ONLY = 4,
     BIOSDISK_BAD_REQUEST = 5, /* no magic, unknown command, too long, or not in guest memory */
+    BIOSDISK_PENDING = 6,     /* register 0 only: the request is under way */
 };
 
 /* In guest memory, little-endian. */
@@ -85,14 +88,18 @@ extern const struct bus_ops biosdisk_ops;
 
 /* Makes the device over guest memory (not owned). NULL without memory. */
 struct biosdisk *biosdisk_create(struct mem *mem);
+
+/* After the queues of the images have been stopped; NULL is harmless. */
 void biosdisk_destroy(struct biosdisk *disk);
 
 /*
  * Shows an image (not owned) as hard disk `index`, or as CD-ROM `index` with cd set; NULL takes it
  * away. Returns 0, or -EINVAL when there are no such drive numbers.
  */
-int biosdisk_attach(struct biosdisk *disk, unsigned index, bool cd, struct block *image) must_check;
+int biosdisk_attach(struct biosdisk *disk, unsigned index, bool cd,
+                    struct block_queue *image) must_check;
 
+/* What is under way goes on, but nothing of it reaches the guest any more. */
 void biosdisk_reset(struct biosdisk *disk);
 
 /*

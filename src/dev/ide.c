@@ -68,6 +68,7 @@ void ide_reset_drive(struct ide_drive *drive, bool hard)
 {
     if (drive->kind == IDE_NONE)
         return;
+    ide_forget(drive);
     drive->phase = IDE_IDLE;
     drive->packet = false;
     drive->intrq = false;
@@ -120,11 +121,13 @@ static void write_command(struct ide_channel *channel, uint8_t command)
 {
     struct ide_drive *drive = selected(channel);
 
-    if (command == COMMAND_DIAGNOSTIC) {
+    if (command == COMMAND_DIAGNOSTIC && !ide_busy(drive)) {
         run_diagnostic(channel);
         return;
     }
     if (drive->kind == IDE_NONE)
+        return;
+    if (ide_busy(drive) && !(command == COMMAND_DEVICE_RESET && drive->kind == IDE_CDROM))
         return;
     drive->intrq = false; /* ATA-6, 5.2.9: a write to the command register clears INTRQ */
     ide_update_irq(channel);
@@ -177,6 +180,9 @@ static void write_byte(struct ide_channel *channel, unsigned reg, uint8_t value)
         write_command(channel, value);
         return;
     }
+    /* A busy drive ignores them (ATA-6, "I/O register descriptions"), so it stays selected. */
+    if (ide_busy(selected(channel)))
+        return;
     for (unsigned unit = 0; unit < IDE_UNITS; unit++)
         write_taskfile(&channel->drives[unit], reg, value);
     if (reg == REG_DEVICE) {
@@ -191,7 +197,7 @@ static uint8_t status_of(const struct ide_channel *channel)
 
     if (drive->kind == IDE_NONE)
         return 0;
-    return channel->control & IDE_CONTROL_SRST ? IDE_STATUS_BSY : drive->status;
+    return channel->control & IDE_CONTROL_SRST || ide_busy(drive) ? IDE_STATUS_BSY : drive->status;
 }
 
 static uint8_t read_byte(struct ide_channel *channel, unsigned reg)
@@ -270,7 +276,7 @@ struct ide_channel *ide_get_channel(struct ide *ide, unsigned channel)
 }
 
 int ide_attach(struct ide *ide, unsigned channel, unsigned unit, enum ide_kind kind,
-               struct block *image)
+               struct block_queue *image)
 {
     struct ide_drive *drive;
 

@@ -1,8 +1,9 @@
 /*
  * The IDE function of the PIIX3: two channels of two drives, ATA disks and ATAPI CD-ROMs, by PIO
- * and by bus-master DMA. Commands run to their end inside the register write that starts them; what
- * the guest sees of time is the order of interrupts only. Refuses overlapped and queued commands,
- * the security, SMART and host-protected-area feature sets, writing to CDs and CD audio.
+ * and by bus-master DMA. A command that needs the image is busy (BSY) until the image's queue has
+ * completed it; all others run to their end inside the register write that starts them. A reset
+ * leaves a drive busy until the host has done with what is under way. Refuses overlapped and queued
+ * commands, the security, SMART and host-protected-area feature sets, writing to CDs and CD audio.
  * Specification: ATA/ATAPI-6 (T13 1410D); MMC-3 and SPC-2 for packets; Intel 82371SB (PIIX3) data
  * sheet, function 1; "Programming Interface for Bus Master IDE Controller", revision 1.0.
  *
@@ -20,7 +21,7 @@
 
 #include "base/irq.h"
 #include "base/types.h"
-#include "dev/backend/block.h"
+#include "dev/backend/block_queue.h"
 #include "dev/bus.h"
 #include "dev/pci.h"
 #include "mem/mem.h"
@@ -46,8 +47,8 @@ struct ide_config {
     struct mem *mem;                   /* for DMA; not owned */
     struct pci_host *pci;              /* the function becomes 01.1; NULL: no PCI, no DMA */
     struct irq_line irq[IDE_CHANNELS]; /* ISA interrupts 14 and 15 */
-    struct block *disk;                /* NULL, or the first channel's master; not owned */
-    struct block *cdrom;               /* NULL, or the second channel's master; not owned */
+    struct block_queue *disk;          /* NULL, or the first channel's master; not owned */
+    struct block_queue *cdrom;         /* NULL, or the second channel's master; not owned */
 };
 
 struct ide;
@@ -59,7 +60,10 @@ extern const struct bus_ops ide_command_ops, ide_control_ops;
 /* Makes the controller. NULL without memory, or when 01.1 is taken. */
 struct ide *ide_create(const struct ide_config *config);
 
-/* Before or after pci_host_destroy; NULL is harmless. */
+/*
+ * Before or after pci_host_destroy, and after the queues of the images have been stopped. NULL is
+ * harmless.
+ */
 void ide_destroy(struct ide *ide);
 
 /* Power-on state of channels and drives (configuration space is reset by pci_host_reset). */
@@ -72,6 +76,6 @@ struct ide_channel *ide_get_channel(struct ide *ide, unsigned channel);
  * there is one already, -ENOMEM.
  */
 int ide_attach(struct ide *ide, unsigned channel, unsigned unit, enum ide_kind kind,
-               struct block *image) must_check;
+               struct block_queue *image) must_check;
 
 #endif

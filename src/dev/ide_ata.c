@@ -20,7 +20,7 @@ struct command {
 
 uint64_t ide_total_sectors(const struct ide_drive *drive)
 {
-    return block_size_bytes(drive->image) / IDE_SECTOR_BYTES;
+    return block_size_bytes(block_queue_image(drive->image)) / IDE_SECTOR_BYTES;
 }
 
 /* The default translation: 16 heads, 63 sectors, at most 16383 cylinders (ATA-6, 6.2.1). */
@@ -110,7 +110,7 @@ static void run_transfer(struct ide_drive *drive, unsigned flags)
     }
     if (!range_of(drive, flags, &lba, &count))
         return;
-    if ((flags & TO_DRIVE) && block_read_only(drive->image)) {
+    if ((flags & TO_DRIVE) && block_read_only(block_queue_image(drive->image))) {
         ide_fail(drive, IDE_ERROR_ABRT);
         return;
     }
@@ -159,12 +159,17 @@ static void run_identify(struct ide_drive *drive, unsigned flags)
     ide_begin_pio_in(drive);
 }
 
-static void run_flush(struct ide_drive *drive, unsigned flags)
+static void flushed(struct ide_drive *drive, int err)
 {
-    if (block_flush(drive->image) != 0)
+    if (err)
         ide_fail(drive, IDE_ERROR_ABRT);
     else
         ide_complete(drive);
+}
+
+static void run_flush(struct ide_drive *drive, unsigned flags)
+{
+    ide_flush(drive, flushed);
 }
 
 /* INITIALIZE DEVICE PARAMETERS: another translation of CHS addresses. */
@@ -212,7 +217,11 @@ static void run_set_features(struct ide_drive *drive, unsigned flags)
 {
     switch (drive->now.feature) {
     case 0x02: drive->write_cache = true; break;
-    case 0x82: drive->write_cache = false; break;
+    case 0x82: /* what the cache holds goes to the disk first (ATA-6, "Enable/disable write cache")
+                */
+        drive->write_cache = false;
+        ide_flush(drive, flushed);
+        return;
     case 0x03:
         if (!mode_exists(drive->now.count)) {
             ide_fail(drive, IDE_ERROR_ABRT);

@@ -88,7 +88,7 @@ static void put_be32(uint8_t *p, uint32_t value)
 
 uint32_t ide_cd_blocks(const struct ide_drive *drive)
 {
-    uint64_t blocks = block_size_bytes(drive->image) / IDE_CD_BLOCK_BYTES;
+    uint64_t blocks = block_size_bytes(block_queue_image(drive->image)) / IDE_CD_BLOCK_BYTES;
 
     return (uint32_t)MIN(blocks, (uint64_t)INT32_MAX);
 }

@@ -4,6 +4,8 @@
  *   PRDT -> { address, bytes } { address, bytes } ... { address, bytes, last }
  *
  * A table lies in 64 KiB, so a walk reads at most 8192 descriptors, whatever the guest wrote there.
+ * Data goes in pieces through the drive's buffer, which is all that the image's queue gets to see:
+ * guest memory is read and written here only, while the machine lock is held.
  * Specification: "Programming Interface for Bus Master IDE Controller", revision 1.0.
  */
 #include "dev/ide_internal.h"
@@ -28,14 +30,6 @@ struct prd { /* little-endian, in guest memory */
 
 _Static_assert(sizeof(struct prd) == 8, "the guest's layout of a PRD");
 
-struct prd_walk {
-    gpa_t next;      /* of the next descriptor */
-    unsigned budget; /* descriptors that may still be read */
-    gpa_t address;
-    uint32_t left; /* bytes of the region at address */
-    bool last;
-};
-
 enum dma_result {
     DMA_DONE,
     DMA_EXHAUSTED, /* the table ended before the data */
@@ -43,7 +37,7 @@ enum dma_result {
     DMA_IMAGE,     /* the drive's own error */
 };
 
-static bool next_region(const struct mem *mem, struct prd_walk *walk, enum dma_result *result)
+static bool next_region(const struct mem *mem, struct ide_prd_walk *walk, enum dma_result *result)
 {
     struct prd prd;
     uint32_t word;
@@ -64,7 +58,7 @@ static bool next_region(const struct mem *mem, struct prd_walk *walk, enum dma_r
 }
 
 /* Moves len bytes between the drive's buffer and the regions of the walk. */
-static enum dma_result move(struct ide_drive *drive, struct prd_walk *walk, size_t len)
+static enum dma_result move(struct ide_drive *drive, struct ide_prd_walk *walk, size_t len)
 {
     struct mem *mem = drive->channel->ide->mem;
     enum dma_result result;
@@ -88,23 +82,6 @@ static enum dma_result move(struct ide_drive *drive, struct prd_walk *walk, size
     return DMA_DONE;
 }
 
-static enum dma_result transfer(struct ide_drive *drive, struct prd_walk *walk)
-{
-    enum dma_result result = DMA_DONE;
-
-    while (drive->left && result == DMA_DONE) {
-        size_t len = (size_t)MIN(drive->left, IDE_BUFFER_BYTES);
-
-        drive->left -= len;
-        if (!drive->to_drive && drive->from_image && ide_load(drive, len) != 0)
-            return DMA_IMAGE;
-        result = move(drive, walk, len);
-        if (result == DMA_DONE && drive->to_drive && ide_store(drive, len) != 0)
-            return DMA_IMAGE;
-    }
-    return result;
-}
-
 static void fail(struct ide_drive *drive)
 {
     if (drive->packet)
@@ -113,30 +90,100 @@ static void fail(struct ide_drive *drive)
         ide_fail(drive, IDE_ERROR_ABRT);
 }
 
-void ide_dma_try(struct ide_channel *channel)
+static void end(struct ide_drive *drive, enum dma_result result)
 {
-    struct ide_drive *drive = &channel->drives[channel->selected];
-    struct prd_walk walk = {.next = channel->prdt, .budget = PRD_BUDGET};
-    uint64_t bytes = drive->left;
-    enum dma_result result;
+    struct ide_channel *channel = drive->channel;
+    const struct ide_prd_walk *walk = &channel->walk;
 
-    if (drive->kind == IDE_NONE || drive->phase != IDE_DMA ||
-        !(channel->bm_status & IDE_BM_ACTIVE) || !pci_function_is_master(&channel->ide->function))
-        return;
-    if (drive->to_drive == !!(channel->bm_command & IDE_BM_TO_MEMORY))
-        result = DMA_FAULT; /* the two sides disagree about the direction */
-    else
-        result = transfer(drive, &walk);
     /* A table longer than the data leaves the bus master active (1.0, "Interrupt" and "Active"). */
-    if (result != DMA_DONE || (walk.last && walk.left == 0))
+    if (result != DMA_DONE || (walk->last && walk->left == 0))
         channel->bm_status &= (uint8_t)~IDE_BM_ACTIVE;
     if (result == DMA_FAULT)
         channel->bm_status |= IDE_BM_ERROR;
-    trace(ide_dma, channel->number, channel->prdt, bytes, channel->bm_status);
+    trace(ide_dma, channel->number, channel->prdt, drive->left, channel->bm_status);
     if (result == DMA_DONE)
         ide_finish(drive);
     else
         fail(drive);
+}
+
+static bool master_runs(const struct ide_channel *channel)
+{
+    return (channel->bm_status & IDE_BM_ACTIVE) && pci_function_is_master(&channel->ide->function);
+}
+
+static void next_piece(struct ide_drive *drive);
+
+/*
+ * A piece has been moved. Where the guest has stopped the bus master meanwhile, the drive waits for
+ * it with the rest.
+ */
+static void piece_done(struct ide_drive *drive, size_t len)
+{
+    drive->image_offset += len;
+    drive->left -= len;
+    if (drive->left == 0)
+        end(drive, DMA_DONE);
+    else if (master_runs(drive->channel))
+        next_piece(drive);
+}
+
+static void to_guest(struct ide_drive *drive, size_t len)
+{
+    enum dma_result result = move(drive, &drive->channel->walk, len);
+
+    if (result == DMA_DONE)
+        piece_done(drive, len);
+    else
+        end(drive, result);
+}
+
+static void loaded(struct ide_drive *drive, int err)
+{
+    if (err)
+        end(drive, DMA_IMAGE);
+    else if (master_runs(drive->channel)) /* else the piece is read again when it does */
+        to_guest(drive, drive->part.iov_len);
+}
+
+static void stored(struct ide_drive *drive, int err)
+{
+    if (err)
+        end(drive, DMA_IMAGE);
+    else
+        piece_done(drive, drive->part.iov_len);
+}
+
+static void next_piece(struct ide_drive *drive)
+{
+    size_t len = (size_t)MIN(drive->left, IDE_BUFFER_BYTES);
+    enum dma_result result = DMA_DONE;
+
+    if (!drive->to_drive && drive->from_image) {
+        ide_load(drive, len, loaded);
+    } else if (!drive->to_drive) {
+        to_guest(drive, len);
+    } else {
+        result = move(drive, &drive->channel->walk, len);
+        if (result == DMA_DONE)
+            ide_store(drive, len, len == drive->left, stored);
+        else
+            end(drive, result);
+    }
+}
+
+void ide_dma_try(struct ide_channel *channel)
+{
+    struct ide_drive *drive = &channel->drives[channel->selected];
+
+    channel->walk = (struct ide_prd_walk){.next = channel->prdt, .budget = PRD_BUDGET};
+    if (drive->kind == IDE_NONE || drive->phase != IDE_DMA || ide_busy(drive) ||
+        !master_runs(channel))
+        return;
+    if (drive->to_drive == !!(channel->bm_command & IDE_BM_TO_MEMORY))
+        end(drive, DMA_FAULT); /* the two sides disagree about the direction */
+    else
+        next_piece(drive);
 }
 
 void ide_dma_reset(struct ide_channel *channel)
@@ -144,6 +191,7 @@ void ide_dma_reset(struct ide_channel *channel)
     channel->bm_command = 0;
     channel->bm_status = 0;
     channel->prdt = 0;
+    channel->walk = (struct ide_prd_walk){0};
 }
 
 static void write_command(struct ide_channel *channel, uint8_t value)

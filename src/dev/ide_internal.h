@@ -2,10 +2,10 @@
  * What the files of the IDE function share. For no other file.
  *
  *   ide.c           controller, task file registers, interrupts, resets
- *   ide_transfer.c  phases of a command: DRQ blocks by PIO, completion, failure
- *   ide_dma.c       bus-master registers, PRD walk
- *   ide_ata.c       ATA commands             ide_identify.c  both IDENTIFY pages
- *   ide_atapi.c     packets, sense, phases   ide_atapi_info.c  answers about drive and disc
+ *   ide_transfer.c  phases of a command: requests to the image, DRQ blocks by PIO, completion,
+ * failure ide_dma.c       bus-master registers, PRD walk ide_ata.c       ATA commands
+ * ide_identify.c  both IDENTIFY pages ide_atapi.c     packets, sense, phases   ide_atapi_info.c
+ * answers about drive and disc
  */
 #ifndef UMBRA_DEV_IDE_INTERNAL_H
 #define UMBRA_DEV_IDE_INTERNAL_H
@@ -53,7 +53,7 @@ enum ide_phase {
     IDE_PIO_IN,
     IDE_PIO_OUT,
     IDE_PACKET, /* the twelve bytes of a packet come in */
-    IDE_DMA,    /* waits for the bus master to start */
+    IDE_DMA,    /* by the bus master; not busy: waits for it to start */
 };
 
 struct ide_taskfile {
@@ -68,16 +68,23 @@ struct ide_drive {
     struct ide_channel *channel;
     unsigned unit;
     enum ide_kind kind;
-    struct block *image;
+    struct block_queue *image;
 
     struct ide_taskfile now, previous; /* what was written last, and before (48-bit commands) */
     uint8_t device, error, status, command;
     bool intrq;
 
+    /* The request to the image that is under way. */
+    struct block_request request;
+    struct iovec part; /* of the buffer */
+    /* What comes after it, with 0 or -errno. NULL: there is none, and the drive is not busy. */
+    void (*then)(struct ide_drive *drive, int err);
+
     /* The transfer of the command under way. */
     enum ide_phase phase;
-    uint8_t *buffer;       /* IDE_BUFFER_BYTES */
+    uint8_t *buffer;       /* IDE_BUFFER_BYTES; the request's while there is one */
     size_t at, end;        /* the part of the buffer that the guest reads or fills now */
+    size_t filled;         /* how much of it the image has filled (PIO in) */
     size_t drq_bytes;      /* the longest such part, at most IDE_BUFFER_BYTES */
     uint64_t left;         /* bytes that come after it */
     bool to_drive;         /* the guest writes */
@@ -98,6 +105,15 @@ struct ide_drive {
     uint8_t media_event; /* for GET EVENT STATUS: 0 none, 2 new medium, 3 medium removed */
 };
 
+/* How far a transfer has come in its table of physical regions (ide_dma.c). */
+struct ide_prd_walk {
+    gpa_t next;      /* of the next descriptor */
+    unsigned budget; /* descriptors that may still be read */
+    gpa_t address;
+    uint32_t left; /* bytes of the region at address */
+    bool last;
+};
+
 struct ide_channel {
     struct ide *ide;
     unsigned number;
@@ -107,7 +123,8 @@ struct ide_channel {
     unsigned selected;
     uint8_t control;
     uint8_t bm_command, bm_status;
-    uint32_t prdt; /* guest-physical, 4-byte aligned */
+    uint32_t prdt;            /* guest-physical, 4-byte aligned */
+    struct ide_prd_walk walk; /* of the transfer under way */
 };
 
 struct ide {
@@ -133,9 +150,22 @@ void ide_begin_pio_out(struct ide_drive *drive);
 void ide_begin_dma(struct ide_drive *drive);
 /* After the last byte has moved. */
 void ide_finish(struct ide_drive *drive);
-/* The data that follows, into or out of the buffer's start; 0 or -errno. */
-int ide_load(struct ide_drive *drive, size_t len) must_check;
-int ide_store(struct ide_drive *drive, size_t len) must_check;
+/*
+ * Requests to the image: len bytes between image_offset and the buffer's start, or a flush. The
+ * drive is busy until the request has completed, and goes on in `then`. Until then it takes no
+ * command; a reset makes it forget what it wanted to do.
+ */
+void ide_load(struct ide_drive *drive, size_t len, void (*then)(struct ide_drive *drive, int err));
+/* With `last`, the command's data ends here: without a write cache it must be safe then. */
+void ide_store(struct ide_drive *drive, size_t len, bool last,
+               void (*then)(struct ide_drive *drive, int err));
+void ide_flush(struct ide_drive *drive, void (*then)(struct ide_drive *drive, int err));
+static inline bool ide_busy(const struct ide_drive *drive)
+{
+    return drive->then;
+}
+/* A reset comes in between. */
+void ide_forget(struct ide_drive *drive);
 uint32_t ide_data_read(struct ide_drive *drive, unsigned width);
 void ide_data_write(struct ide_drive *drive, unsigned width, uint32_t value);
 

@@ -75,8 +75,8 @@ _Static_assert(sizeof(struct boot_info) == 64, "boot_info is read by guest code"
 #define BOOT_ROM_TABLES_SIZE   0x2000
 
 /*
- * Disk blocks by port. A dword written to BOOT_DISK_PORT is the physical address of a request; the
- * device carries it out before the OUT ends. A dword read from there is the last status.
+ * Disk blocks by port. A dword written to BOOT_DISK_PORT is the physical address of a request. A
+ * dword read from there is BOOT_DISK_PENDING until the device has done with it, then its status.
  */
 #define BOOT_DISK_PORT  0x5550
 #define BOOT_DISK_MAGIC 0x31444255 /* "UBD1" */
@@ -96,6 +96,7 @@ enum boot_disk_status {
     BOOT_DISK_IO_ERROR = 3,
     BOOT_DISK_READ_ONLY = 4,
     BOOT_DISK_BAD_REQUEST = 5,
+    BOOT_DISK_PENDING = 6, /* by port only */
 };
 
 struct boot_disk_request {

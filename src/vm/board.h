@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "dev/a20.h"
-#include "dev/backend/block.h"
+#include "dev/backend/block_queue.h"
 #include "dev/bus.h"
 #include "mem/layout.h"
 #include "mem/mem.h"
@@ -48,8 +48,9 @@ struct board_config {
      * The own ones are there, but nothing reaches them.
      */
     struct irq_line irq_sink;
-    struct block *disk; /* NULL: no drive; owned by the caller, outlives the board */
-    struct block *cdrom;
+    struct block_queue
+        *disk; /* NULL: no drive; owned by the caller, stopped before the board goes */
+    struct block_queue *cdrom;
     struct board_events events;
 };
 

@@ -10,6 +10,16 @@
 
 #define APIC_TPR_SHIFT 4
 
+/*
+ * Behind an access to a device: under --clock instructions a guest that has asked its disk for
+ * something goes no further, but waits outside the engine (vcpu_thread.c).
+ */
+static void after_access_locked(struct vm *vm)
+{
+    if (vm_disks_hold_locked(vm))
+        vm->engine->vcpu_kick(vm->vcpu);
+}
+
 static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
 {
     struct vm *vm = opaque;
@@ -19,6 +29,7 @@ static uint32_t port_read(void *opaque, uint16_t port, unsigned width)
     if (vm->stats)
         stats_recorder_port(vm->stats, port);
     value = (uint32_t)bus_read(vm->board->bus, BUS_PORT, port, width);
+    after_access_locked(vm);
     lock_release(&vm->lock);
     return value;
 }
@@ -31,6 +42,7 @@ static void port_write(void *opaque, uint16_t port, unsigned width, uint32_t val
     if (vm->stats)
         stats_recorder_port(vm->stats, port);
     bus_write(vm->board->bus, BUS_PORT, port, width, value);
+    after_access_locked(vm);
     lock_release(&vm->lock);
 }
 
@@ -41,6 +53,7 @@ static uint64_t mmio_read(void *opaque, gpa_t gpa, unsigned width)
 
     lock_acquire(&vm->lock);
     value = bus_read(vm->board->bus, BUS_MMIO, gpa, width);
+    after_access_locked(vm);
     lock_release(&vm->lock);
     return value;
 }
@@ -51,6 +64,7 @@ static void mmio_write(void *opaque, gpa_t gpa, unsigned width, uint64_t value)
 
     lock_acquire(&vm->lock);
     bus_write(vm->board->bus, BUS_MMIO, gpa, width, value);
+    after_access_locked(vm);
     lock_release(&vm->lock);
 }
 

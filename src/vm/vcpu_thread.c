@@ -37,7 +37,7 @@ static void wait_while_halted(struct vm *vm)
     uint64_t since_ns = vm->stats ? clock_host_ns() : 0;
 
     lock_acquire(&vm->lock);
-    while (!vm->ended && !vm->reset_requested && !vm->pauses &&
+    while (!vm->ended && !vm->reset_requested && !vm->pauses && !vm_disks_ready(vm) &&
            !vm->engine->vcpu_pending(vm->vcpu)) {
         if (!guest_time_counts(vm) || !guest_time_skip_locked(vm)) {
             lock_wait(&vm->lock, &vm->wake);
@@ -51,14 +51,24 @@ static void wait_while_halted(struct vm *vm)
         vm->idle_ns += clock_host_ns() - since_ns;
 }
 
+/*
+ * Whether the guest may not run now. A guest whose output nobody reads rests, too, and one that has
+ * to wait for its disks: here signals and timers still work, and it counts as parked, or whoever
+ * pauses it would wait for the reader, or for the host's disk.
+ */
+static bool must_rest_locked(struct vm *vm)
+{
+    if (vm->ended)
+        return false;
+    if (!vm->pauses)
+        vm_disks_deliver_locked(vm);
+    return vm->pauses || terminal_congested(vm->terminal) || vm_disks_hold_locked(vm);
+}
+
 /* Waits outside the engine while somebody looks into the VM. */
 static void park_locked(struct vm *vm)
 {
-    /*
-     * A guest whose output nobody reads rests here, where signals and timers still work. It counts
-     * as parked, or who pauses it would wait for the reader.
-     */
-    while (!vm->ended && (vm->pauses || terminal_congested(vm->terminal))) {
+    while (must_rest_locked(vm)) {
         vm->vcpu_parked = true;
         pthread_cond_broadcast(&vm->parked);
         lock_wait(&vm->lock, &vm->wake);

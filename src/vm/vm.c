@@ -283,19 +283,6 @@ static int plan(struct vm *vm)
     return err;
 }
 
-static int open_image(struct block **out, const char *path, bool read_only)
-{
-    int err;
-
-    if (!path)
-        return 0;
-    err = block_open(out, path, read_only);
-    if (err)
-        log_error("cannot use %s as a drive: %s%s", path, strerror(-err),
-                  err == -EBUSY || err == -EAGAIN ? "; another VM has it open" : "");
-    return err;
-}
-
 /* A line of the engine's own interrupt controllers. */
 static void on_irq(void *opaque, unsigned gsi, bool level)
 {
@@ -313,8 +300,8 @@ static int make_board(struct vm *vm)
         .start_utc = guest_time_start_utc(vm),
         .tsc_hz = vm->model.tsc_hz,
         .physical_bits = vm->model.physical_bits,
-        .disk = vm->disk,
-        .cdrom = vm->cdrom,
+        .disk = vm->disks[VM_DISK].queue,
+        .cdrom = vm->disks[VM_CDROM].queue,
         .events =
             {
                 .opaque = vm,
@@ -410,6 +397,8 @@ static int make_machine(struct vm *vm)
     guest_time_init(vm);
     vm_host_init(vm);
     err = make_vcpu(vm);
+    if (!err)
+        err = vm_disks_start(vm);
     if (!err) {
         guest_time_attach(vm);
         err = make_board(vm);
@@ -504,17 +493,21 @@ static void close_fd(int fd)
 
 static void take_apart(struct vm *vm)
 {
+    bool all_at_rest = vm_disks_stop(vm);
+
     gdb_vm_destroy(vm->gdb);
     terminal_destroy(vm->terminal);
     monitor_console_destroy(vm->console);
     monitor_destroy(vm->monitor);
+    if (!all_at_rest)
+        return; /* the thread of a disk that hangs still uses the rest: the process's end frees it
+                 */
     board_destroy(vm->board);
     if (vm->vcpu)
         vm->engine->vcpu_destroy(vm->vcpu);
     mmu_destroy(vm->mmu);
     mem_destroy(vm->mem);
-    block_close(vm->cdrom);
-    block_close(vm->disk);
+    vm_disks_close(vm);
     digest_destroy(vm->digest);
     start_fini(&vm->start);
     free(vm->bios);
@@ -573,9 +566,7 @@ static int check(struct vm *vm)
     if (!err)
         err = vm_firmware_read(vm);
     if (!err)
-        err = open_image(&vm->disk, vm->start.disk, false);
-    if (!err)
-        err = open_image(&vm->cdrom, vm->start.cdrom, true);
+        err = vm_disks_open(vm);
     if (!err)
         err = digest_create(&vm->digest, vm);
     return err;

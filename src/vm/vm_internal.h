@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 
 #include "base/lock.h"
-#include "dev/backend/block.h"
 #include "engine/engine.h"
 #include "fw/start.h"
 #include "mem/layout.h"
@@ -16,6 +15,7 @@
 #include "vm/clock_guest.h"
 #include "vm/clock_host.h"
 #include "vm/config.h"
+#include "vm/disks.h"
 #include "vm/events.h"
 #include "vm/terminal.h"
 #include "vm/vm.h"
@@ -31,8 +31,7 @@ struct vm {
     struct start start; /* what the guest starts from */
     uint8_t *bios;      /* the firmware's image */
     size_t bios_bytes;
-    struct block *disk;
-    struct block *cdrom;
+    struct vm_disk disks[VM_DISKS];
     struct mem *mem;
     struct mmu *mmu;
     struct clock_host clock;        /* host time */

@@ -106,6 +106,7 @@ static void do_time(struct guest *guest)
     static const uint64_t steps_ns[] = {1, 100, 1000, 10000, 100000, NS_PER_MS, 20 * NS_PER_MS};
 
     clock_stepped_advance(&guest->clock, DICE_PICK(guest->dice, steps_ns));
+    guest_work_disks(guest);
 }
 
 static void do_acknowledge(struct guest *guest)
@@ -177,6 +178,7 @@ static void do_ide(struct guest *guest)
             bus_write(guest->board->bus, BUS_PORT, base, 2, packet[i]);
     }
     outb(guest, (uint16_t)(BUS_MASTER + 8 * channel), dice_8(guest->dice) & 9);
+    guest_work_disks(guest);
     for (unsigned i = dice_8(guest->dice) % 64; i > 0; i--)
         bus_read(guest->board->bus, BUS_PORT, base, 1u << i % 3);
 }

@@ -1,7 +1,8 @@
 /*
  * Any bytes as a guest's accesses to the PCI bus, the chipset, IDE, fw_cfg and the BIOS's disk
  * port: nothing crashes, hangs or reaches past guest memory. Eight bytes are one access: where,
- * offset, width and direction, one spare, and the value (little-endian). fuzz: runs=20000
+ * offset, width and direction, how long the host's disks take, and the value (little-endian).
+ * fuzz: runs=20000
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +27,13 @@ struct machine {
     struct fw_cfg *fw_cfg;
     struct biosdisk *biosdisk;
     struct block *disk, *cd;
+    struct block_queue *disk_queue, *cd_queue; /* without threads */
     uint8_t disk_data[DISK_BYTES], cd_data[DISK_BYTES];
 };
 
 /* An access of the input. */
 struct access {
-    uint8_t where, offset, how, spare;
+    uint8_t where, offset, how, work;
     uint8_t value[4];
 };
 
@@ -71,16 +73,19 @@ static void make(struct machine *m)
     must(mem_add_slot(m->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM) == 0);
     must(block_open_memory(&m->disk, m->disk_data, sizeof(m->disk_data)) == 0);
     must(block_open_memory(&m->cd, m->cd_data, sizeof(m->cd_data)) == 0);
+    must(block_queue_create(&m->disk_queue, m->disk, NULL, NULL) == 0);
+    must(block_queue_create(&m->cd_queue, m->cd, NULL, NULL) == 0);
     m->bus = bus_create();
     m->pci = pci_host_create(m->bus, &wiring);
     m->chipset = i440fx_create(m->pci, &chipset);
-    ide = (struct ide_config){.mem = m->mem, .pci = m->pci, .disk = m->disk, .cdrom = m->cd};
+    ide = (struct ide_config){
+        .mem = m->mem, .pci = m->pci, .disk = m->disk_queue, .cdrom = m->cd_queue};
     m->ide = ide_create(&ide);
     m->fw_cfg = fw_cfg_create(m->mem);
     m->biosdisk = biosdisk_create(m->mem);
     must(fw_cfg_add_file(m->fw_cfg, "file", "contents", 8) == 0);
-    must(biosdisk_attach(m->biosdisk, 0, false, m->disk) == 0);
-    must(biosdisk_attach(m->biosdisk, 0, true, m->cd) == 0);
+    must(biosdisk_attach(m->biosdisk, 0, false, m->disk_queue) == 0);
+    must(biosdisk_attach(m->biosdisk, 0, true, m->cd_queue) == 0);
     place(m);
     /* Bus mastering from the start, so that short inputs reach the PRD walk. */
     pci_config_write(m->pci, PCI_DEVFN(1, 1), 0x20, 4, 0xc000);
@@ -89,6 +94,8 @@ static void make(struct machine *m)
 
 static void unmake(struct machine *m)
 {
+    must(block_queue_stop(m->disk_queue, 0));
+    must(block_queue_stop(m->cd_queue, 0));
     biosdisk_destroy(m->biosdisk);
     fw_cfg_destroy(m->fw_cfg);
     ide_destroy(m->ide);
@@ -98,6 +105,15 @@ static void unmake(struct machine *m)
     block_close(m->disk);
     block_close(m->cd);
     mem_destroy(m->mem);
+}
+
+/* What the host's disks get done behind an access: nothing, one step of a transfer, or all. */
+static void work(struct block_queue *queue, unsigned how)
+{
+    if (how & 1)
+        block_queue_deliver(queue);
+    while ((how & 2) && block_queue_ready(queue))
+        block_queue_deliver(queue);
 }
 
 static void perform(struct machine *m, const struct access *access)
@@ -136,6 +152,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         memcpy(&access, data + i * sizeof(access), sizeof(access));
         perform(m, &access);
+        work(m->disk_queue, access.work);
+        work(m->cd_queue, access.work >> 2);
+        if (access.work == 0xf0)
+            ide_reset(m->ide);
+        if (access.work == 0xf0)
+            biosdisk_reset(m->biosdisk);
     }
     unmake(m);
     free(m);

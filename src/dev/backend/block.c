@@ -16,6 +16,7 @@ struct block {
     uint64_t data_bytes; /* what is backed: the file's or the buffer's size */
     uint64_t size_bytes; /* data_bytes rounded up to whole sectors */
     bool read_only;
+    char *name; /* the path; NULL: a buffer */
 };
 
 /* A whole-file lock of the open file, so that a second VM in this very process is refused too. */
@@ -57,9 +58,12 @@ int block_open(struct block **out, const char *path, bool read_only)
     if (!block)
         return -ENOMEM;
     block->read_only = read_only;
+    block->name = strdup(path);
     /* O_NONBLOCK: opening a FIFO must not wait for its other end. */
     block->fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
     err = block->fd < 0 ? -errno : image_size(block->fd, &block->data_bytes);
+    if (!err && !block->name)
+        err = -ENOMEM;
     if (!err)
         err = lock_image(block->fd, read_only);
     if (err) {
@@ -91,6 +95,7 @@ void block_close(struct block *block)
         return;
     if (block->fd >= 0)
         close(block->fd); /* gives up the lock too */
+    free(block->name);
     free(block);
 }
 
@@ -102,6 +107,11 @@ uint64_t block_size_bytes(const struct block *block)
 bool block_read_only(const struct block *block)
 {
     return block->read_only;
+}
+
+const char *block_name(const struct block *block)
+{
+    return block->name ? block->name : "in memory";
 }
 
 static bool in_range(const struct block *block, uint64_t offset, size_t len)

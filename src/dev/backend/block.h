@@ -5,7 +5,9 @@
  * image. An image need not be a multiple of a sector: what lies between its last byte and the end
  * of that sector reads as zeroes, and a write there makes the file longer.
  *
- * Locking: the owner's machine lock is held around every call.
+ * Threads: block_size_bytes, block_read_only and block_name may be called from any. The rest is one
+ * thread's at a time: in a VM the worker of the queue before the image (block_queue.h), because
+ * each of these calls takes as long as the host's disk does.
  */
 #ifndef UMBRA_DEV_BACKEND_BLOCK_H
 #define UMBRA_DEV_BACKEND_BLOCK_H
@@ -39,6 +41,9 @@ void block_close(struct block *block);
 uint64_t block_size_bytes(const struct block *block);
 
 bool block_read_only(const struct block *block);
+
+/* What it was opened as, for messages. */
+const char *block_name(const struct block *block);
 
 /*
  * Copies between the image and a buffer. Returns 0, -ERANGE when the range does not lie in

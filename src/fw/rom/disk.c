@@ -14,13 +14,19 @@
 
 struct drive hard_disks[DISK_MAX], cd_drive, emulated_drive, floppy_drive;
 uint8_t emulated_number;
+bool disk_lets_interrupts_in;
 
-static struct boot_disk_request request;
 static uint8_t bounce[CD_BLOCK];
 static uint8_t parameter_tables[2][16]; /* INT 41h and 46h */
 
+/*
+ * The request stands on the stack: where the caller lets interrupts in, one of their handlers may
+ * come here again.
+ */
 static uint16_t submit(uint8_t device, uint8_t command, uint64_t lba, uint32_t count, uint32_t gpa)
 {
+    struct boot_disk_request request;
+
     mem_set(&request, 0, sizeof(request));
     request.magic = BOOT_DISK_MAGIC;
     request.drive = device;
@@ -30,8 +36,12 @@ static uint16_t submit(uint8_t device, uint8_t command, uint64_t lba, uint32_t c
     request.lba = lba;
     request.buffer_gpa = gpa;
     outl(BOOT_DISK_PORT, near_to_gpa(&request));
-    /* The device writes the status into memory behind the compiler's back; outl is a barrier. */
-    return request.status;
+    while (inl(BOOT_DISK_PORT) == BOOT_DISK_PENDING) {
+        if (disk_lets_interrupts_in)
+            rom_let_interrupts_in();
+    }
+    /* The device has written the status into memory behind the compiler's back. */
+    return *(volatile uint16_t *)&request.status;
 }
 
 static uint16_t read_emulated(struct drive *drive, uint64_t lba, uint32_t count, uint32_t gpa)

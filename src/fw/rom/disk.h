@@ -23,7 +23,8 @@ struct drive {
 };
 
 extern struct drive hard_disks[DISK_MAX], cd_drive, emulated_drive, floppy_drive;
-extern uint8_t emulated_number; /* INT 13h number of emulated_drive: 00h or 80h */
+extern uint8_t emulated_number;      /* INT 13h number of emulated_drive: 00h or 80h */
+extern bool disk_lets_interrupts_in; /* while a drive works: INT 13h's caller has them on */
 
 /* The drive that INT 13h DL names, or NULL. */
 struct drive *disk_find(uint8_t number);

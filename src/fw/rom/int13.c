@@ -119,7 +119,7 @@ static void no_drive(struct regs *r)
     finish(r, DISK_BAD_COMMAND);
 }
 
-void int13(struct regs *r)
+static void serve(struct regs *r)
 {
     struct drive *drive = disk_find(r->dl);
 
@@ -160,4 +160,14 @@ void int13(struct regs *r)
     case 0x16: finish(r, DISK_OK); break; /* medium unchanged */
     default: finish(r, DISK_BAD_COMMAND); break;
     }
+}
+
+/* A caller that has interrupts on gets them while its drive works, as from a PC's BIOS. */
+void int13(struct regs *r)
+{
+    bool before = disk_lets_interrupts_in;
+
+    disk_lets_interrupts_in = r->flags & FLAG_IF;
+    serve(r);
+    disk_lets_interrupts_in = before;
 }

@@ -103,6 +103,7 @@ struct guest {
     struct cpu_model model;
     struct board *board;
     struct block *disk, *cdrom;
+    struct block_queue *disk_queue, *cdrom_queue; /* without threads */
     struct engine_host host;
     struct engine_vcpu *vcpu;
     bool reset_requested, ended, kicked;
@@ -130,6 +131,9 @@ void guest_destroy(struct guest *guest);
 
 /* Runs the vCPU for so many blocks, through halts and resets, checking its state at each stop. */
 void guest_run(struct guest *guest, uint64_t blocks);
+
+/* The host's disks do what was asked of them, or take their time. */
+void guest_work_disks(struct guest *guest);
 
 /* --- signals.c --- */
 

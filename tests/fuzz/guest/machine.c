@@ -121,6 +121,14 @@ static void disturb(struct guest *guest)
     }
 }
 
+void guest_work_disks(struct guest *guest)
+{
+    if (dice_chance(guest->dice, 128)) {
+        block_queue_deliver(guest->disk_queue);
+        block_queue_deliver(guest->cdrom_queue);
+    }
+}
+
 /* Time passes with each call; a guest that only talks to devices comes to an end. */
 static struct board *enter(void *opaque)
 {
@@ -131,6 +139,7 @@ static struct board *enter(void *opaque)
         end_run(guest);
     if (guest->vcpu && dice_chance(guest->dice, 2))
         disturb(guest);
+    guest_work_disks(guest);
     return guest->board;
 }
 
@@ -256,8 +265,10 @@ static void create_board(struct guest *guest)
 
     FUZZ_CHECK(block_open_memory(&guest->disk, guest->disk_bytes, GUEST_DISK_BYTES) == 0);
     FUZZ_CHECK(block_open_memory(&guest->cdrom, guest->cdrom_bytes, GUEST_DISK_BYTES) == 0);
-    config.disk = guest->disk;
-    config.cdrom = guest->cdrom;
+    FUZZ_CHECK(block_queue_create(&guest->disk_queue, guest->disk, NULL, NULL) == 0);
+    FUZZ_CHECK(block_queue_create(&guest->cdrom_queue, guest->cdrom, NULL, NULL) == 0);
+    config.disk = guest->disk_queue;
+    config.cdrom = guest->cdrom_queue;
     FUZZ_CHECK(board_create(&guest->board, &config) == 0);
 }
 
@@ -320,6 +331,7 @@ void guest_destroy(struct guest *guest)
 
     guest->vcpu = NULL;
     engine_soft.vcpu_destroy(vcpu);
+    FUZZ_CHECK(block_queue_stop(guest->disk_queue, 0) && block_queue_stop(guest->cdrom_queue, 0));
     board_destroy(guest->board);
     block_close(guest->disk);
     block_close(guest->cdrom);

@@ -24,6 +24,9 @@ struct rig {
     struct pci_host *pci;
     struct ide *ide;
     struct block *disk, *cd;
+    struct block_queue *disk_queue, *cd_queue; /* without threads */
+    struct block_queue *slave_queue;           /* a test's own, or NULL */
+    bool disk_hangs;                           /* nothing that is asked of the images gets done */
     bool irq[2];
     unsigned irqs[2]; /* rising edges */
     uint8_t disk_data[DISK_SECTORS * 512];
@@ -67,12 +70,14 @@ static int rig_set_up(void **state)
     assert_int_equal(mem_add_slot(rig->mem, "low", 0, 1 * MIB, MEM_SLOT_RAM), 0);
     assert_int_equal(block_open_memory(&rig->disk, rig->disk_data, sizeof(rig->disk_data)), 0);
     assert_int_equal(block_open_memory(&rig->cd, rig->cd_data, sizeof(rig->cd_data)), 0);
+    assert_int_equal(block_queue_create(&rig->disk_queue, rig->disk, NULL, NULL), 0);
+    assert_int_equal(block_queue_create(&rig->cd_queue, rig->cd, NULL, NULL), 0);
     rig->bus = bus_create();
     rig->pci = pci_host_create(rig->bus, &wiring);
     config.mem = rig->mem;
     config.pci = rig->pci;
-    config.disk = rig->disk;
-    config.cdrom = rig->cd;
+    config.disk = rig->disk_queue;
+    config.cdrom = rig->cd_queue;
     rig->ide = ide_create(&config);
     assert_non_null(rig->ide);
     rig_place(rig);
@@ -87,6 +92,8 @@ static int rig_tear_down(void **state)
 {
     struct rig *rig = *state;
 
+    assert_true(block_queue_stop(rig->disk_queue, 0));
+    assert_true(block_queue_stop(rig->cd_queue, 0));
     ide_destroy(rig->ide);
     pci_host_destroy(rig->pci);
     bus_destroy(rig->bus);
@@ -97,20 +104,47 @@ static int rig_tear_down(void **state)
     return 0;
 }
 
+/* The images' disks do all that is asked of them. */
+static inline void rig_work(struct rig *rig)
+{
+    while (block_queue_ready(rig->disk_queue))
+        block_queue_deliver(rig->disk_queue);
+    while (block_queue_ready(rig->cd_queue))
+        block_queue_deliver(rig->cd_queue);
+    while (rig->slave_queue && block_queue_ready(rig->slave_queue))
+        block_queue_deliver(rig->slave_queue);
+}
+
+static inline uint64_t rig_read(struct rig *rig, unsigned port, unsigned width)
+{
+    uint64_t value = bus_read(rig->bus, BUS_PORT, port, width);
+
+    if (!rig->disk_hangs)
+        rig_work(rig);
+    return value;
+}
+
+static inline void rig_write(struct rig *rig, unsigned port, unsigned width, uint64_t value)
+{
+    bus_write(rig->bus, BUS_PORT, port, width, value);
+    if (!rig->disk_hangs)
+        rig_work(rig);
+}
+
 static inline void out8(struct rig *rig, unsigned port, unsigned value)
 {
-    bus_write(rig->bus, BUS_PORT, port, 1, value);
+    rig_write(rig, port, 1, value);
 }
 
 static inline uint8_t in8(struct rig *rig, unsigned port)
 {
-    return (uint8_t)bus_read(rig->bus, BUS_PORT, port, 1);
+    return (uint8_t)rig_read(rig, port, 1);
 }
 
 static inline void in_data(struct rig *rig, unsigned port, void *out, size_t len)
 {
     for (size_t i = 0; i < len; i += 2) {
-        uint16_t word = (uint16_t)bus_read(rig->bus, BUS_PORT, port, 2);
+        uint16_t word = (uint16_t)rig_read(rig, port, 2);
 
         memcpy((uint8_t *)out + i, &word, 2);
     }
@@ -122,7 +156,7 @@ static inline void out_data(struct rig *rig, unsigned port, const void *data, si
         uint32_t word;
 
         memcpy(&word, (const uint8_t *)data + i, 4);
-        bus_write(rig->bus, BUS_PORT, port, 4, word);
+        rig_write(rig, port, 4, word);
     }
 }
 
@@ -163,7 +197,7 @@ static inline void start_dma(struct rig *rig, unsigned channel, bool to_memory)
 {
     unsigned base = BM + 8 * channel;
 
-    bus_write(rig->bus, BUS_PORT, base + 4, 4, PRDT);
+    rig_write(rig, base + 4, 4, PRDT);
     out8(rig, base, to_memory ? 0x08 : 0x00);
     out8(rig, base + 2, 0x06);
     out8(rig, base, to_memory ? 0x09 : 0x01);

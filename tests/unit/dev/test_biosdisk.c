@@ -19,6 +19,7 @@ struct fixture {
     struct bus *bus;
     struct biosdisk *disk;
     struct block *image, *cd;
+    struct block_queue *image_queue, *cd_queue; /* without threads */
     uint8_t data[DISK_SECTORS * 512];
     uint8_t cd_data[CD_BLOCKS * 2048];
 };
@@ -37,8 +38,10 @@ static int set_up(void **state)
         f->cd_data[i] = (uint8_t)(i / 2048 + 0x40);
     assert_int_equal(block_open_memory(&f->image, f->data, sizeof(f->data)), 0);
     assert_int_equal(block_open_memory(&f->cd, f->cd_data, sizeof(f->cd_data)), 0);
-    assert_int_equal(biosdisk_attach(f->disk, 0, false, f->image), 0);
-    assert_int_equal(biosdisk_attach(f->disk, 0, true, f->cd), 0);
+    assert_int_equal(block_queue_create(&f->image_queue, f->image, NULL, NULL), 0);
+    assert_int_equal(block_queue_create(&f->cd_queue, f->cd, NULL, NULL), 0);
+    assert_int_equal(biosdisk_attach(f->disk, 0, false, f->image_queue), 0);
+    assert_int_equal(biosdisk_attach(f->disk, 0, true, f->cd_queue), 0);
     assert_int_equal(bus_add(f->bus, BUS_PORT, PORT, BIOSDISK_PORTS, &biosdisk_ops, f->disk), 0);
     *state = f;
     return 0;
@@ -48,6 +51,8 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
+    assert_true(block_queue_stop(f->image_queue, 0));
+    assert_true(block_queue_stop(f->cd_queue, 0));
     bus_destroy(f->bus);
     biosdisk_destroy(f->disk);
     block_close(f->image);
@@ -55,6 +60,16 @@ static int tear_down(void **state)
     mem_destroy(f->mem);
     free(f);
     return 0;
+}
+
+/* The images' disks do all that is asked of them. */
+static void work(struct fixture *f)
+{
+    /* A completion may start a request that waited, to the other image. */
+    while (block_queue_ready(f->image_queue) || block_queue_ready(f->cd_queue)) {
+        block_queue_deliver(f->image_queue);
+        block_queue_deliver(f->cd_queue);
+    }
 }
 
 /* Executes a request; the status by the port and the one in memory must agree. */
@@ -66,6 +81,7 @@ static unsigned ask(struct fixture *f, uint8_t drive, uint8_t command, uint64_t 
 
     assert_true(mem_write(f->mem, REQUEST, &request, sizeof(request)));
     bus_write(f->bus, BUS_PORT, PORT, 4, REQUEST);
+    work(f);
     status = (unsigned)bus_read(f->bus, BUS_PORT, PORT, 4);
     assert_int_equal(mem_read16(f->mem, REQUEST + 6), status);
     return status;
@@ -107,6 +123,7 @@ static void layout_is_the_roms(void **state)
     assert_int_equal(BIOSDISK_IO_ERROR, BOOT_DISK_IO_ERROR);
     assert_int_equal(BIOSDISK_READ_ONLY, BOOT_DISK_READ_ONLY);
     assert_int_equal(BIOSDISK_BAD_REQUEST, BOOT_DISK_BAD_REQUEST);
+    assert_int_equal(BIOSDISK_PENDING, BOOT_DISK_PENDING);
     assert_int_equal(BIOSDISK_FLAG_READ_ONLY, BOOT_DISK_FLAG_READ_ONLY);
     assert_int_equal(BIOSDISK_FLAG_CD, BOOT_DISK_FLAG_CD);
 }
@@ -205,8 +222,54 @@ static void refusals(void **state)
     assert_int_equal(bus_read(f->bus, BUS_PORT, PORT, 4), BIOSDISK_BAD_REQUEST);
     assert_int_equal(bus_read(f->bus, BUS_PORT, PORT + 4, 4), UINT32_MAX);
     assert_int_equal(bus_read(f->bus, BUS_PORT, PORT, 2), UINT16_MAX);
-    assert_int_equal(biosdisk_attach(f->disk, BIOSDISK_MAX_DISKS, false, f->image), -EINVAL);
-    assert_int_equal(biosdisk_attach(f->disk, BIOSDISK_MAX_CDS, true, f->image), -EINVAL);
+    assert_int_equal(biosdisk_attach(f->disk, BIOSDISK_MAX_DISKS, false, f->image_queue), -EINVAL);
+    assert_int_equal(biosdisk_attach(f->disk, BIOSDISK_MAX_CDS, true, f->image_queue), -EINVAL);
+}
+
+/* A disk that takes its time: the guest is told so, and memory stays as it was. */
+static void a_slow_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct biosdisk_request request = {BIOSDISK_MAGIC, 0, BIOSDISK_READ, 0x7777, 1, 0, 3, 0x8000};
+    uint8_t got[512], zeroes[512] = {0};
+
+    assert_true(mem_write(f->mem, REQUEST, &request, sizeof(request)));
+    bus_write(f->bus, BUS_PORT, PORT, 4, REQUEST);
+    assert_int_equal(bus_read(f->bus, BUS_PORT, PORT, 4), BIOSDISK_PENDING);
+    assert_int_equal(mem_read16(f->mem, REQUEST + 6), 0x7777);
+    assert_true(mem_read(f->mem, 0x8000, got, sizeof(got)));
+    assert_memory_equal(got, zeroes, sizeof(got));
+    /* The request was copied: what the guest writes over it changes nothing. */
+    request.lba = 9;
+    assert_true(mem_write(f->mem, REQUEST, &request, sizeof(request)));
+    work(f);
+    assert_int_equal(bus_read(f->bus, BUS_PORT, PORT, 4), BIOSDISK_OK);
+    assert_true(mem_read(f->mem, 0x8000, got, sizeof(got)));
+    assert_memory_equal(got, f->data + 3 * 512, sizeof(got));
+}
+
+/* A reset, and a BIOS that starts again before the host has done with the old request. */
+static void reset_while_a_disk_is_slow(void **state)
+{
+    struct fixture *f = *state;
+    struct biosdisk_request old = {BIOSDISK_MAGIC, 0, BIOSDISK_READ, 0x7777, 1, 0, 3, 0x8000};
+    struct biosdisk_request new = {BIOSDISK_MAGIC, 0, BIOSDISK_READ, 0x7777, 1, 0, 5, 0x9000};
+    uint8_t got[512], zeroes[512] = {0};
+
+    assert_true(mem_write(f->mem, REQUEST, &old, sizeof(old)));
+    bus_write(f->bus, BUS_PORT, PORT, 4, REQUEST);
+    biosdisk_reset(f->disk);
+    assert_int_equal(bus_read(f->bus, BUS_PORT, PORT, 4), BIOSDISK_OK);
+    assert_true(mem_write(f->mem, REQUEST + 0x100, &new, sizeof(new)));
+    bus_write(f->bus, BUS_PORT, PORT, 4, REQUEST + 0x100);
+    assert_int_equal(bus_read(f->bus, BUS_PORT, PORT, 4), BIOSDISK_PENDING);
+    work(f);
+    assert_int_equal(bus_read(f->bus, BUS_PORT, PORT, 4), BIOSDISK_OK);
+    assert_int_equal(mem_read16(f->mem, REQUEST + 6), 0x7777);
+    assert_true(mem_read(f->mem, 0x8000, got, sizeof(got)));
+    assert_memory_equal(got, zeroes, sizeof(got));
+    assert_true(mem_read(f->mem, 0x9000, got, sizeof(got)));
+    assert_memory_equal(got, f->data + 5 * 512, sizeof(got));
 }
 
 static void random_requests(void **state)
@@ -227,7 +290,13 @@ static void random_requests(void **state)
         request.buffer_gpa >>= 40 + rand() % 24;
         mem_write(f->mem, REQUEST, &request, sizeof(request));
         bus_write(f->bus, BUS_PORT, PORT, 1u << rand() % 3, rand() % 8 ? REQUEST : rand());
-        assert_true(bus_read(f->bus, BUS_PORT, PORT, 4) <= BIOSDISK_BAD_REQUEST);
+        assert_true(bus_read(f->bus, BUS_PORT, PORT, 4) <= BIOSDISK_PENDING);
+        if (rand() % 2) {
+            work(f);
+            assert_true(bus_read(f->bus, BUS_PORT, PORT, 4) <= BIOSDISK_BAD_REQUEST);
+        }
+        if (rand() % 16 == 0)
+            biosdisk_reset(f->disk);
     }
 }
 
@@ -240,6 +309,8 @@ int main(void)
         TEST(reads_and_writes),
         TEST(info),
         TEST(refusals),
+        TEST(a_slow_disk),
+        TEST(reset_while_a_disk_is_slow),
         TEST(random_requests),
     };
 

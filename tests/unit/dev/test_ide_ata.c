@@ -52,7 +52,7 @@ static void pio_read(void **state)
     }
     assert_int_equal(in8(rig, 0x1f7), READY);
     assert_int_equal(rig->irqs[0], 3);
-    assert_int_equal(bus_read(rig->bus, BUS_PORT, 0x1f0, 2), 0); /* nothing is left */
+    assert_int_equal(rig_read(rig, 0x1f0, 2), 0); /* nothing is left */
 }
 
 static void pio_write(void **state)
@@ -306,7 +306,7 @@ static void dma_mistakes(void **state)
     out8(rig, BM, 0);
     command28(rig, 0xc8, 0, 1); /* a table out of memory */
     out8(rig, BM + 2, 0x06);
-    bus_write(rig->bus, BUS_PORT, BM + 4, 4, 0xfffffffc);
+    rig_write(rig, BM + 4, 4, 0xfffffffc);
     out8(rig, BM, 0x09);
     assert_int_equal(in8(rig, BM + 2), 0x06);
     out8(rig, BM, 0);
@@ -333,7 +333,7 @@ static void endless_prd_table(void **state)
     assert_true(mem_write(rig->mem, 0x40000, prds, sizeof(prds)));
     command28(rig, 0xc8, 0, 0); /* 128 KiB in pieces of two bytes */
     out8(rig, BM + 2, 0x06);
-    bus_write(rig->bus, BUS_PORT, BM + 4, 4, 0x40000);
+    rig_write(rig, BM + 4, 4, 0x40000);
     out8(rig, BM, 0x09);
     assert_int_equal(in8(rig, 0x1f7), ERR);
     assert_int_equal(in8(rig, BM + 2), 0x04);
@@ -351,8 +351,9 @@ static void read_only_and_slave(void **state)
     close(fd);
     assert_int_equal(block_open(&file, path, true), 0);
     unlink(path);
-    assert_int_equal(ide_attach(rig->ide, 0, 0, IDE_DISK, file), -EEXIST);
-    assert_int_equal(ide_attach(rig->ide, 0, 1, IDE_DISK, file), 0);
+    assert_int_equal(block_queue_create(&rig->slave_queue, file, NULL, NULL), 0);
+    assert_int_equal(ide_attach(rig->ide, 0, 0, IDE_DISK, rig->slave_queue), -EEXIST);
+    assert_int_equal(ide_attach(rig->ide, 0, 1, IDE_DISK, rig->slave_queue), 0);
     out8(rig, 0x1f6, 0xf0);
     out8(rig, 0x1f2, 1);
     out8(rig, 0x1f3, 0);
@@ -366,7 +367,9 @@ static void read_only_and_slave(void **state)
     assert_int_equal(in8(rig, 0x1f1), 0x04);
     ide_reset(rig->ide);
     assert_int_equal(in8(rig, 0x1f6), 0xa0);
+    assert_true(block_queue_stop(rig->slave_queue, 0));
     block_close(file);
+    rig->slave_queue = NULL;
 }
 
 static void random_accesses(void **state)
@@ -389,14 +392,14 @@ static void random_accesses(void **state)
         if (port == BM + 4 || port == BM + 12)
             value &= 0xffffc;
         if (rand() % 3)
-            bus_write(rig->bus, BUS_PORT, port, 1u << rand() % 3, value);
+            rig_write(rig, port, 1u << rand() % 3, value);
         else
-            bus_read(rig->bus, BUS_PORT, port, 1u << rand() % 3);
+            rig_read(rig, port, 1u << rand() % 3);
         if (rand() % 16 == 0)
             put_prd(rig, (unsigned)rand() % 64, (uint32_t)rand() % (2 * MIB), (uint32_t)rand(),
                     rand() % 2);
         if (rand() % 16 == 0)
-            bus_write(rig->bus, BUS_PORT, BM + 4 + (unsigned)(rand() % 2) * 8, 4, PRDT);
+            rig_write(rig, BM + 4 + (unsigned)(rand() % 2) * 8, 4, PRDT);
     }
     ide_reset(rig->ide);
     assert_int_equal(in8(rig, 0x1f7), READY);

@@ -258,7 +258,7 @@ static void random_packets(void **state)
         if (rand() % 2)
             start_dma(rig, 1, rand() % 8);
         for (unsigned r = 0; r < reads; r++)
-            bus_read(rig->bus, BUS_PORT, 0x170, 1u << rand() % 3);
+            rig_read(rig, 0x170, 1u << rand() % 3);
         out8(rig, BM + 8, 0);
     }
     ide_reset(rig->ide);
