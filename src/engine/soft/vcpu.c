@@ -37,6 +37,11 @@ void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks)
     cpu_request(&vcpu->cpu, CPU_REQUEST_LIMIT);
 }
 
+bool soft_vcpu_limited(struct engine_vcpu *vcpu)
+{
+    return atomic_load_explicit(&vcpu->cpu.requests, memory_order_relaxed) & CPU_REQUEST_LIMIT;
+}
+
 struct cpu *soft_vcpu_cpu(struct engine_vcpu *vcpu)
 {
     return &vcpu->cpu;

@@ -16,6 +16,12 @@ struct cpu;
  */
 void soft_vcpu_limit(struct engine_vcpu *vcpu, uint64_t looks);
 
+/*
+ * Whether the limit is still to come: a run that ended by ENGINE_STOP_KICK may have reached it and
+ * been kicked at once. While it does not run.
+ */
+bool soft_vcpu_limited(struct engine_vcpu *vcpu);
+
 /* The processor inside, for tests that go below instructions; while it does not run. */
 struct cpu *soft_vcpu_cpu(struct engine_vcpu *vcpu);
 

@@ -382,7 +382,7 @@ void guest_run(struct guest *guest, uint64_t blocks)
         if (why == ENGINE_STOP_HALT) {
             if (++halts > MAX_HALTS || !sleep_on(guest))
                 return;
-        } else if (guest->kicked) {
+        } else if (guest->kicked && soft_vcpu_limited(guest->vcpu)) {
             guest->kicked = false;
         } else if (guest->reset_requested && ++halts <= MAX_HALTS) {
             guest->reset_requested = false;

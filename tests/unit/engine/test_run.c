@@ -1,4 +1,5 @@
 /* The run loop around an instruction: TF, DR7, RF, halts, code that changes, limits. */
+#include "engine/soft/vcpu.h"
 #include "run_rig.h"
 
 /* SDM 2 "HLT": a debug exception resumes execution; the step behind HLT is one. */
@@ -115,6 +116,22 @@ static void test_limit_of_a_known_block(void **state)
     assert_int_equal(RAX(rig) & 0xffff, 0);
 }
 
+/* A kick and the limit end one run together; the next must not go on for ever. */
+static void test_limit_and_kick_together(void **state)
+{
+    struct rig *rig = *state;
+
+    PUT(rig, CODE, "\xeb\xfe"); /* JMP to itself */
+    engine_soft.vcpu_set_state(rig->base.vcpu, &rig->state);
+    soft_vcpu_limit(rig->base.vcpu, 1);
+    engine_soft.vcpu_kick(rig->base.vcpu);
+    assert_int_equal(engine_soft.vcpu_run(rig->base.vcpu), ENGINE_STOP_KICK);
+    assert_true(soft_vcpu_limited(rig->base.vcpu));
+    engine_soft.vcpu_kick(rig->base.vcpu);
+    assert_int_equal(engine_soft.vcpu_run(rig->base.vcpu), ENGINE_STOP_KICK);
+    assert_false(soft_vcpu_limited(rig->base.vcpu));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_instructions_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_code_that_changes_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit_of_a_known_block, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_limit_and_kick_together, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
