@@ -88,6 +88,15 @@ size_t x86_disassemble(char *text, size_t size, enum x86_mode mode, const uint8_
     return insn.info.length;
 }
 
+uint8_t x86_mandatory_prefix(const ZydisDecodedInstruction *info)
+{
+    for (unsigned i = 0; i < info->raw.prefix_count; i++) {
+        if (info->raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY)
+            return info->raw.prefixes[i].value;
+    }
+    return 0;
+}
+
 unsigned x86_register_number(ZydisRegister reg, bool *high)
 {
     *high = reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH;

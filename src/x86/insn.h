@@ -47,6 +47,12 @@ enum x86_decode_result x86_decode(struct x86_insn *insn, enum x86_mode mode, con
 size_t x86_disassemble(char *text, size_t size, enum x86_mode mode, const uint8_t *bytes,
                        size_t len, uint64_t ip);
 
+/*
+ * The 66h, F2h or F3h that tells the instruction from others with its opcode, or 0. Of several that
+ * stand there one counts; all others are redundant, and so is 66h that only chooses a size.
+ */
+uint8_t x86_mandatory_prefix(const ZydisDecodedInstruction *info);
+
 /* The number of a general-purpose register of any width (AH..BH give 4..7 with *high set). */
 unsigned x86_register_number(ZydisRegister reg, bool *high);
 

@@ -1,7 +1,12 @@
-/* Random operands behind an instruction's form; addresses mostly lead into the data pages. */
+/*
+ * Random prefixes and operands around an instruction's form; addresses mostly lead into the data
+ * pages.
+ */
 #include "generate.h"
 
 #include <string.h>
+
+#define PADDED_ONE_IN 5 /* so many instructions get redundant prefixes */
 
 struct out {
     uint8_t *bytes;
@@ -103,21 +108,84 @@ static void random_operand(struct operand *m, const struct diff_template *t, str
     m->r = compat ? 0 : (unsigned)random_below(r, 2);
 }
 
+/* Prefixes in the order in which they will stand. */
+struct prefixes {
+    uint8_t bytes[2 * X86_INSN_MAX_BYTES];
+    unsigned n;
+};
+
+static void add_prefix(struct prefixes *p, unsigned byte)
+{
+    p->bytes[p->n++] = (uint8_t)byte;
+}
+
+static unsigned random_fs_or_gs(struct diff_random *r)
+{
+    return 0x64 + (unsigned)random_below(r, 2);
+}
+
+/* One that is there already, or one that does nothing before most instructions. */
+static uint8_t redundant_prefix(const struct prefixes *p, struct diff_random *r, bool compat)
+{
+    static const uint8_t some[] = {0x36, 0x3e, 0x26, 0x66, 0xf2, 0xf3, 0x2e, 0x48, 0x41, 0x40};
+
+    if (p->n && random_one_in(r, 2))
+        return p->bytes[random_below(r, p->n)];
+    return some[random_below(r, ARRAY_SIZE(some) - (compat ? 4 : 0))]; /* the last are CS and REX */
+}
+
+/* Doubled and misordered prefixes; what gets too long by them, or another instruction, is no case.
+ */
+static void pad(struct prefixes *p, struct diff_random *r, bool compat, bool vex)
+{
+    uint64_t more = random_below(r, X86_INSN_MAX_BYTES - 2);
+
+    for (uint64_t i = 0; i < more; i++)
+        add_prefix(p, vex ? random_fs_or_gs(r) : redundant_prefix(p, r, compat));
+    for (unsigned i = p->n; i > 1 && random_one_in(r, 2); i--) {
+        uint64_t other = random_below(r, i);
+        uint8_t byte = p->bytes[i - 1];
+
+        p->bytes[i - 1] = p->bytes[other];
+        p->bytes[other] = byte;
+    }
+}
+
+static void put_prefixes(struct out *o, const struct prefixes *p)
+{
+    for (unsigned i = 0; i < p->n; i++)
+        put(o, p->bytes[i]);
+}
+
+void diff_stretch(uint8_t *bytes, unsigned len, struct diff_random *r)
+{
+    static const uint8_t some[] = {0x3e, 0x66, 0xf2, 0xf3};
+    unsigned more = X86_INSN_MAX_BYTES - len;
+    unsigned byte = random_one_in(r, 2) ? bytes[0] : some[random_below(r, ARRAY_SIZE(some))];
+
+    memmove(bytes + more, bytes, len);
+    memset(bytes, (int)byte, more);
+}
+
 static void put_legacy(struct out *o, const struct diff_template *t, struct diff_random *r,
                        const struct operand *m, bool compat)
 {
     unsigned rex = (t->w ? 8u : 0) | m->r << 2 | m->x << 1 | m->b;
+    struct prefixes p = {.n = 0};
 
     if (!compat && random_one_in(r, 16))
-        put(o, 0x64 + (unsigned)random_below(r, 2));
+        add_prefix(&p, random_fs_or_gs(r));
     if (random_one_in(r, 32))
-        put(o, random_one_in(r, 2) ? 0x67 : 0x3e);
+        add_prefix(&p, random_one_in(r, 2) ? 0x67 : 0x3e);
     if (t->memory && random_one_in(r, 12))
-        put(o, 0xf0);
+        add_prefix(&p, 0xf0);
     if (random_one_in(r, 12))
-        put(o, 0x66);
+        add_prefix(&p, 0x66);
     if (t->prefix)
-        put(o, t->prefix);
+        add_prefix(&p, t->prefix);
+    if (random_one_in(r, PADDED_ONE_IN))
+        pad(&p, r, compat, false);
+    put_prefixes(o, &p);
     if (!compat && (rex || random_one_in(r, 8)))
         put(o, 0x40 | rex);
     if (t->map > 0)
@@ -132,11 +200,15 @@ static void put_vex(struct out *o, const struct diff_template *t, struct diff_ra
 {
     unsigned pp = diff_vex_pp(t->prefix);
     unsigned vvvv = random_one_in(r, 3) ? 15 : (unsigned)random_below(r, 16);
+    struct prefixes p = {.n = 0};
 
     if (compat)
         vvvv |= 8;
     if (!compat && random_one_in(r, 16))
-        put(o, 0x64 + (unsigned)random_below(r, 2));
+        add_prefix(&p, random_fs_or_gs(r));
+    if (!compat && random_one_in(r, PADDED_ONE_IN))
+        pad(&p, r, compat, true);
+    put_prefixes(o, &p);
     if (t->map == 1 && !t->w && !m->x && !m->b && random_one_in(r, 2)) {
         put(o, 0xc5);
         put(o, (m->r ? 0 : 0x80u) | vvvv << 3 | (t->l ? 4u : 0) | pp);

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define TRIES 40
+#define TRIES            40
+#define STRETCHED_ONE_IN 8 /* so many instructions get the length of 15 bytes */
 
 /* What the generator knows while it adds instructions. */
 struct build {
@@ -130,22 +131,36 @@ static void tame_alignment(struct build *b, const struct x86_insn *insn)
             b->c->before.rflags &= ~X86_FLAG_AC;
 }
 
+/* Puts an instruction of a form into bytes; false when it became another one, or none. */
+static bool make_instruction(struct build *b, const struct diff_template *t, uint8_t *bytes,
+                             struct x86_insn *insn)
+{
+    enum x86_mode mode = b->t->compat ? X86_MODE_COMPAT32 : X86_MODE_LONG64;
+    const struct diff_case *c = b->c;
+    unsigned len =
+        diff_encode(bytes, t, b->r, &c->before, b->pointers, b->t->compat, c->start + c->len);
+
+    if (x86_decode(insn, mode, bytes, len) != X86_DECODE_OK)
+        return false;
+    if (random_one_in(b->r, STRETCHED_ONE_IN)) {
+        diff_stretch(bytes, insn->info.length, b->r);
+        if (x86_decode(insn, mode, bytes, X86_INSN_MAX_BYTES) != X86_DECODE_OK)
+            return false;
+    }
+    return insn->info.mnemonic == (ZydisMnemonic)t->mnemonic && insn->info.opcode == t->opcode;
+}
+
 static bool add_instruction(struct build *b)
 {
     struct diff_case *c = b->c;
     size_t m = random_below(b->r, b->t->mnemonics);
     size_t first = b->t->first[m], forms = b->t->first[m + 1] - first;
     const struct diff_template *t = &b->t->all[first + random_below(b->r, forms)];
-    enum x86_mode mode = b->t->compat ? X86_MODE_COMPAT32 : X86_MODE_LONG64;
     struct x86_insn insn;
     uint8_t bytes[48];
-    unsigned len =
-        diff_encode(bytes, t, b->r, &c->before, b->pointers, b->t->compat, c->start + c->len);
 
-    if (x86_decode(&insn, mode, bytes, len) != X86_DECODE_OK ||
-        insn.info.mnemonic != (ZydisMnemonic)t->mnemonic || insn.info.opcode != t->opcode ||
-        !cpu_model_allows(b->model, &insn.info) || differs_by_vendor(&insn) ||
-        diff_excluded(&insn) || !may_follow(b, &insn))
+    if (!make_instruction(b, t, bytes, &insn) || !cpu_model_allows(b->model, &insn.info) ||
+        differs_by_vendor(&insn) || diff_excluded(&insn) || !may_follow(b, &insn))
         return false;
     tame_branch(bytes, &insn.info, b->r);
     tame_immediate(bytes, &insn.info);

@@ -91,6 +91,10 @@ void diff_random_state(struct diff_state *s, struct diff_random *r, bool compat)
  */
 uint64_t diff_undefined_flags(uint64_t undefined, const struct x86_insn *insn, const uint64_t *rcx);
 
+/* Makes an instruction one of 15 bytes by a prefix before it; bytes are another one's then, or no
+ * instruction's, if it is no prefix that does nothing there. */
+void diff_stretch(uint8_t *bytes, unsigned len, struct diff_random *r);
+
 /* Puts a random operand encoding behind a template; returns the length including spare bytes. */
 unsigned diff_encode(uint8_t *bytes, const struct diff_template *t, struct diff_random *r,
                      const struct diff_state *s, uint32_t pointers, bool compat, uint64_t ip);

@@ -132,6 +132,8 @@ static void emit_prefixes(struct emitter *e, const struct encoding *encoding, un
 
 void emit_modrm(struct emitter *e, const struct encoding *encoding, unsigned reg, struct rm rm)
 {
+    const uint8_t *start = e->at;
+
     if (encoding->lock)
         emit8(e, PREFIX_LOCK);
     if (rm.kind == RM_STATE)
@@ -143,6 +145,8 @@ void emit_modrm(struct emitter *e, const struct encoding *encoding, unsigned reg
     else
         emit_address(e, reg, &rm);
     emit_bytes(e, encoding->imm, encoding->imm_bytes);
+    if (e->at - start > HOST_INSN_MAX_BYTES)
+        e->too_long = true;
 }
 
 void emit_op(struct emitter *e, unsigned opcode, unsigned size, unsigned reg, struct rm rm)

@@ -8,10 +8,14 @@
 
 #include "base/types.h"
 
+/* A longer instruction is #GP on the host, whatever it would do. */
+#define HOST_INSN_MAX_BYTES 15
+
 /* Where code goes: written through one view of the memory, run through another. */
 struct emitter {
     uint8_t *at, *end; /* the writable view */
     bool full;         /* something did not fit; what was emitted is worth nothing */
+    bool too_long;     /* so is an instruction of more than HOST_INSN_MAX_BYTES, until taken back */
 };
 
 enum host_reg {

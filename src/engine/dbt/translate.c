@@ -117,6 +117,20 @@ static bool host_lacks(const struct x86_insn *insn)
     return insn->info.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && insn->info.opcode == 0x82;
 }
 
+/* Whether the instruction was emitted, in host instructions that the host can run. */
+static bool emit_known(struct translator *t)
+{
+    bool known = false;
+
+    if (t->op->fn == op_undefined || !memory_flat(t) || host_lacks(t->insn))
+        return false;
+    if (t->op->flags & OP_ENDS)
+        known = branch_emit(t);
+    else
+        known = insn_emit(t) || vector_emit(t);
+    return known && !t->e.too_long;
+}
+
 /* True when the instruction has ended the block. */
 static bool emit_instruction(struct translator *t)
 {
@@ -124,16 +138,11 @@ static bool emit_instruction(struct translator *t)
     uint8_t *at = t->e.at;
     unsigned flags = t->flags, sites = t->t->sites;
 
-    if (t->op->fn != op_undefined && memory_flat(t) && !host_lacks(t->insn)) {
-        if (!(t->op->flags & OP_ENDS)) {
-            if (insn_emit(t) || vector_emit(t))
-                return false;
-        } else if (branch_emit(t)) {
-            return true;
-        }
-    }
+    if (emit_known(t))
+        return t->op->flags & OP_ENDS;
     t->slows = slows;
     t->e.at = at;
+    t->e.too_long = false;
     t->flags = flags;
     t->t->sites = sites;
     flags_spoil(t);

@@ -153,29 +153,16 @@ static bool parts_init(struct parts *p, const struct translator *t)
     return find_places(p);
 }
 
-/* Instructions on general registers, whose 66h prefix is the operand size. */
-static bool has_operand_size(ZydisMnemonic mnemonic)
+/* The operand size as struct encoding has it; 4 also where there is none. */
+static unsigned operand_bytes(const struct x86_insn *insn, bool wide)
 {
-    return mnemonic == ZYDIS_MNEMONIC_MOVBE || mnemonic == ZYDIS_MNEMONIC_CRC32 ||
-           mnemonic == ZYDIS_MNEMONIC_RDRAND || mnemonic == ZYDIS_MNEMONIC_RDSEED;
-}
-
-/* Prefixes that select the instruction; which of several counts is left to the processor. */
-static void emit_legacy_prefixes(struct translator *t)
-{
-    const ZydisDecodedInstruction *info = &t->insn->info;
-    bool sized = has_operand_size(info->mnemonic);
+    const ZydisDecodedInstruction *info = &insn->info;
     unsigned width =
-        info->mnemonic == ZYDIS_MNEMONIC_CRC32 ? t->insn->op[1].size : info->operand_width;
+        info->mnemonic == ZYDIS_MNEMONIC_CRC32 ? insn->op[1].size : info->operand_width;
 
-    if (sized && width == 16)
-        emit8(&t->e, 0x66);
-    for (unsigned i = 0; i < info->raw.prefix_count; i++) {
-        uint8_t value = info->raw.prefixes[i].value;
-
-        if ((value == 0x66 && !sized) || value == 0xf2 || value == 0xf3)
-            emit8(&t->e, value);
-    }
+    if (wide)
+        return REX_W_SIZE;
+    return native_has_operand_size(info->mnemonic) && width == 16 ? 2 : 4;
 }
 
 static struct encoding encoding_of(const struct parts *p, const struct x86_insn *insn)
@@ -183,23 +170,20 @@ static struct encoding encoding_of(const struct parts *p, const struct x86_insn 
     static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
     const ZydisDecodedInstruction *info = &insn->info;
     bool vex = info->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
-    bool wide = vex ? native_vex_w(info) : info->raw.rex.W;
     struct encoding encoding = {
         .map = encoding_map(info),
         .opcode = info->opcode,
-        .size = wide ? REX_W_SIZE : 4,
+        .prefix = vex ? prefixes[info->raw.vex.pp] : x86_mandatory_prefix(info),
+        .size = (uint8_t)operand_bytes(insn, vex ? native_vex_w(info) : info->raw.rex.W),
         .imm = info->raw.imm[0].value.u,
         .imm_bytes = info->raw.imm[0].size / 8,
         .vex = vex,
+        .vex_256 = vex && info->raw.vex.L,
         .vvvv = (uint8_t)(p->vvvv.used ? p->vvvv.host : p->vvvv_number),
         /* CRC32 of SIL and the like */
         .byte_rm = p->rm.used && info->mnemonic == ZYDIS_MNEMONIC_CRC32 && insn->op[1].size == 8,
     };
 
-    if (vex) {
-        encoding.prefix = prefixes[info->raw.vex.pp];
-        encoding.vex_256 = info->raw.vex.L;
-    }
     if (p->is4 >= 0) {
         encoding.imm = (unsigned)p->is4 << 4;
         encoding.imm_bytes = 1;
@@ -237,8 +221,6 @@ static void emit_instruction(struct translator *t, const struct parts *p)
 {
     struct encoding encoding = encoding_of(p, t->insn);
 
-    if (!encoding.vex)
-        emit_legacy_prefixes(t);
     if (t->insn->info.attributes & ZYDIS_ATTRIB_HAS_MODRM) {
         emit_modrm(&t->e, &encoding, p->reg.used ? p->reg.host : p->reg_number, rm_of(p));
         return;

@@ -73,6 +73,10 @@ bool native_vector_ready(const struct cpu *cpu, const struct op *op);
  */
 void native_install_signals(void);
 
+/* Whether 66h is no part of a native instruction's opcode but makes its general operands 16 bits.
+ */
+bool native_has_operand_size(ZydisMnemonic mnemonic);
+
 /* VEX.W as the host, in 64-bit mode, needs it for the guest's instruction. */
 bool native_vex_w(const ZydisDecodedInstruction *info);
 

@@ -279,10 +279,9 @@ static bool shape_init(struct shape *s, const struct x86_insn *insn, bool strip_
     return true;
 }
 
-/* Instructions on general registers, whose 66h prefix depends on the guest's default size. */
-static bool has_operand_size(const ZydisDecodedInstruction *info)
+bool native_has_operand_size(ZydisMnemonic mnemonic)
 {
-    switch (info->mnemonic) {
+    switch (mnemonic) {
     case ZYDIS_MNEMONIC_POPCNT:
     case ZYDIS_MNEMONIC_LZCNT:
     case ZYDIS_MNEMONIC_TZCNT:
@@ -294,25 +293,24 @@ static bool has_operand_size(const ZydisDecodedInstruction *info)
     }
 }
 
+/*
+ * Only the prefixes that decide: the guest's may fill an instruction up to 15 bytes, and the host's
+ * must not get longer. (66h of an operand size depends on the guest's default, too.)
+ */
 static void put_legacy_prefixes(struct emitter *e, const struct shape *s,
                                 const struct x86_insn *insn)
 {
     const ZydisDecodedInstruction *info = &insn->info;
-    bool sized = has_operand_size(info);
-    unsigned width = info->operand_width;
+    unsigned prefix = x86_mandatory_prefix(info), width = info->operand_width;
 
     if (info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT) /* x87: no prefix means anything */
         return;
     if (info->mnemonic == ZYDIS_MNEMONIC_CRC32)
         width = insn->op[1].size;
-    if (sized && width == 16)
+    if (native_has_operand_size(info->mnemonic) && width == 16)
         put8(e, 0x66);
-    for (unsigned i = 0; i < info->raw.prefix_count; i++) {
-        uint8_t value = info->raw.prefixes[i].value;
-
-        if ((value == 0x66 && !sized) || ((value == 0xf2 || value == 0xf3) && !s->strip_rep))
-            put8(e, value);
-    }
+    if (prefix && !s->strip_rep)
+        put8(e, prefix);
 }
 
 static void put_legacy(struct emitter *e, const struct shape *s, const struct x86_insn *insn)

@@ -379,6 +379,28 @@ static void nothing_is_written_beyond_the_end(void **state)
     assert_memory_equal(bytes + 6, before + 6, 2);
 }
 
+static struct encoding long_encoding(unsigned imm_bytes)
+{
+    return (struct encoding){
+        .map = 3, .opcode = 0x0f, .prefix = 0x66, .size = 8, .imm_bytes = (uint8_t)imm_bytes};
+}
+
+/* 15 bytes are an instruction, 16 are not, whatever they would say. */
+static void an_instruction_of_more_than_15_bytes_is_told(void **state)
+{
+    struct bench bench;
+    struct encoding encoding = long_encoding(3);
+
+    start(&bench);
+    emit_modrm(&bench.e, &encoding, 9, rm_state_at(HOST_R12, 0x54321));
+    assert_int_equal(bench.e.at - bench.bytes, HOST_INSN_MAX_BYTES);
+    assert_false(bench.e.too_long);
+    start(&bench);
+    encoding = long_encoding(4);
+    emit_modrm(&bench.e, &encoding, 9, rm_state_at(HOST_R12, 0x54321));
+    assert_true(bench.e.too_long);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +415,7 @@ int main(void)
         cmocka_unit_test(constants),
         cmocka_unit_test(jumps_lead_where_they_are_patched_to),
         cmocka_unit_test(nothing_is_written_beyond_the_end),
+        cmocka_unit_test(an_instruction_of_more_than_15_bytes_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -495,6 +495,40 @@ static void test_bit_scan_of_old_models(void **state)
     drop_fixture(f);
 }
 
+/* Instructions of 15 bytes, most of them redundant prefixes: a stub has only what decides. */
+static void test_longest(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t(*ymm)[32] = f->cpu.x.fpu.ymm;
+    double value;
+
+    f->cpu.x.gpr[X86_RAX] = 5;
+    assert_runs(f, "\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\x0f\x2a\xc0"); /* cvtsi2sd */
+    memcpy(&value, ymm[0], sizeof(value));
+    assert_true(value == 5);
+    f->cpu.x.gpr[X86_RAX] = 0;
+    f->cpu.x.gpr[X86_RDX] = 1;
+    assert_runs(f, "\xf2\xf2\x66\xf2\xf2\xf2\xf2\xf2\x66\xf2\x0f\x38\xf1\xc2"); /* crc32 eax, dx */
+    assert_int_equal(f->cpu.x.gpr[X86_RAX], 0x13a29877);
+    /* Of F2 and F3 the last counts, and 66 nothing beside them: movsd, movss. */
+    memset(ymm[3], 0xaa, 32);
+    memset(f->page, 0x11, 16);
+    assert_runs(f,
+                "\x66\x66\xf3\xf3\xf3\xf3\xf3\xf3\xf3\x66\x66\xf2\x0f\x10\x1e"); /* xmm3, [rsi] */
+    assert_int_equal(ymm[3][7], 0x11);
+    assert_int_equal(ymm[3][8], 0);
+    memset(ymm[3], 0xaa, 32);
+    assert_runs(f, "\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf2\xf3\x0f\x10\x1e");
+    assert_int_equal(ymm[3][3], 0x11);
+    assert_int_equal(ymm[3][4], 0);
+    /* A REX that does not stand last counts for nothing: paddb xmm0, [rsi]. */
+    memset(ymm[8], 0xaa, 32);
+    memset(ymm[0], 1, 32);
+    assert_runs(f, "\x4f\x66\x4f\x66\x4f\x66\x4f\x66\x4f\x66\x4f\x66\x0f\xfc\x06");
+    assert_int_equal(ymm[0][0], 0x12);
+    assert_int_equal(ymm[8][0], 0xaa);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -517,6 +551,7 @@ int main(void)
         TEST(test_gather),
         TEST(test_real_mode),
         TEST(test_stubs_are_shared),
+        TEST(test_longest),
         cmocka_unit_test(test_bit_scan_of_old_models),
     };
 
