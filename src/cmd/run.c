@@ -42,6 +42,8 @@ static const struct option_row rows[] = {
     {"append", "TEXT", "command line for the kernel", OPTION_STRING, FIELD(append)},
     {"disk", "FILE", "raw image of the IDE disk; the guest writes to it", OPTION_STRING,
      FIELD(disk)},
+    {"floppy", "FILE", "raw image that the BIOS shows as a floppy, whatever its size",
+     OPTION_STRING, FIELD(floppy)},
     {"cdrom", "FILE", "image in the IDE CD drive", OPTION_STRING, FIELD(cdrom)},
     {"bios", "FILE", "a BIOS in the place of Umbra's own", OPTION_STRING, FIELD(bios)},
     {"memory", "SIZE", "guest memory: 64M, 512M (the default), 8G", OPTION_SIZE,
@@ -312,10 +314,10 @@ static bool check(const struct run_options *options)
            check_cpu(config->cpu_model) && check_mmu(config) &&
            check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
            check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
-           check_file(config->cdrom, O_RDONLY) && check_file(config->bios, O_RDONLY) &&
-           check_stats(config) && check_address("--monitor", config->monitor) &&
-           check_address("--gdb", config->gdb) && check_wait(config) &&
-           enable_traces(&options->traces);
+           check_file(config->floppy, O_RDWR) && check_file(config->cdrom, O_RDONLY) &&
+           check_file(config->bios, O_RDONLY) && check_stats(config) &&
+           check_address("--monitor", config->monitor) && check_address("--gdb", config->gdb) &&
+           check_wait(config) && enable_traces(&options->traces);
 }
 
 int command_run(int argc, char **argv)

@@ -17,7 +17,7 @@
 /* What INT 19h does. */
 enum boot_kind {
     BOOT_AUTO = 0,      /* the CD image if sector_count is not 0, else hard disk 0, else INT 18h */
-    BOOT_DISK = 1,      /* sector 0 of drive 80h to 0000:7C00 */
+    BOOT_DISK = 1,      /* sector 0 of the floppy, else of drive 80h, to 0000:7C00 */
     BOOT_CDROM = 2,     /* the El Torito image described below */
     BOOT_LINUX = 3,     /* real-mode setup code stands at `segment`; entered at segment+20h:0000 */
     BOOT_FLAT = 4,      /* a flat binary stands at 0000:7C00 */
@@ -27,6 +27,7 @@ enum boot_kind {
 
 #define BOOT_FLAG_NO_SERIAL 0x1 /* don't mirror INT 10h output to COM1, don't read keys from it */
 #define BOOT_FLAG_BANNER    0x2 /* print a line of greeting */
+#define BOOT_FLAG_FLOPPY    0x4 /* disk 0 is a floppy, whatever its size */
 
 /* El Torito media types (El Torito 1.0, "Initial/Default Entry", byte 1, bits 0-3). */
 enum boot_media {

@@ -10,6 +10,7 @@
 #define FLAT_BASE         0x7c00
 #define BOOT_SIGNATURE    510 /* offset of 55h AAh in a boot sector */
 #define BOOT_SECTOR_BYTES 512
+#define FLOPPY_MAX_BYTES  (36 * MIB) /* 1024 cylinders of 2 heads and 36 sectors */
 
 /* Whether a word of the line starts with the prefix. */
 static bool has_word(const char *line, const char *prefix)
@@ -93,10 +94,10 @@ static int sort_file(struct start *start, const struct start_files *files,
         return fw_error_set(
             error, -EINVAL, "cannot load %s: it is a %s image and no kernel; give it with %s", path,
             kind == IMAGE_DISK ? "disk" : "CD", kind == IMAGE_DISK ? "--disk" : "--cdrom");
-    if (kind == IMAGE_DISK ? files->disk != NULL : files->cdrom != NULL)
+    if (kind == IMAGE_DISK ? start->disk != NULL : start->cdrom != NULL)
         return fw_error_set(error, -EINVAL, "cannot use %s: there is one %s drive, and %s is in it",
                             path, kind == IMAGE_DISK ? "disk" : "CD",
-                            kind == IMAGE_DISK ? files->disk : files->cdrom);
+                            kind == IMAGE_DISK ? start->disk : start->cdrom);
     image_close(&start->kernel);
     if (kind == IMAGE_DISK)
         start->disk = path;
@@ -131,8 +132,14 @@ static int check_disk(const struct start *start, bool must_boot, struct fw_error
 
     if (result)
         return result;
-    if (must_boot && (disk.size_bytes < BOOT_SECTOR_BYTES || disk.bytes[BOOT_SIGNATURE] != 0x55 ||
-                      disk.bytes[BOOT_SIGNATURE + 1] != 0xaa))
+    if (start->disk_is_floppy && disk.size_bytes > FLOPPY_MAX_BYTES)
+        result = fw_error_set(error, -EINVAL,
+                              "cannot use --floppy %s: it has more than %llu MiB, too many sectors "
+                              "for a floppy; give it with --disk",
+                              start->disk, (unsigned long long)(FLOPPY_MAX_BYTES / MIB));
+    else if (must_boot &&
+             (disk.size_bytes < BOOT_SECTOR_BYTES || disk.bytes[BOOT_SIGNATURE] != 0x55 ||
+              disk.bytes[BOOT_SIGNATURE + 1] != 0xaa))
         result = fw_error_set(error, -EINVAL,
                               "cannot boot %s: its first sector has no boot signature (55h AAh at "
                               "510); give a kernel or a bootable disk",
@@ -185,6 +192,15 @@ static int plan(struct start *start, const struct start_files *files, const stru
         return fw_error_set(error, -EINVAL,
                             "cannot start both %s and --kernel %s; give one of them", files->file,
                             files->kernel);
+    if (files->disk && files->floppy)
+        return fw_error_set(error, -EINVAL,
+                            "cannot use both --disk %s and --floppy %s: there is one disk drive",
+                            files->disk, files->floppy);
+    if (files->floppy && files->foreign_bios)
+        return fw_error_set(error, -EINVAL,
+                            "cannot use --floppy %s under --bios: there is no floppy controller, "
+                            "and only Umbra's own BIOS shows a disk as a floppy",
+                            files->floppy);
     if (files->initrd)
         result = image_open(&start->initrd, files->initrd, error);
     if (result == 0 && (files->file || files->kernel))
@@ -207,7 +223,8 @@ int start_plan(struct start *start, const struct start_files *files, const struc
 
     memset(start, 0, sizeof(*start));
     error->text[0] = '\0';
-    start->disk = files->disk;
+    start->disk = files->disk ? files->disk : files->floppy;
+    start->disk_is_floppy = files->floppy != NULL;
     start->cdrom = files->cdrom;
     result = plan(start, files, layout, error);
     if (result)
@@ -231,8 +248,10 @@ int start_place(const struct start *start, const struct layout *layout, struct m
     struct multiboot_files multiboot = {&start->kernel, initrd, start->command_line};
     int result = 0;
 
-    *boot = (struct boot_info){
-        .magic = BOOT_MAGIC, .version = BOOT_VERSION, .kind = start->kind, .flags = 0};
+    *boot = (struct boot_info){.magic = BOOT_MAGIC,
+                               .version = BOOT_VERSION,
+                               .kind = start->kind,
+                               .flags = start->disk_is_floppy ? BOOT_FLAG_FLOPPY : 0};
     if (start->has_cd_image)
         eltorito_fill_boot(&start->cd_image, boot);
 
@@ -256,7 +275,7 @@ void start_fini(struct start *start)
 const char *start_kind_name(const struct start *start)
 {
     switch (start->kind) {
-    case BOOT_DISK: return "a disk";
+    case BOOT_DISK: return start->disk_is_floppy ? "a floppy" : "a disk";
     case BOOT_CDROM: return "a CD";
     case BOOT_LINUX:
         return start->is_linux_kernel ? "a Linux kernel" : "a bzImage that is not Linux";

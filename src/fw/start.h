@@ -22,12 +22,12 @@ struct start_files {
     const char *kernel;
     const char *initrd;
     const char *disk;
+    const char *floppy; /* in the place of disk: drive 00h, whatever its size */
     const char *cdrom;
-    const char *command_line; /* never NULL */
-    const char
-        *linux_console; /* added to Linux' own command line without console=; NULL: nothing */
-    bool foreign_bios;  /* --bios: it knows no hand-over, so only disks can be started */
-    const void *demo;   /* the embedded guest: started when no path is given */
+    const char *command_line;  /* never NULL */
+    const char *linux_console; /* for a Linux command line without console=; NULL: nothing */
+    bool foreign_bios;         /* --bios: it knows no hand-over, so only disks can be started */
+    const void *demo;          /* the embedded guest: started when no path is given */
     size_t demo_bytes;
 };
 
@@ -36,6 +36,7 @@ struct start {
     struct image kernel; /* LINUX, MULTIBOOT, FLAT; else empty */
     struct image initrd; /* empty without one */
     const char *disk;    /* what stands behind the disk and the CD drive, NULL: nothing */
+    bool disk_is_floppy; /* the user says so; else its size tells the BIOS */
     const char *cdrom;
     char *command_line;   /* as the kernel gets it; owned */
     bool is_linux_kernel; /* with LINUX: Linux itself, and no other bzImage */

@@ -24,6 +24,7 @@ struct vm_config {
     const char *initrd;
     const char *append; /* command line for a kernel */
     const char *disk;
+    const char *floppy; /* in the place of a disk */
     const char *cdrom;
     const char *bios; /* replaces Umbra's own */
     uint64_t memory_bytes;

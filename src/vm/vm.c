@@ -269,6 +269,7 @@ static int plan(struct vm *vm)
         .kernel = config->kernel,
         .initrd = config->initrd,
         .disk = config->disk,
+        .floppy = config->floppy,
         .cdrom = config->cdrom,
         .command_line = config->append ? config->append : "",
         .linux_console = VM_CONFIG_LINUX_CONSOLE,

@@ -72,6 +72,7 @@ static void show_emulated(void)
         bda_write8(BDA_DISK_COUNT, (uint8_t)(bda_read8(BDA_DISK_COUNT) + 1));
     } else {
         emulated_number = 0;
+        floppy_use_parameters(&emulated_drive);
         bda_write16(BDA_EQUIPMENT, bda_read16(BDA_EQUIPMENT) | 1);
     }
     emulating = true;

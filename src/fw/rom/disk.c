@@ -1,9 +1,7 @@
 /*
  * Drives and their blocks. The monitor's disk port does the transfer into the caller's memory; only
- * the sectors of a CD's emulated disk, four to a block, go through a buffer here.
- *
- * A first disk that is exactly as large as a floppy is drive 00h and no hard disk: boot programs on
- * floppies count on geometry and number. DEVIATION: there is no floppy controller behind it.
+ * the sectors of a CD's emulated disk, four to a block, go through a buffer here. floppy.c has what
+ * is particular to drive 00h.
  */
 #include "fw/rom/bda.h"
 #include "fw/rom/disk.h"
@@ -66,6 +64,13 @@ static uint16_t read_emulated(struct drive *drive, uint64_t lba, uint32_t count,
 uint16_t disk_transfer(struct drive *drive, enum boot_disk_command command, uint64_t lba,
                        uint32_t count, uint32_t gpa)
 {
+    if (drive == &floppy_drive && command == BOOT_DISK_READ) {
+        uint32_t blank = floppy_read_blank(lba, count, gpa);
+
+        if (blank && blank == count)
+            return BOOT_DISK_OK;
+        count -= blank;
+    }
     if (lba >= drive->total_blocks || count > drive->total_blocks - lba)
         return BOOT_DISK_OUT_OF_RANGE;
     if (command == BOOT_DISK_WRITE && (drive->flags & BOOT_DISK_FLAG_READ_ONLY))
@@ -169,37 +174,13 @@ static void set_parameter_table(uint8_t index)
     far_write16(0, (uint16_t)(vector + 2), EBDA_SEGMENT);
 }
 
-/* Takes a disk for a floppy when it has the size of one. */
-static bool take_floppy(struct drive *disk)
-{
-    static const struct {
-        uint16_t total_blocks;
-        uint8_t cylinders, heads, sectors;
-    } kinds[] = {
-        {5760, 80, 2, 36}, {2880, 80, 2, 18}, {2400, 80, 2, 15}, {1440, 80, 2, 9}, {720, 40, 2, 9},
-    };
-
-    for (uint8_t i = 0; disk->present && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (disk->total_blocks != kinds[i].total_blocks)
-            continue;
-        floppy_drive = *disk;
-        floppy_drive.cylinders = kinds[i].cylinders;
-        floppy_drive.heads = kinds[i].heads;
-        floppy_drive.sectors = kinds[i].sectors;
-        disk->present = 0;
-        bda_write16(BDA_EQUIPMENT, bda_read16(BDA_EQUIPMENT) | 1);
-        return true;
-    }
-    return false;
-}
-
 void disk_init(void)
 {
     uint8_t count = 0;
 
     for (uint8_t i = 0; i < DISK_MAX; i++) {
         probe(&hard_disks[i], i);
-        if (!hard_disks[i].present || (i == 0 && take_floppy(&hard_disks[0])))
+        if (!hard_disks[i].present || (i == 0 && floppy_take(&hard_disks[0])))
             break;
         count++;
     }

@@ -43,6 +43,24 @@ uint16_t disk_transfer(struct drive *drive, enum boot_disk_command command, uint
 /* The INT 13h status of a monitor's status. */
 uint8_t disk_code(uint16_t status);
 
+/* floppy.c: takes a disk for the floppy drive when it is one; then it is no disk any more. */
+bool floppy_take(struct drive *disk);
+
+/* The diskette parameter table of the last floppy shown. */
+extern uint8_t floppy_parameters[11];
+
+/* Fills the table for a floppy, which may be a CD's, and points INT 1Eh to it. */
+void floppy_use_parameters(const struct drive *drive);
+
+/* The type of drive that INT 13h 08h tells for a floppy. */
+uint8_t floppy_type(const struct drive *drive);
+
+/* The sectors of the medium in the floppy drive, also those behind the image's end. */
+uint32_t floppy_blocks(void);
+
+/* Clears the part of a read that lies behind the image's end; returns how many sectors that is. */
+uint32_t floppy_read_blank(uint64_t lba, uint32_t count, uint32_t gpa);
+
 /* disk_ext.c: INT 13h 41h-48h and 4Bh */
 void disk_extensions(struct regs *r, struct drive *drive);
 

@@ -47,23 +47,13 @@ static void transfer(struct regs *r, struct drive *drive, enum boot_disk_command
 
 static void verify(struct regs *r, const struct drive *drive)
 {
+    uint64_t blocks = drive == &floppy_drive ? floppy_blocks() : drive->total_blocks;
     uint32_t lba;
 
-    if (!chs_to_lba(r, drive, &lba) || lba + r->al > drive->total_blocks)
+    if (!chs_to_lba(r, drive, &lba) || lba + r->al > blocks)
         finish(r, DISK_NOT_FOUND);
     else
         finish(r, DISK_OK);
-}
-
-/* The types of 08h: 360 KB, 1.2 MB, 720 KB, 1.44 MB, 2.88 MB. */
-static uint8_t floppy_type(const struct drive *drive)
-{
-    switch (drive->sectors) {
-    case 36: return 6;
-    case 15: return 2;
-    case 9: return drive->cylinders == 40 ? 1 : 3;
-    default: return 4;
-    }
 }
 
 static void get_parameters(struct regs *r, const struct drive *drive)
@@ -79,8 +69,8 @@ static void get_parameters(struct regs *r, const struct drive *drive)
     } else {
         r->dl = 1;
         r->bl = floppy_type(drive);
-        r->es = ROM_SEGMENT;
-        r->di = ROM_OFFSET(rom_diskette_table);
+        r->es = EBDA_SEGMENT;
+        r->di = (uint16_t)(uintptr_t)floppy_parameters;
     }
     regs_return(r, DISK_OK);
 }

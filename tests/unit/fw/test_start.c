@@ -213,6 +213,16 @@ static void test_combinations(void **state)
     starts(test, (struct start_files){.file = odd}, BOOT_DISK);
     starts(test, (struct start_files){.disk = odd}, BOOT_DISK);
     refused(test, (struct start_files){.disk = tiny}, "boot signature");
+    starts(test, (struct start_files){.floppy = odd}, BOOT_DISK);
+    assert_true(test->start.disk_is_floppy);
+    assert_string_equal(test->start.disk, odd);
+    refused(test, (struct start_files){.floppy = odd, .disk = disk}, "one disk drive");
+    refused(test, (struct start_files){.floppy = odd, .file = disk}, "one disk drive");
+    refused(test, (struct start_files){.floppy = odd, .foreign_bios = true}, "--bios");
+    assert_int_equal(truncate(odd, 36 * MIB), 0);
+    starts(test, (struct start_files){.floppy = odd}, BOOT_DISK);
+    assert_int_equal(truncate(odd, 36 * MIB + 1), 0);
+    refused(test, (struct start_files){.floppy = odd}, "36 MiB");
     refused(test, (struct start_files){.cdrom = flat}, "no El Torito");
     refused(test, (struct start_files){.disk = flat, .cdrom = flat}, "boot signature");
 }
