@@ -49,6 +49,22 @@ static void apply_rep_to_loop(ZydisDecodedInstruction *info)
     }
 }
 
+/*
+ * Zydis takes 3E before an indirect near jump or call for NOTRACK and forgets the segment. Outside
+ * of 64-bit mode it is DS, too (SDM 1, "No-Track Prefix for Near Indirect CALL/JMP"); and without
+ * CET, which no model offers, it is nothing else.
+ */
+static void apply_ds_to_branch(struct x86_insn *insn)
+{
+    if (!(insn->info.attributes & ZYDIS_ATTRIB_HAS_NOTRACK) ||
+        insn->info.machine_mode == ZYDIS_MACHINE_MODE_LONG_64 ||
+        insn->op[0].type != ZYDIS_OPERAND_TYPE_MEMORY)
+        return;
+    insn->info.attributes &= ~ZYDIS_ATTRIB_HAS_NOTRACK;
+    insn->info.attributes |= ZYDIS_ATTRIB_HAS_SEGMENT_DS;
+    insn->op[0].mem.segment = ZYDIS_REGISTER_DS;
+}
+
 enum x86_decode_result x86_decode(struct x86_insn *insn, enum x86_mode mode, const uint8_t *bytes,
                                   size_t len)
 {
@@ -62,6 +78,7 @@ enum x86_decode_result x86_decode(struct x86_insn *insn, enum x86_mode mode, con
         status = decode_pause_as_xchg(&decoder, insn, bytes);
     if (ZYAN_SUCCESS(status)) {
         apply_rep_to_loop(&insn->info);
+        apply_ds_to_branch(insn);
         return X86_DECODE_OK;
     }
     if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)

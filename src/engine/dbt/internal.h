@@ -29,11 +29,13 @@
 
 /*
  * cpu->dbt_context: what a translation depends on beside the mode of its block. 32-bit code is
- * translated while ES, CS, SS and DS are flat from 0 and the stack has 32 bits.
+ * translated while ES, SS and DS may be read and written, and CS read, at any offset, all from
+ * base 0, and the stack has 32 bits. What goes through another segment, or writes through CS, is
+ * left to the interpreter's function, which checks.
  */
 #define CONTEXT_KIND 0x03 /* enum tlb_kind */
 #define CONTEXT_WIDE 0x04 /* 64-bit mode */
-#define CONTEXT_FS   0x08 /* FS needs no check, whatever its base */
+#define CONTEXT_FS   0x08 /* FS needs no check for reads and writes, whatever its base */
 #define CONTEXT_GS   0x10
 #define CONTEXT_BITS 5
 
@@ -177,8 +179,8 @@ void memory_operand(struct translator *t, const ZydisDecodedOperand *operand, un
                     bool write);
 /* The same for [register + disp], a host register. */
 void memory_at(struct translator *t, unsigned reg, int32_t disp, unsigned bytes, bool write);
-/* Whether the segments of all memory operands need no check. */
-bool memory_flat(const struct translator *t);
+/* Whether the context promises that no memory operand's segment needs a check for what is done. */
+bool memory_promised(const struct translator *t);
 /* Whether an operand's address is of a form that memory_operand knows. */
 bool memory_known(const struct x86_insn *insn, const ZydisDecodedOperand *operand);
 /* The offset of a memory operand into PLACE, segment base left out; flags untouched. */

@@ -84,17 +84,28 @@ bool memory_known(const struct x86_insn *insn, const ZydisDecodedOperand *operan
            fits_int32((uint64_t)operand->mem.disp.value);
 }
 
-bool memory_flat(const struct translator *t)
+/* Whether accesses through a segment need no check in the translation's context. */
+static bool promised(const struct host_block *t, unsigned segment, bool write)
+{
+    if (t->context & CONTEXT_WIDE)
+        return true;
+    switch (segment) {
+    case X86_CS: return !write; /* protected mode has no code that can be written to */
+    case X86_FS: return t->context & CONTEXT_FS;
+    case X86_GS: return t->context & CONTEXT_GS;
+    default: return true;
+    }
+}
+
+bool memory_promised(const struct translator *t)
 {
     for (unsigned i = 0; i < t->insn->info.operand_count; i++) {
         const ZydisDecodedOperand *operand = &t->insn->op[i];
-        unsigned seg;
 
-        if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY)
-            continue;
-        seg = x86_segment_number(operand->mem.segment);
-        if ((seg == X86_FS && !(t->t->context & CONTEXT_FS)) ||
-            (seg == X86_GS && !(t->t->context & CONTEXT_GS)))
+        if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+            operand->mem.type != ZYDIS_MEMOP_TYPE_AGEN &&
+            !promised(t->t, x86_segment_number(operand->mem.segment),
+                      operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
             return false;
     }
     return true;

@@ -323,15 +323,22 @@ static void uncount(struct cpu *cpu, const struct op *op)
     }
 }
 
-/* Runs an instruction; 0: the translation may go on, if it wants to. */
+/*
+ * Runs an instruction; 0: the translation may go on, if it wants to. It may not where mappings, the
+ * mode or the context are others than before: what it takes for granted holds no longer. Segment
+ * loads are in the middle of a block and seldom change the context, so this is looked at here and
+ * not when code is translated.
+ */
 static uint64_t run_step(struct cpu *cpu, const struct op *op, bool wants)
 {
-    uint64_t next = cpu->x.gpr[X86_RIP];
+    uint64_t next = cpu->x.gpr[X86_RIP], key = cpu->fetch_key;
     unsigned len = op->len; /* 0 once the block is dropped */
+    uint8_t context = cpu->dbt_context;
     enum step step = op->fn(cpu, op);
 
     cpu->counters.translation_helpers++;
-    if (likely(step == STEP_NEXT && wants && !block_dropped(cpu)))
+    if (likely(step == STEP_NEXT && wants && cpu->dbt_context == context && cpu->fetch_key == key &&
+               !block_dropped(cpu)))
         return 0;
     uncount(cpu, op);
     if (step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap))

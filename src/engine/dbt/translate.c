@@ -122,7 +122,7 @@ static bool emit_known(struct translator *t)
 {
     bool known = false;
 
-    if (t->op->fn == op_undefined || !memory_flat(t) || host_lacks(t->insn))
+    if (t->op->fn == op_undefined || !memory_promised(t) || host_lacks(t->insn))
         return false;
     if (t->op->flags & OP_ENDS)
         known = branch_emit(t);
