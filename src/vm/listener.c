@@ -34,7 +34,9 @@ struct listener {
     bool doomed;             /* the client is to be closed */
     bool deaf;               /* it reads no more; what it has sent counts all the same */
     bool ended;              /* the client sends no more; it is closed when it has its answers */
+    bool heard;              /* the client has sent its first byte */
     bool accepts;            /* listen_fd is watched */
+    unsigned port;           /* of a TCP socket, else 0 */
     struct sockaddr_un path; /* of a Unix socket, else empty */
     dev_t device;            /* which file it is, to remove no other one */
     ino_t inode;
@@ -110,7 +112,7 @@ static void close_client(struct listener *listener)
     events_remove(listener->events, listener->client_fd);
     close(listener->client_fd);
     listener->client_fd = -1;
-    listener->doomed = listener->deaf = listener->ended = false;
+    listener->doomed = listener->deaf = listener->ended = listener->heard = false;
     listener->in_count = listener->out_first = listener->out_count = 0;
     free(listener->out);
     listener->out = NULL;
@@ -137,6 +139,31 @@ static void flush(struct listener *listener)
     }
 }
 
+/*
+ * Whether a first byte begins what a web browser sends to a port that a page named: the methods of
+ * HTTP are capital letters, a TLS record of a handshake begins with 16h, a STUN message with 00h.
+ * The console's commands are small letters, gdb's packets begin with $, + or -, or are one 03h.
+ */
+static bool is_foreign(uint8_t byte)
+{
+    return (byte >= 'A' && byte <= 'Z') || byte == 0x16 || byte == 0x00;
+}
+
+/*
+ * A browser of this host may be made to connect by any page that its user looks at: the user is
+ * trusted, the page is not. A Unix socket is out of its reach.
+ */
+static void refuse_foreign(struct listener *listener)
+{
+    static const char words[] = "umbra: HTTP and other foreign protocols are refused\n";
+
+    (void)send(listener->client_fd, words, sizeof(words) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    log_warn("a client at TCP port %u speaks HTTP or another foreign protocol; its connection is "
+             "closed",
+             listener->port);
+    doom(listener);
+}
+
 /* Reads what fits; false when nothing was there. */
 static bool receive(struct listener *listener)
 {
@@ -154,6 +181,11 @@ static bool receive(struct listener *listener)
         listener->ended = true;
         return false;
     }
+    if (listener->port && !listener->heard && is_foreign(listener->in[0])) {
+        refuse_foreign(listener);
+        return false;
+    }
+    listener->heard = true;
     listener->in_first = 0;
     listener->in_count = (size_t)n;
     return true;
@@ -338,6 +370,7 @@ static int listen_tcp(struct listener *listener, unsigned port)
     };
     int on = 1;
 
+    listener->port = port;
     listener->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener->listen_fd < 0 ||
         setsockopt(listener->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||

@@ -4,7 +4,9 @@
  *
  *   unix:PATH   a Unix socket for this user only (mode 0600), removed at the end. A socket that
  *               nobody listens to any more is replaced; one in use, or another file, is refused
- *   PORT        TCP, 1 to 65535, on 127.0.0.1: any user of this host may connect
+ *   PORT        TCP, 1 to 65535, on 127.0.0.1: any user of this host may connect, and a web page
+ *               may make a browser connect: a client whose first byte begins HTTP, TLS or STUN is
+ *               dropped before the owner hears of its bytes
  *
  * A second client is told so in a line and closed. A client that sends without reading is not read
  * from while LISTENER_CONGESTED_BYTES wait for it; one for whom LISTENER_MAX_BYTES wait is dropped.

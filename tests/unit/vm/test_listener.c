@@ -355,6 +355,62 @@ static void test_tcp(void **state)
     events_destroy(events);
 }
 
+/* A listener at a free port whose loop runs until the client has gone. */
+static void closed_and_stop(void *opaque)
+{
+    on_closed(opaque);
+    events_stop(((struct rig *)opaque)->events);
+}
+
+static void tcp_client_says(const void *words, size_t count, size_t taken)
+{
+    static const struct listener_ops quiet = {
+        .received = on_received, .closed = closed_and_stop, .opened = on_opened};
+    struct rig *rig = calloc(1, sizeof(*rig));
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err = -EADDRINUSE;
+
+    rig->events = events_create();
+    for (unsigned port = 41000; err == -EADDRINUSE && port < 42000; port++) {
+        snprintf(rig->where, sizeof(rig->where), "%u", port);
+        address.sin_port = htons((uint16_t)port);
+        err = listener_create(&rig->listener, rig->events, rig->where, &quiet, rig);
+    }
+    assert_int_equal(err, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(write(fd, words, count), count);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    events_run(rig->events);
+    assert_int_equal(rig->received, taken);
+    assert_int_equal(rig->closed, 1);
+    close(fd);
+    listener_destroy(rig->listener);
+    events_destroy(rig->events);
+    free(rig);
+}
+
+/* What a web page can make a browser send reaches no owner; what our clients send does. */
+static void test_tcp_refuses_browsers(void **state)
+{
+    static const char *const foreign[] = {
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nquit\n",
+        "POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nquit\n",
+        "OPTIONS * HTTP/1.1\r\n\r\n",
+        "Host: localhost\nquit\n",
+        "PRI * HTTP/2.0\r\n\r\n",
+        "G",
+        "\x16\x03\x01\nquit\n",
+    };
+    static const char *const ours[] = {"quit\n", "\n", "help GET\n", "+", "$?#3f", "\x03", "-"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+        tcp_client_says(foreign[i], strlen(foreign[i]), 0);
+    tcp_client_says("\0\x03\0\0!quit\n", 10, 0); /* STUN: a page's TURN server */
+    for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+        tcp_client_says(ours[i], strlen(ours[i]), strlen(ours[i]));
+    tcp_client_says("x\nGET\n", 6, 6); /* the first byte alone decides */
+}
+
 /* --- the event loop's own promises --- */
 
 struct pair {
@@ -422,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_stale_socket),
         cmocka_unit_test(test_tcp),
+        cmocka_unit_test(test_tcp_refuses_browsers),
         cmocka_unit_test(test_remove_while_reported),
         cmocka_unit_test(test_too_many_sources),
     };
