@@ -32,20 +32,30 @@ static void stop_seen(void *opaque)
     /* The loop looks at `stopping` next; the eventfd stays readable for later runs. */
 }
 
+/* Destroys what there is; NULL with errno set. */
+static struct events *give_up(struct events *events, int err)
+{
+    events_destroy(events);
+    errno = -err;
+    return NULL;
+}
+
 struct events *events_create(void)
 {
     struct events *events = calloc(1, sizeof(*events));
+    int err;
 
     if (!events)
         return NULL;
+    events->stop_fd = -1;
     events->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (events->epoll_fd < 0)
+        return give_up(events, -errno);
     events->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (events->epoll_fd < 0 || events->stop_fd < 0 ||
-        events_add(events, events->stop_fd, stop_seen, events) != 0) {
-        events_destroy(events);
-        return NULL;
-    }
-    return events;
+    if (events->stop_fd < 0)
+        return give_up(events, -errno);
+    err = events_add(events, events->stop_fd, stop_seen, events);
+    return err ? give_up(events, err) : events;
 }
 
 void events_destroy(struct events *events)

@@ -11,7 +11,7 @@
 
 struct events;
 
-/* NULL without resources. */
+/* NULL with errno set. */
 struct events *events_create(void);
 void events_destroy(struct events *events);
 

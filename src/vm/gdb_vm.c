@@ -257,8 +257,9 @@ static int listen_at(struct gdb_vm *gdb_vm)
     int err = listener_create(&gdb_vm->listener, vm->events, vm->config->gdb, &ops, gdb_vm);
 
     if (err)
-        log_error("the gdb stub cannot listen at %s: %s%s", vm->config->gdb, strerror(-err),
-                  err == -EADDRINUSE ? "; another program uses it, choose another" : "");
+        vm_keep_failure(vm, "the gdb stub cannot listen at %s: %s%s", vm->config->gdb,
+                        strerror(-err),
+                        err == -EADDRINUSE ? "; another program uses it, choose another" : "");
     return err;
 }
 
@@ -272,7 +273,8 @@ int gdb_vm_create(struct gdb_vm **out, struct vm *vm)
     if (!vm->config->gdb)
         return 0;
     if (vm->engine->vcpu_debug_check && vm->engine->vcpu_debug_check(vm->vcpu, &nothing) != 0) {
-        log_error("this host's KVM offers debuggers nothing; use --gdb with --engine soft");
+        vm_keep_failure(vm, "this host's KVM offers debuggers nothing; use --gdb with --engine "
+                            "soft");
         return -EOPNOTSUPP;
     }
     gdb_vm = calloc(1, sizeof(*gdb_vm));
@@ -282,7 +284,9 @@ int gdb_vm_create(struct gdb_vm **out, struct vm *vm)
     gdb_vm->vm = vm;
     gdb_vm->gdb = gdb_create(&target, gdb_vm);
     gdb_vm->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!gdb_vm->gdb || gdb_vm->stop_fd < 0)
+    if (gdb_vm->stop_fd < 0)
+        return -errno;
+    if (!gdb_vm->gdb)
         return -ENOMEM;
     err = events_add(vm->events, gdb_vm->stop_fd, on_stop, gdb_vm);
     if (!err)

@@ -65,7 +65,10 @@ struct stats_recorder *stats_recorder_create(const struct vm *vm, uint64_t live_
     recorder->vm = vm;
     recorder->fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (recorder->fd < 0 || timerfd_settime(recorder->fd, 0, &spec, NULL) != 0) {
+        int err = errno;
+
         stats_recorder_destroy(recorder);
+        errno = err;
         return NULL;
     }
     stats_series_init(&recorder->series);

@@ -153,7 +153,10 @@ struct terminal *terminal_create(int in_fd, int out_fd, const struct terminal_op
     terminal->always_fd = -1;
     terminal->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (terminal->epoll_fd < 0) {
+        int err = errno;
+
         free(terminal);
+        errno = err;
         return NULL;
     }
     signal(SIGPIPE, SIG_IGN);

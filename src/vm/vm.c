@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -258,6 +259,27 @@ static void on_signal(void *opaque)
 
 /* --- making --- */
 
+void vm_keep_failure(struct vm *vm, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(vm->failure, sizeof(vm->failure), fmt, args);
+    va_end(args);
+}
+
+/* What to do about a failure to make the VM, with a leading "; ". */
+static const char *way_out(int err)
+{
+    switch (err) {
+    case -ENOMEM: return "; a smaller --memory may fit, or a larger limit (ulimit -v)";
+    case -EMFILE: return "; raise the limit (ulimit -n)";
+    case -EFBIG: return "; raise the limit (ulimit -f)";
+    case -EAGAIN: return "; raise the limit of processes (ulimit -u)";
+    default: return "";
+    }
+}
+
 static int plan(struct vm *vm)
 {
     const struct vm_config *config = vm->config;
@@ -443,11 +465,35 @@ static int make_console(struct vm *vm)
         return -ENOMEM;
     err = monitor_console_create(&vm->console, vm, where);
     if (err && where)
-        log_error("the monitor console cannot listen at %s: %s%s", where, strerror(-err),
-                  err == -EADDRINUSE ? "; another VM uses it"
-                  : err == -EEXIST   ? "; that is no socket, choose another name"
-                                     : "");
+        vm_keep_failure(vm, "the monitor console cannot listen at %s: %s%s", where, strerror(-err),
+                        err == -EADDRINUSE ? "; another VM uses it"
+                        : err == -EEXIST   ? "; that is no socket, choose another name"
+                                           : "");
     return err;
+}
+
+/* What the host refused, kept for the one line of vm_run; -errno. */
+static int refused(struct vm *vm, const char *what)
+{
+    int err = -errno;
+
+    vm_keep_failure(vm, "the host refuses %s: %s%s", what, strerror(-err), way_out(err));
+    return err;
+}
+
+static int make_timers(struct vm *vm)
+{
+    struct itimerspec spec = {.it_value.tv_sec = (time_t)vm->config->timeout_s};
+
+    vm->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (vm->timer_fd < 0)
+        return refused(vm, "a timer (timerfd_create)");
+    if (!vm->config->timeout_s)
+        return 0;
+    vm->timeout_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (vm->timeout_fd < 0 || timerfd_settime(vm->timeout_fd, 0, &spec, NULL) != 0)
+        return refused(vm, "the timer of --timeout (timerfd)");
+    return 0;
 }
 
 static int make_outside(struct vm *vm)
@@ -462,21 +508,17 @@ static int make_outside(struct vm *vm)
     int err;
 
     vm->events = events_create();
-    vm->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (!vm->events)
+        return refused(vm, "an event loop (epoll, eventfd)");
+    err = make_timers(vm);
+    if (err)
+        return err;
     vm->signal_fd = make_signal_fd();
-    vm->timeout_fd = -1;
-    if (!vm->events || vm->timer_fd < 0 || vm->signal_fd < 0)
-        return -errno;
-    if (vm->config->timeout_s) {
-        struct itimerspec spec = {.it_value.tv_sec = (time_t)vm->config->timeout_s};
-
-        vm->timeout_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-        if (vm->timeout_fd < 0 || timerfd_settime(vm->timeout_fd, 0, &spec, NULL) != 0)
-            return -errno;
-    }
+    if (vm->signal_fd < 0)
+        return refused(vm, "signals as a file (signalfd)");
     vm->terminal = terminal_create(STDIN_FILENO, STDOUT_FILENO, &ops, vm);
     if (!vm->terminal)
-        return -errno;
+        return refused(vm, "to make a terminal of standard input and output");
     err = make_console(vm);
     if (err)
         return err;
@@ -573,27 +615,39 @@ static int check(struct vm *vm)
     return err;
 }
 
+static void announce(const struct vm *vm)
+{
+    log_info("engine %s (%s), %s, %" PRIu64 " MiB", vm->engine->name, vm->engine_why,
+             start_kind_name(&vm->start), vm->layout.memory_bytes / MIB);
+}
+
 static int run(struct vm *vm)
 {
-    int err = pthread_create(&vm->vcpu_thread, NULL, vm_vcpu_main, vm);
+    int err;
 
-    if (err)
-        return -err;
+    lock_acquire(&vm->lock); /* the guest's first word comes behind the announcement */
+    err = pthread_create(&vm->vcpu_thread, NULL, vm_vcpu_main, vm);
+    if (!err)
+        announce(vm);
+    lock_release(&vm->lock);
+    if (err) {
+        errno = err;
+        return refused(vm, "a thread (pthread_create)");
+    }
     events_run(vm->events);
     pthread_join(vm->vcpu_thread, NULL);
     return 0;
 }
 
-/* What to do about a failure to make the VM, with a leading "; ". */
-static const char *way_out(int err)
+/* The one line about a VM that could not be made. */
+static void report_failure(const struct vm *vm, int err)
 {
-    switch (err) {
-    case -ENOMEM: return "; a smaller --memory may fit, or a larger limit (ulimit -v)";
-    case -EMFILE: return "; raise the limit (ulimit -n)";
-    case -EFBIG: return "; raise the limit (ulimit -f)";
-    case -EAGAIN: return "; raise the limit of processes (ulimit -u)";
-    default: return "";
-    }
+    if (vm->vcpu_error[0])
+        log_error("KVM failed to make a vCPU: %s; --engine soft runs everywhere", vm->vcpu_error);
+    else if (vm->failure[0])
+        log_error("%s", vm->failure);
+    else
+        log_error("the VM could not be made: %s%s", strerror(-err), way_out(err));
 }
 
 int vm_run(const struct vm_config *config)
@@ -603,7 +657,7 @@ int vm_run(const struct vm_config *config)
 
     if (!vm) {
         log_error("no memory for a VM");
-        return VM_EXIT_ERROR;
+        return VM_EXIT_USAGE;
     }
     vm->config = config;
     vm->vcpu_parked = true; /* until its thread starts */
@@ -622,16 +676,11 @@ int vm_run(const struct vm_config *config)
         err = gdb_vm_create(&vm->gdb, vm);
     if (!err)
         err = vm_stats_start(vm);
-    if (!err) {
-        log_info("engine %s (%s), %s, %" PRIu64 " MiB", vm->engine->name, vm->engine_why,
-                 start_kind_name(&vm->start), vm->layout.memory_bytes / MIB);
+    if (!err)
         err = run(vm);
-    }
-    status = err ? VM_EXIT_ERROR : vm->status;
-    if (err && vm->vcpu_error[0])
-        log_error("KVM failed to make a vCPU: %s; --engine soft runs everywhere", vm->vcpu_error);
-    else if (err)
-        log_error("the VM could not be made: %s%s", strerror(-err), way_out(err));
+    status = err ? VM_EXIT_USAGE : vm->status;
+    if (err)
+        report_failure(vm, err);
     if (!err && config->screen)
         print_screen(vm);
     if (!err)

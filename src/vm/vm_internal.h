@@ -43,6 +43,7 @@ struct vm {
     char host_paging[16]; /* of the host's KVM, where that runs the guest */
     char engine_why[320]; /* why this one, for people */
     char vcpu_error[256]; /* what the engine said when it made no vCPU; empty: nothing */
+    char failure[256];    /* the sentence of vm_keep_failure; empty: none */
     struct engine_vcpu *vcpu;
     struct engine_host host;
     struct stats_recorder *stats; /* NULL: nobody asked for statistics */
@@ -73,6 +74,12 @@ struct vm {
 
 /* Ends the VM with an exit status; the first one counts. Machine lock held, any thread. */
 void vm_end_locked(struct vm *vm, int status);
+
+/*
+ * Keeps the sentence that says why the VM cannot be made: vm_run prints it as the one line about
+ * it. Before the vCPU runs.
+ */
+void vm_keep_failure(struct vm *vm, const char *fmt, ...) printf_like(2, 3);
 
 /* The engine's way to the devices (host_calls.c). */
 void vm_host_init(struct vm *vm);

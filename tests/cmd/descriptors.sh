@@ -35,12 +35,12 @@ status=0
 [ $status -eq $((0x78 << 1 | 1)) ] || fail "a disk and no descriptors" $status
 cmp before disk || fail "the guest's output went into its disk" 0
 
-# limited WORDS OPTION...: a limit (ulimit) that is too low for a VM is named, with status 1.
+# limited WORDS OPTION...: a limit (ulimit) that is too low for a VM is named, with status 2.
 limited() {
     local words=$1 status=0
     shift
     (ulimit "$@" && exec "${run[@]}" </dev/null >out 2>err) || status=$?
-    { [ $status -eq 1 ] && [ "$(wc -l <err)" -eq 1 ] && grep -qF -- "$words" err; } || fail "ulimit $*" $status
+    { [ $status -eq 2 ] && [ "$(wc -l <err)" -eq 1 ] && grep -qF -- "$words" err; } || fail "ulimit $*" $status
 }
 limited "ulimit -v" -v 200000
 limited "ulimit -f" -f 1

@@ -221,7 +221,7 @@ def check_making():
         rules = f"vm:{rule}"
         expect_soft(Ended(rules, "run"), f"KVM failed to make a vCPU: {words}")
         refused = Ended(rules, "run", "--engine", "kvm")
-        expect_refusal(refused, ERROR, f"KVM failed to make a vCPU: {words}")
+        expect_refusal(refused, USAGE, f"KVM failed to make a vCPU: {words}")
     expect_table(Ended(f"vm:{MAKING[0][0]}", "engines"), rf"kvm( +[0-9.]+){{2}} +\S+ +{FAST}", "kvm")
     # As the words promise.
     Ended(f"vm:fail={CREATE_IRQCHIP},{errno.ENOTTY}", "run", "--irqchip", "user").expect(
