@@ -19,7 +19,7 @@ int command_engines(int argc, char **argv);
 /* `umbra report`: a page of what one or two runs counted. */
 int command_report(int argc, char **argv);
 
-/* `umbra help [run|report|trace]`. */
+/* `umbra help [run|report|soft|kvm|trace]`. */
 int command_help(int argc, char **argv);
 
 /* `umbra version`. */

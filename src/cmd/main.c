@@ -16,7 +16,7 @@ static const struct command {
 } commands[] = {
     {"run", command_run},   {"engines", command_engines},   {"report", command_report},
     {"help", command_help}, {"version", command_version},   {"--help", command_help},
-    {"-h", command_help},   {"--version", command_version},
+    {"-h", command_help},   {"--version", command_version}, {"-V", command_version},
 };
 
 /*
@@ -41,6 +41,16 @@ static int finish(int status)
     return COMMAND_ERROR;
 }
 
+/* A word that is no command. An option or a file there is most likely meant for run. */
+static void refuse_command(const char *word)
+{
+    if (word[0] == '-' || access(word, F_OK) == 0)
+        log_error("unknown command %s; did you mean: umbra run %s%s", word, word,
+                  word[0] == '-' ? " ..." : "");
+    else
+        log_error("unknown command %s; there are run, report, engines, help and version", word);
+}
+
 int main(int argc, char **argv)
 {
     int result = fill_standard_files();
@@ -59,6 +69,6 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return finish(commands[i].run(argc - 2, argv + 2));
     }
-    log_error("unknown command %s; there are run, report, engines, help and version", argv[1]);
+    refuse_command(argv[1]);
     return COMMAND_USAGE;
 }

@@ -52,29 +52,53 @@ static const struct option_row *find_row(const struct option_table *table, const
     for (size_t i = 0; i < table->count; i++) {
         const struct option_row *row = &table->rows[i];
 
-        if (strlen(row->name) == length && memcmp(row->name, name, length) == 0)
+        if (row->name && strlen(row->name) == length && memcmp(row->name, name, length) == 0)
             return row;
     }
     return NULL;
 }
 
-static int refuse_unknown(const struct option_table *table, const char *arg,
-                          struct option_error *error)
+static const char *foreign_advice(const struct option_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->foreign_count; i++) {
+        if (strcmp(table->foreign[i].name, name) == 0)
+            return table->foreign[i].advice;
+    }
+    return NULL;
+}
+
+/* The option whose name is nearest, if any is near. */
+static const char *nearest_name(const struct option_table *table, const char *name)
 {
     unsigned best = HINT_DISTANCE + 1;
     const char *hint = NULL;
-    char name[MAX_NAME + 1];
 
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
     for (size_t i = 0; i < table->count; i++) {
-        unsigned distance = name_distance(name + strspn(name, "-"), table->rows[i].name);
+        const char *other = table->rows[i].name;
+        unsigned distance = other ? name_distance(name, other) : UINT32_MAX;
 
         if (distance < best) {
             best = distance;
-            hint = table->rows[i].name;
+            hint = other;
         }
     }
-    if (hint)
+    return hint;
+}
+
+static int refuse_unknown(const struct option_table *table, const char *arg,
+                          struct option_error *error)
+{
+    const char *bare, *advice, *hint;
+    char name[MAX_NAME + 1];
+
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
+    bare = name + strspn(name, "-");
+    advice = foreign_advice(table, bare);
+    if (advice)
+        return refuse(error, "unknown option %s: %s", name, advice);
+    hint = nearest_name(table, bare);
+    /* A short name is nearly any other one. */
+    if (hint && (strlen(bare) > HINT_DISTANCE || strcmp(bare, hint) == 0))
         return refuse(error, "unknown option %s; did you mean --%s? (%s --help lists all)", name,
                       hint, table->command);
     return refuse(error, "unknown option %s; %s --help lists all", name, table->command);
@@ -134,6 +158,7 @@ static int set_value(const struct option_row *row, const char *value, void *targ
                           OPTION_LIST_MAX);
         list->values[list->count++] = value;
         return 0;
+    case OPTION_HEADING: return 0;
     }
     return 0;
 }
@@ -177,13 +202,38 @@ static int parse_option(struct walk *walk, struct option_error *error)
     return set_value(row, value, walk->target, error);
 }
 
-static int take_file(const struct option_table *table, const char *arg, void *target,
-                     struct option_error *error)
+/* The option before this argument whose value it looks like: `--stats out.json`; or NULL. */
+static const struct option_row *blank_before(const struct walk *walk)
 {
-    const char **file = (const char **)((char *)target + table->file_offset);
+    const char *arg = walk->argv[walk->index], *suffix, *before;
+    const struct option_row *row;
+    size_t length = strlen(arg);
+
+    if (walk->index == 0)
+        return NULL;
+    before = walk->argv[walk->index - 1];
+    if (strncmp(before, "--", 2) != 0)
+        return NULL;
+    row = find_row(walk->table, before + 2, strlen(before + 2));
+    if (!row || row->kind != OPTION_OPTIONAL)
+        return NULL;
+    suffix = strrchr(row->value, '.');
+    if (!suffix || length < strlen(suffix) || strcmp(arg + length - strlen(suffix), suffix) != 0)
+        return NULL;
+    return row;
+}
+
+static int take_file(struct walk *walk, struct option_error *error)
+{
+    const char **file = (const char **)((char *)walk->target + walk->table->file_offset);
+    const char *arg = walk->argv[walk->index];
+    const struct option_row *row = blank_before(walk);
 
     if (!*arg)
         return refuse(error, "the name of the file is empty");
+    if (row)
+        return refuse(error, "%s would be the guest; did you mean --%s=%s, without a blank?", arg,
+                      row->name, arg);
     if (*file)
         return refuse(error, "one file can be started, not both %s and %s", *file, arg);
     *file = arg;
@@ -202,7 +252,7 @@ int options_parse(const struct option_table *table, int argc, char **argv, void 
         const char *arg = argv[walk.index];
 
         if (only_files || arg[0] != '-' || !arg[1])
-            result = take_file(table, arg, target, error);
+            result = take_file(&walk, error);
         else if (strcmp(arg, "--") == 0)
             only_files = true;
         else if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
@@ -213,21 +263,28 @@ int options_parse(const struct option_table *table, int argc, char **argv, void 
     return result;
 }
 
+static void print_row(const struct option_row *row)
+{
+    char left[64];
+
+    if (row->kind == OPTION_OPTIONAL)
+        snprintf(left, sizeof(left), "--%s[=%s]", row->name, row->value);
+    else
+        snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "",
+                 row->value ? row->value : "");
+    if (strlen(left) > HELP_COLUMN)
+        printf("  %s\n  %*s %s\n", left, HELP_COLUMN, "", row->help);
+    else
+        printf("  %-*s %s\n", HELP_COLUMN, left, row->help);
+}
+
 void options_print_help(const struct option_table *table)
 {
     for (size_t i = 0; i < table->count; i++) {
-        const struct option_row *row = &table->rows[i];
-        char left[64];
-
-        if (row->kind == OPTION_OPTIONAL)
-            snprintf(left, sizeof(left), "--%s[=%s]", row->name, row->value);
+        if (table->rows[i].kind == OPTION_HEADING)
+            printf("\n%s:\n", table->rows[i].help);
         else
-            snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "",
-                     row->value ? row->value : "");
-        if (strlen(left) > HELP_COLUMN)
-            printf("  %s\n  %*s %s\n", left, HELP_COLUMN, "", row->help);
-        else
-            printf("  %-*s %s\n", HELP_COLUMN, left, row->help);
+            print_row(&table->rows[i]);
     }
-    printf("  %-*s %s\n", HELP_COLUMN, "--help", "this text");
+    printf("\n  %-*s %s\n", HELP_COLUMN, "--help", "this text");
 }

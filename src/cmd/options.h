@@ -1,7 +1,8 @@
 /*
  * Long options from a table: `--name value`, `--name=value`, `--flag`. The table also makes the
- * help text. It refuses abbreviations, unknown names, an option given twice, and values that do not
- * parse; each refusal is one line that says what to do.
+ * help text. It refuses abbreviations, unknown names, an option given twice, values that do not
+ * parse, and a file that was meant as the value before it; each refusal is one line that says what
+ * to do.
  */
 #ifndef UMBRA_CMD_OPTIONS_H
 #define UMBRA_CMD_OPTIONS_H
@@ -17,6 +18,7 @@ enum option_kind {
                     */
     OPTION_OPTIONAL, /* struct option_optional: --name or --name=value */
     OPTION_LIST,     /* struct option_list: may be given more than once */
+    OPTION_HEADING,  /* no option: a line of the help text over those that follow; no name */
 };
 
 struct option_row {
@@ -32,6 +34,12 @@ struct option_optional {
     const char *value; /* or NULL */
 };
 
+/* A name that people know from elsewhere, without its dashes, and what to do about it. */
+struct option_foreign {
+    const char *name;
+    const char *advice; /* follows "unknown option NAME: " */
+};
+
 #define OPTION_LIST_MAX 16
 
 struct option_list {
@@ -44,6 +52,8 @@ struct option_table {
     const struct option_row *rows;
     size_t count;
     size_t file_offset; /* of the const char * that takes the one argument without dashes */
+    const struct option_foreign *foreign;
+    size_t foreign_count;
 };
 
 /* The text of a refusal. */
@@ -59,7 +69,7 @@ struct option_error {
 int options_parse(const struct option_table *table, int argc, char **argv, void *target, bool *help,
                   struct option_error *error);
 
-/* Prints the rows to standard output, two columns. */
+/* Prints the rows to standard output, two columns below each heading. */
 void options_print_help(const struct option_table *table);
 
 #endif

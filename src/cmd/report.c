@@ -24,10 +24,10 @@ struct request {
 void help_print_report(void)
 {
     printf("umbra report A.json [B.json] [-o FILE.html]\n\n"
-           "Makes one page, self-contained, of what `umbra run --stats=A.json` wrote. With two\n"
-           "files the runs stand side by side, with the same scales and their differences.\n\n"
-           "  -o, --output FILE.html   where the page goes. Without it: standard output, or on a\n"
-           "                           terminal the name of A with .html in the place of .json\n");
+           "Makes one page, self-contained, of what `umbra run --stats=A.json` wrote. With\n"
+           "two files the runs stand side by side, with the same scales and differences.\n\n"
+           "  -o, --output FILE.html   where the page goes. Without it: standard output, or\n"
+           "                           on a terminal the name of A with .html for .json\n");
 }
 
 /* 0, or -EINVAL after a message. */

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,12 +11,11 @@
 #include "base/log.h"
 #include "base/trace.h"
 #include "cmd/command.h"
-#include "cmd/options.h"
+#include "cmd/run_options.h"
 #include "cmd/size.h"
 #include "engine/engine.h"
 #include "mem/layout.h"
 #include "vm/clock_guest.h"
-#include "vm/config.h"
 #include "vm/listener.h"
 #include "vm/stats_file.h"
 #include "vm/stats_live.h"
@@ -26,94 +24,8 @@
 
 #define MAX_TIMEOUT_S (365 * 24 * 3600)
 
-struct run_options {
-    struct vm_config config;
-    struct option_list traces;
-    struct option_optional stats;
-    const char *clock;
-    const char *translate;
-};
-
-#define FIELD(name) offsetof(struct run_options, config.name)
-
-static const struct option_row rows[] = {
-    {"kernel", "FILE", "Linux bzImage or multiboot kernel", OPTION_STRING, FIELD(kernel)},
-    {"initrd", "FILE", "initial RAM disk for the kernel", OPTION_STRING, FIELD(initrd)},
-    {"append", "TEXT", "command line for the kernel", OPTION_STRING, FIELD(append)},
-    {"disk", "FILE", "raw image of the IDE disk; the guest writes to it", OPTION_STRING,
-     FIELD(disk)},
-    {"floppy", "FILE", "raw image that the BIOS shows as a floppy, whatever its size",
-     OPTION_STRING, FIELD(floppy)},
-    {"cdrom", "FILE", "image in the IDE CD drive", OPTION_STRING, FIELD(cdrom)},
-    {"bios", "FILE", "a BIOS in the place of Umbra's own", OPTION_STRING, FIELD(bios)},
-    {"memory", "SIZE", "guest memory: 64M, 512M (the default), 8G", OPTION_SIZE,
-     FIELD(memory_bytes)},
-    {"memory-backend", "anon|memfd|hugetlb", "what guest memory is made of (anon)", OPTION_CHOICE,
-     FIELD(memory_backend)},
-    {"prealloc", NULL, "take all guest memory from the host at the start", OPTION_FLAG,
-     FIELD(prealloc)},
-    {"ksm", NULL, "let the host merge equal pages (KSM)", OPTION_FLAG, FIELD(ksm)},
-    {"thp", NULL, "ask the host for transparent huge pages", OPTION_FLAG, FIELD(thp)},
-    {"engine", "auto|kvm|soft", "who runs the guest (auto); umbra engines tells more",
-     OPTION_CHOICE, FIELD(engine)},
-    {"irqchip", "host|user", "with kvm: whose interrupt controllers (host)", OPTION_CHOICE,
-     FIELD(user_irqchip)},
-    {"mmu", "auto|ept|shadow", "with soft: how memory is virtualized (auto: ept)", OPTION_CHOICE,
-     FIELD(mmu)},
-    {"shadow-pages", "N", "with --mmu shadow: most shadow pages there may be (16384)",
-     OPTION_NUMBER, FIELD(shadow_pages)},
-    {"tlb-entries", "N", "with soft: entries of a TLB table, a power of two (4096)", OPTION_NUMBER,
-     FIELD(tlb_entries)},
-    {"translate", "on|off|N", "translate code to host code (on); N: when it runs the Nth time",
-     OPTION_STRING, offsetof(struct run_options, translate)},
-    {"cpu", "MODEL", "x86-64-v1, x86-64-v2, x86-64-v3, or max (the default)", OPTION_STRING,
-     FIELD(cpu_model)},
-    {"clock", "host|instructions[=NS]",
-     "what virtual time counts (host; with soft instructions, of 10 ns)", OPTION_STRING,
-     offsetof(struct run_options, clock)},
-    {"digest", "FILE", "for tools/lockstep: write registers and a hash of memory to FILE",
-     OPTION_STRING, FIELD(digest)},
-    {"digest-every", "N", "instructions between two digests (1000000)", OPTION_NUMBER,
-     FIELD(digest_every)},
-    {"digest-from", "N", "instructions before the first digest", OPTION_NUMBER, FIELD(digest_from)},
-    {"digest-to", "N", "end the run after the last digest up to here", OPTION_NUMBER,
-     FIELD(digest_to)},
-    {"digest-memory", "FILE", "with --digest-to: write guest memory to FILE at the end",
-     OPTION_STRING, FIELD(digest_memory)},
-    {"timeout", "SECONDS", "end with status 36 after so many seconds", OPTION_NUMBER,
-     FIELD(timeout_s)},
-    {"no-reboot", NULL, "end with status 32 when the guest resets", OPTION_FLAG, FIELD(no_reboot)},
-    {"screen", NULL, "print the guest's text screen at the end", OPTION_FLAG, FIELD(screen)},
-    {"stats", "FILE.json", "time exits; print the counters at the end, or write a file",
-     OPTION_OPTIONAL, offsetof(struct run_options, stats)},
-    {"stats-interval", "SECONDS", "print a line of rates every so many seconds", OPTION_NUMBER,
-     FIELD(stats_interval_s)},
-    {"monitor", "ADDRESS", "the monitor console at unix:PATH or a TCP PORT (also: Ctrl-a c)",
-     OPTION_STRING, FIELD(monitor)},
-    {"gdb", "ADDRESS", "let gdb attach, at a TCP PORT of localhost or unix:PATH (takes soft)",
-     OPTION_STRING, FIELD(gdb)},
-    {"wait", NULL, "with --gdb: wait for gdb to start the guest", OPTION_FLAG, FIELD(wait)},
-    {"trace", "GLOB", "print events whose names match (umbra help trace lists them)", OPTION_LIST,
-     offsetof(struct run_options, traces)},
-};
-
-static const struct option_table table = {"umbra run", rows, ARRAY_SIZE(rows), FIELD(file)};
-
-void help_print_run(void)
-{
-    printf(
-        "umbra run [FILE] [OPTION...]\n\n"
-        "FILE is a Linux bzImage, a multiboot kernel, a raw disk image, a bootable CD image or a\n"
-        "flat real-mode binary; its content decides. Without it, a kernel or a drive a small\n"
-        "guest inside Umbra runs.\n\n");
-    options_print_help(&table);
-    printf("\nOn a terminal Ctrl-a x quits and Ctrl-a h helps.\n"
-           "Exit status: 0 power-off, 1 own error, 2 bad usage or file, 32 reset, 34 guest panic,\n"
-           "36 time-out, 38 triple fault.\n");
-}
-
 /* Says whether the file can be opened; what is in it is the loaders' business. */
-static bool check_file(const char *path, int flags)
+static bool check_file(const char *path, int flags, const char *hint)
 {
     struct stat st;
     int fd;
@@ -122,8 +34,8 @@ static bool check_file(const char *path, int flags)
         return true;
     fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        log_error("cannot open %s%s: %s", path, flags == O_RDWR ? " for reading and writing" : "",
-                  strerror(errno));
+        log_error("cannot open %s%s: %s%s", path, flags == O_RDWR ? " for reading and writing" : "",
+                  strerror(errno), hint);
         return false;
     }
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) {
@@ -309,15 +221,19 @@ static bool enable_traces(const struct option_list *list)
 static bool check(const struct run_options *options)
 {
     const struct vm_config *config = &options->config;
+    bool bare_stats = options->stats.given && !options->stats.value;
+    const char *file_hint =
+        bare_stats ? "; a file for the statistics is given as --stats=FILE.json" : "";
 
     return check_memory(config->memory_bytes) && check_timeout(config->timeout_s) &&
            check_cpu(config->cpu_model) && check_mmu(config) &&
-           check_file(config->file, O_RDONLY) && check_file(config->kernel, O_RDONLY) &&
-           check_file(config->initrd, O_RDONLY) && check_file(config->disk, O_RDWR) &&
-           check_file(config->floppy, O_RDWR) && check_file(config->cdrom, O_RDONLY) &&
-           check_file(config->bios, O_RDONLY) && check_stats(config) &&
-           check_address("--monitor", config->monitor) && check_address("--gdb", config->gdb) &&
-           check_wait(config) && enable_traces(&options->traces);
+           check_file(config->file, O_RDONLY, file_hint) &&
+           check_file(config->kernel, O_RDONLY, "") && check_file(config->initrd, O_RDONLY, "") &&
+           check_file(config->disk, O_RDWR, "") && check_file(config->floppy, O_RDWR, "") &&
+           check_file(config->cdrom, O_RDONLY, "") && check_file(config->bios, O_RDONLY, "") &&
+           check_stats(config) && check_address("--monitor", config->monitor) &&
+           check_address("--gdb", config->gdb) && check_wait(config) &&
+           enable_traces(&options->traces);
 }
 
 int command_run(int argc, char **argv)
@@ -330,7 +246,7 @@ int command_run(int argc, char **argv)
     struct option_error error;
     bool help;
 
-    if (options_parse(&table, argc, argv, &options, &help, &error)) {
+    if (options_parse(&run_option_table, argc, argv, &options, &help, &error)) {
         log_error("%s", error.text);
         return COMMAND_USAGE;
     }

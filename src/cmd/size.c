@@ -26,7 +26,7 @@ int size_parse(const char *text, uint64_t *bytes)
     static const char suffixes[] = "KMGT";
     const char *suffix;
     uint64_t value;
-    unsigned shift = 0;
+    unsigned shift = 20;
     int result = parse_digits(&text, &value);
 
     if (result)

@@ -6,7 +6,8 @@
 
 /*
  * Parses a whole number with an optional suffix K, M, G or T (powers of 1024, either case); without
- * one it counts bytes. 0, -EINVAL when it is no such thing, -ERANGE when it does not fit 64 bits.
+ * one it counts MiB, as other virtual machine monitors have it. 0, -EINVAL when it is no such
+ * thing, -ERANGE when it does not fit 64 bits.
  */
 int size_parse(const char *text, uint64_t *bytes) must_check;
 

@@ -25,14 +25,27 @@ refuses() {
 
 refuses "no command"
 refuses "unknown command boot" boot
+refuses "did you mean: umbra run flat" flat
+refuses "did you mean: umbra run -kernel ..." -kernel flat
 refuses "no help on x" help x
 refuses "did you mean --memory" run --memroy 1G
 refuses "--memory lots is no size" run --memory lots
 refuses "needs a value" run --kernel
+refuses "Umbra says --memory SIZE" run -m 512
+refuses "Umbra says --memory SIZE" run --mem 512
+refuses "one processor" run --smp 2
+refuses "no network" run --net user
+refuses "Umbra says --disk" run --hda flat
+refuses "Umbra says --disk" run -drive file=flat
+refuses "serial line" run -nographic
+refuses "did you mean --kernel" run -kernel flat
+refuses "did you mean --cdrom" run -cdrom flat
+refuses "did you mean --stats=out.json" run --stats out.json
+refuses "is given as --stats=FILE.json" run --stats missing
 refuses "between 1 MiB and 1024 GiB" run --memory 0
 refuses "between 1 MiB and 1024 GiB" run --memory 2T
 refuses "too large" run --memory 99999999999999999999
-refuses "multiple of 4K" run --memory 1048577
+refuses "multiple of 4K" run --memory 1025K
 refuses "unknown --cpu i486" run --cpu i486
 refuses "no event matches" run --trace 'nothing-like-this'
 refuses "no whole number" run --timeout soon
@@ -67,11 +80,20 @@ refuses "El Torito" run --cdrom zeroes
 refuses "BIOS" run --bios flat
 refuses "not both" run flat zeroes
 
-for words in "help" "--help" "run --help" "help run" "help trace" "version"; do
+for words in "help" "--help" "run --help" "help run" "help soft" "help kvm" "help trace" "version" "-V"; do
     # shellcheck disable=SC2086 # the words are arguments of their own
     timeout 20 "$UMBRA" $words >out 2>err || { echo "umbra $words failed" && failures=$((failures + 1)); }
     if [ ! -s out ] || [ -s err ]; then
         echo "umbra $words: no text, or text on standard error"
+        failures=$((failures + 1))
+    fi
+done
+
+# The help fits a terminal of 80 columns.
+for words in "help" "run --help" "help soft" "help kvm" "report --help"; do
+    # shellcheck disable=SC2086 # as above
+    if "$UMBRA" $words | grep -E '.{81}'; then
+        echo "umbra $words: lines of more than 80 columns"
         failures=$((failures + 1))
     fi
 done

@@ -15,18 +15,24 @@ struct target {
     uint64_t size;
     uint64_t number;
     struct option_list list;
+    struct option_optional optional;
     const char *file;
 };
 
 static const struct option_row rows[] = {
+    {NULL, NULL, "A heading", OPTION_HEADING, 0},
     {"flag", NULL, "a flag", OPTION_FLAG, offsetof(struct target, flag)},
     {"text", "TEXT", "a text", OPTION_STRING, offsetof(struct target, text)},
     {"memory", "SIZE", "a size", OPTION_SIZE, offsetof(struct target, size)},
     {"number", "N", "a number", OPTION_NUMBER, offsetof(struct target, number)},
     {"list", "GLOB", "a list", OPTION_LIST, offsetof(struct target, list)},
+    {"optional", "FILE.json", "a file or none", OPTION_OPTIONAL, offsetof(struct target, optional)},
 };
-static const struct option_table table = {"umbra test", rows, ARRAY_SIZE(rows),
-                                          offsetof(struct target, file)};
+static const struct option_foreign foreign[] = {{"mem", "it is called --memory here"},
+                                                {"f", "it is called --flag here"}};
+static const struct option_table table = {"umbra test",     rows,
+                                          ARRAY_SIZE(rows), offsetof(struct target, file),
+                                          foreign,          ARRAY_SIZE(foreign)};
 
 static int parse(struct target *target, struct option_error *error, bool *help, char **argv)
 {
@@ -49,14 +55,15 @@ static void test_sizes(void **state)
         uint64_t bytes;
     } cases[] = {
         {"0", 0, 0},
-        {"4096", 0, 4096},
+        {"4096", 0, 4 * GIB},
         {"64k", 0, 64 * KIB},
         {"512M", 0, 512 * MIB},
         {"8G", 0, 8 * GIB},
         {"1t", 0, 1024 * GIB},
         {"16777215T", 0, 16777215 * (1024 * GIB)},
         {"16777216T", -ERANGE, 0},
-        {"18446744073709551615", 0, UINT64_MAX},
+        {"17592186044415", 0, 17592186044415 * MIB},
+        {"17592186044416", -ERANGE, 0},
         {"18446744073709551616", -ERANGE, 0},
         {"99999999999999999999999", -ERANGE, 0},
         {"", -EINVAL, 0},
@@ -115,6 +122,14 @@ static void test_good(void **state)
     assert_string_equal(target.text, "--flag");
     assert_string_equal(target.file, "--text");
 
+    /* A file stands behind an option whose value may be left out, if it can't be that value. */
+    assert_int_equal(parse(&target, &error, &help, ARGV("--optional", "disk.img")), 0);
+    assert_true(target.optional.given);
+    assert_string_equal(target.file, "disk.img");
+    assert_int_equal(parse(&target, &error, &help, ARGV("--optional=a.json", "b.json")), 0);
+    assert_string_equal(target.optional.value, "a.json");
+    assert_string_equal(target.file, "b.json");
+
     assert_int_equal(parse(&target, &error, &help, ARGV("--flag", "--help", "--wrong")), 0);
     assert_true(help);
 }
@@ -130,7 +145,12 @@ static void test_bad(void **state)
         {ARGV("-memory", "64M"), "did you mean --memory?"},
         {ARGV("--xyzzy"), "unknown option --xyzzy; umbra test --help lists all"},
         {ARGV("-x"), "unknown option -x"},
-        {ARGV("--mem", "1"), "unknown option --mem"},
+        {ARGV("--mem", "1"), "unknown option --mem: it is called --memory here"},
+        {ARGV("-mem=1"), "unknown option -mem: it is called --memory here"},
+        {ARGV("-f"), "unknown option -f: it is called --flag here"},
+        {ARGV("-text", "x"), "did you mean --text?"},
+        {ARGV("-g"), "unknown option -g; umbra test --help lists all"},
+        {ARGV("--optional", "out.json"), "did you mean --optional=out.json"},
         {ARGV("--memory"), "--memory needs a value: --memory SIZE"},
         {ARGV("--memory", "lots"), "--memory lots is no size"},
         {ARGV("--memory="), "is no size"},
