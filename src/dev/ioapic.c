@@ -31,18 +31,23 @@
 #define ENTRY_WRITABLE                                                                             \
     (0xff000000000007ffu | ENTRY_LOGICAL | ENTRY_POLARITY | ENTRY_LEVEL | ENTRY_MASKED)
 
-struct ioapic {
-    struct apic_bus *bus;
-    uint8_t reset_id;
+struct ioapic_state {
     uint8_t select;
     uint32_t id;                 /* as the register holds it */
     uint32_t lines;              /* the pins that are asserted */
     uint64_t table[IOAPIC_PINS]; /* the redirection table */
 };
 
+struct ioapic {
+    struct device device;
+    struct apic_bus *bus;
+    uint8_t reset_id;
+    struct ioapic_state state;
+};
+
 static void send(struct ioapic *ioapic, unsigned pin)
 {
-    uint64_t entry = ioapic->table[pin];
+    uint64_t entry = ioapic->state.table[pin];
     struct apic_message message = {
         .destination = (uint32_t)(entry >> 56),
         .logical = entry & ENTRY_LOGICAL,
@@ -59,10 +64,10 @@ static void send(struct ioapic *ioapic, unsigned pin)
 /* Sends an asserted level that no EOI is awaited for. */
 static void service_level(struct ioapic *ioapic, unsigned pin)
 {
-    uint64_t *entry = &ioapic->table[pin];
+    uint64_t *entry = &ioapic->state.table[pin];
 
     if (!(*entry & ENTRY_LEVEL) || *entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR) ||
-        !(ioapic->lines & BIT(pin)))
+        !(ioapic->state.lines & BIT(pin)))
         return;
     *entry |= ENTRY_REMOTE_IRR;
     send(ioapic, pin);
@@ -71,21 +76,21 @@ static void service_level(struct ioapic *ioapic, unsigned pin)
 void ioapic_set_irq(void *opaque, unsigned pin, bool level)
 {
     struct ioapic *ioapic = opaque;
-    uint32_t before = ioapic->lines;
+    uint32_t before = ioapic->state.lines;
 
     if (pin >= IOAPIC_PINS)
         return;
     trace(ioapic_line, pin, level);
     if (level)
-        ioapic->lines |= (uint32_t)BIT(pin);
+        ioapic->state.lines |= (uint32_t)BIT(pin);
     else
-        ioapic->lines &= ~(uint32_t)BIT(pin);
-    if (ioapic->table[pin] & ENTRY_LEVEL) {
+        ioapic->state.lines &= ~(uint32_t)BIT(pin);
+    if (ioapic->state.table[pin] & ENTRY_LEVEL) {
         service_level(ioapic, pin);
         return;
     }
     /* A masked edge is lost, as the data sheet says. */
-    if (ioapic->lines & ~before && !(ioapic->table[pin] & ENTRY_MASKED))
+    if (ioapic->state.lines & ~before && !(ioapic->state.table[pin] & ENTRY_MASKED))
         send(ioapic, pin);
 }
 
@@ -95,7 +100,7 @@ static void end_interrupt(void *opaque, uint8_t vector)
     struct ioapic *ioapic = opaque;
 
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
-        uint64_t *entry = &ioapic->table[pin];
+        uint64_t *entry = &ioapic->state.table[pin];
 
         if (!(*entry & ENTRY_REMOTE_IRR) || (uint8_t)*entry != vector)
             continue;
@@ -106,7 +111,7 @@ static void end_interrupt(void *opaque, uint8_t vector)
 
 static void write_entry(struct ioapic *ioapic, unsigned pin, uint64_t value)
 {
-    uint64_t *entry = &ioapic->table[pin];
+    uint64_t *entry = &ioapic->state.table[pin];
 
     *entry = (value & ENTRY_WRITABLE) | (*entry & ENTRY_REMOTE_IRR);
     /* Software for old versions ends a level by making it an edge for a moment. */
@@ -117,29 +122,29 @@ static void write_entry(struct ioapic *ioapic, unsigned pin, uint64_t value)
 
 static uint32_t read_indirect(const struct ioapic *ioapic)
 {
-    unsigned index = ioapic->select - REG_TABLE;
+    unsigned index = ioapic->state.select - REG_TABLE;
 
-    switch (ioapic->select) {
+    switch (ioapic->state.select) {
     case REG_ID:
-    case REG_ARBITRATION: return ioapic->id;
+    case REG_ARBITRATION: return ioapic->state.id;
     case REG_VERSION: return VERSION_VALUE;
     default: break;
     }
-    if (ioapic->select < REG_TABLE || index / 2 >= IOAPIC_PINS)
+    if (ioapic->state.select < REG_TABLE || index / 2 >= IOAPIC_PINS)
         return UINT32_MAX;
-    return (uint32_t)(ioapic->table[index / 2] >> (32 * (index % 2)));
+    return (uint32_t)(ioapic->state.table[index / 2] >> (32 * (index % 2)));
 }
 
 static void write_indirect(struct ioapic *ioapic, uint32_t value)
 {
-    unsigned index = ioapic->select - REG_TABLE;
+    unsigned index = ioapic->state.select - REG_TABLE;
     uint64_t entry;
 
-    if (ioapic->select == REG_ID)
-        ioapic->id = value & ID_MASK;
-    if (ioapic->select < REG_TABLE || index / 2 >= IOAPIC_PINS)
+    if (ioapic->state.select == REG_ID)
+        ioapic->state.id = value & ID_MASK;
+    if (ioapic->state.select < REG_TABLE || index / 2 >= IOAPIC_PINS)
         return;
-    entry = ioapic->table[index / 2];
+    entry = ioapic->state.table[index / 2];
     if (index % 2)
         entry = (uint64_t)value << 32 | (uint32_t)entry;
     else
@@ -152,7 +157,7 @@ static uint64_t ioapic_mmio_read(void *dev, uint64_t offset, unsigned width)
     const struct ioapic *ioapic = dev;
 
     switch (offset) {
-    case IOAPIC_SELECT: return ioapic->select;
+    case IOAPIC_SELECT: return ioapic->state.select;
     case IOAPIC_WINDOW: return read_indirect(ioapic);
     default: return 0;
     }
@@ -163,7 +168,7 @@ static void ioapic_mmio_write(void *dev, uint64_t offset, unsigned width, uint64
     struct ioapic *ioapic = dev;
 
     switch (offset) {
-    case IOAPIC_SELECT: ioapic->select = (uint8_t)value; break;
+    case IOAPIC_SELECT: ioapic->state.select = (uint8_t)value; break;
     case IOAPIC_WINDOW:
         if (width == 4)
             write_indirect(ioapic, (uint32_t)value);
@@ -181,10 +186,49 @@ const struct bus_ops ioapic_mmio_ops = {
 
 void ioapic_reset(struct ioapic *ioapic)
 {
-    ioapic->select = 0;
-    ioapic->id = (uint32_t)ioapic->reset_id << ID_SHIFT;
+    ioapic->state.select = 0;
+    ioapic->state.id = (uint32_t)ioapic->reset_id << ID_SHIFT;
     for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
-        ioapic->table[pin] = ENTRY_MASKED;
+        ioapic->state.table[pin] = ENTRY_MASKED;
+}
+
+static void reset(void *dev)
+{
+    ioapic_reset(dev);
+}
+
+/* What a write cannot set must not come by a load. */
+static bool sound(const void *opaque)
+{
+    const struct ioapic_state *state = opaque;
+
+    for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+        if (state->table[pin] & ~(ENTRY_WRITABLE | ENTRY_REMOTE_IRR))
+            return false;
+    }
+    return !(state->id & ~ID_MASK) && !(state->lines >> IOAPIC_PINS);
+}
+
+static const struct device_field fields[] = {
+    DEVICE_FIELD(struct ioapic_state, select),
+    DEVICE_FIELD(struct ioapic_state, id),
+    DEVICE_FIELD(struct ioapic_state, lines),
+    DEVICE_ARRAY(struct ioapic_state, table),
+};
+
+static const struct device_class class = {
+    .name = "I/O APIC",
+    .version = 1,
+    .state_bytes = sizeof(struct ioapic_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .sound = sound,
+};
+
+const struct device *ioapic_device(const struct ioapic *ioapic)
+{
+    return &ioapic->device;
 }
 
 struct ioapic *ioapic_create(uint8_t id, struct apic_bus *bus)
@@ -193,6 +237,7 @@ struct ioapic *ioapic_create(uint8_t id, struct apic_bus *bus)
 
     if (!ioapic)
         return NULL;
+    ioapic->device = (struct device){&class, ioapic, &ioapic->state};
     ioapic->bus = bus;
     ioapic->reset_id = id & (ID_MASK >> ID_SHIFT);
     ioapic_reset(ioapic);

@@ -13,6 +13,7 @@
 #include "base/types.h"
 #include "dev/apic_bus.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define IOAPIC_PINS      24
 #define IOAPIC_PAGE_SIZE 0x1000
@@ -23,6 +24,9 @@ struct ioapic;
 struct ioapic *ioapic_create(uint8_t id, struct apic_bus *bus);
 void ioapic_destroy(struct ioapic *ioapic);
 void ioapic_reset(struct ioapic *ioapic);
+
+/* Its state, for the board; the device's own. */
+const struct device *ioapic_device(const struct ioapic *ioapic);
 
 /* The page's registers; the device pointer is the struct ioapic. */
 extern const struct bus_ops ioapic_mmio_ops;

@@ -73,10 +73,15 @@ struct chip {
     bool poll;
 };
 
-struct pic {
+struct pic_state {
     struct chip chip[2]; /* master, slave */
-    struct irq_line intr;
     bool intr_level;
+};
+
+struct pic {
+    struct device device;
+    struct irq_line intr;
+    struct pic_state state;
 };
 
 /* The input of the highest priority in a mask, as a distance from the highest; NO_INPUT: none. */
@@ -138,11 +143,11 @@ static void pic_update(struct pic *pic)
 {
     bool level;
 
-    chip_drive(&pic->chip[0], PIC_CASCADE, chip_pending(&pic->chip[1]) >= 0);
-    level = chip_pending(&pic->chip[0]) >= 0;
-    if (level == pic->intr_level)
+    chip_drive(&pic->state.chip[0], PIC_CASCADE, chip_pending(&pic->state.chip[1]) >= 0);
+    level = chip_pending(&pic->state.chip[0]) >= 0;
+    if (level == pic->state.intr_level)
         return;
-    pic->intr_level = level;
+    pic->state.intr_level = level;
     irq_set(&pic->intr, level);
 }
 
@@ -169,9 +174,9 @@ static void chip_serve(struct chip *chip, unsigned input)
 static void pic_drop_output(struct pic *pic, unsigned chip)
 {
     if (chip == 1)
-        chip_drive(&pic->chip[0], PIC_CASCADE, false);
-    if (pic->intr_level) {
-        pic->intr_level = false;
+        chip_drive(&pic->state.chip[0], PIC_CASCADE, false);
+    if (pic->state.intr_level) {
+        pic->state.intr_level = false;
         irq_set(&pic->intr, false);
     }
 }
@@ -182,24 +187,24 @@ static void pic_drop_output(struct pic *pic, unsigned chip)
  */
 static void pic_settle_cascade(struct pic *pic)
 {
-    if (chip_pending(&pic->chip[1]) < 0)
-        pic->chip[0].irr &= ~BIT(PIC_CASCADE);
+    if (chip_pending(&pic->state.chip[1]) < 0)
+        pic->state.chip[0].irr &= ~BIT(PIC_CASCADE);
 }
 
 /* Acknowledges on one chip; a request that is gone becomes the spurious input 7. */
 static unsigned pic_serve(struct pic *pic, unsigned chip)
 {
-    int input = chip_pending(&pic->chip[chip]);
+    int input = chip_pending(&pic->state.chip[chip]);
 
     if (input < 0)
         return SPURIOUS;
-    chip_serve(&pic->chip[chip], (unsigned)input);
+    chip_serve(&pic->state.chip[chip], (unsigned)input);
     return (unsigned)input;
 }
 
 int pic_acknowledge(struct pic *pic)
 {
-    bool real = chip_pending(&pic->chip[0]) >= 0;
+    bool real = chip_pending(&pic->state.chip[0]) >= 0;
     unsigned input = pic_serve(pic, 0);
     unsigned chip = 0;
 
@@ -209,8 +214,8 @@ int pic_acknowledge(struct pic *pic)
     }
     pic_drop_output(pic, chip);
     pic_update(pic);
-    trace(pic_acknowledge, input + chip * INPUTS, pic->chip[chip].vector + input);
-    return (int)(pic->chip[chip].vector + input);
+    trace(pic_acknowledge, input + chip * INPUTS, pic->state.chip[chip].vector + input);
+    return (int)(pic->state.chip[chip].vector + input);
 }
 
 void pic_set_irq(void *opaque, unsigned irq, bool level)
@@ -219,13 +224,13 @@ void pic_set_irq(void *opaque, unsigned irq, bool level)
 
     if (irq >= PIC_INPUTS || irq == PIC_CASCADE)
         return;
-    chip_drive(&pic->chip[irq / INPUTS], irq % INPUTS, level);
+    chip_drive(&pic->state.chip[irq / INPUTS], irq % INPUTS, level);
     pic_update(pic);
 }
 
 bool pic_intr(const struct pic *pic)
 {
-    return pic->intr_level;
+    return pic->state.intr_level;
 }
 
 /* ICW1 forgets edges, masks, priorities and modes; an input must rise anew to be seen. */
@@ -304,7 +309,7 @@ static void chip_write_data(struct chip *chip, uint8_t value)
 
 static void pic_write(struct pic *pic, unsigned which, uint64_t offset, uint8_t value)
 {
-    struct chip *chip = &pic->chip[which];
+    struct chip *chip = &pic->state.chip[which];
 
     if (offset & 1) {
         chip_write_data(chip, value);
@@ -325,12 +330,12 @@ static void pic_write(struct pic *pic, unsigned which, uint64_t offset, uint8_t 
 /* A read in the poll mode is an acknowledge of this chip alone. */
 static uint8_t pic_poll(struct pic *pic, unsigned which)
 {
-    int input = chip_pending(&pic->chip[which]);
+    int input = chip_pending(&pic->state.chip[which]);
 
-    pic->chip[which].poll = false;
+    pic->state.chip[which].poll = false;
     if (input < 0)
         return 0;
-    chip_serve(&pic->chip[which], (unsigned)input);
+    chip_serve(&pic->state.chip[which], (unsigned)input);
     pic_settle_cascade(pic);
     pic_drop_output(pic, which);
     pic_update(pic);
@@ -339,7 +344,7 @@ static uint8_t pic_poll(struct pic *pic, unsigned which)
 
 static uint8_t pic_read(struct pic *pic, unsigned which, uint64_t offset)
 {
-    const struct chip *chip = &pic->chip[which];
+    const struct chip *chip = &pic->state.chip[which];
 
     if (chip->poll)
         return pic_poll(pic, which);
@@ -372,13 +377,13 @@ static uint64_t elcr_read(void *dev, uint64_t offset, unsigned width)
 {
     const struct pic *pic = dev;
 
-    return pic->chip[offset & 1].elcr;
+    return pic->state.chip[offset & 1].elcr;
 }
 
 static void elcr_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
     struct pic *pic = dev;
-    struct chip *chip = &pic->chip[offset & 1];
+    struct chip *chip = &pic->state.chip[offset & 1];
 
     chip->elcr = (uint8_t)value & elcr_writable[offset & 1];
     chip->irr = (chip->irr & ~chip->elcr) | (chip->level & chip->elcr);
@@ -389,12 +394,66 @@ const struct bus_ops pic_master_ops = {.read = master_read, .write = master_writ
 const struct bus_ops pic_slave_ops = {.read = slave_read, .write = slave_write};
 const struct bus_ops pic_elcr_ops = {.read = elcr_read, .write = elcr_write};
 
+static void reset(void *dev)
+{
+    pic_reset(dev);
+}
+
+static bool sound(const void *opaque)
+{
+    const struct pic_state *state = opaque;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(state->chip); i++) {
+        const struct chip *chip = &state->chip[i];
+
+        if (chip->highest >= INPUTS || chip->step > INIT_ICW4 || (chip->elcr & ~elcr_writable[i]))
+            return false;
+    }
+    return true;
+}
+
+static const struct device_field fields[] = {
+    DEVICE_EACH(struct pic_state, chip, irr),
+    DEVICE_EACH(struct pic_state, chip, imr),
+    DEVICE_EACH(struct pic_state, chip, isr),
+    DEVICE_EACH(struct pic_state, chip, level),
+    DEVICE_EACH(struct pic_state, chip, elcr),
+    DEVICE_EACH(struct pic_state, chip, vector),
+    DEVICE_EACH(struct pic_state, chip, icw1),
+    DEVICE_EACH(struct pic_state, chip, highest),
+    DEVICE_EACH(struct pic_state, chip, step),
+    DEVICE_EACH(struct pic_state, chip, auto_eoi),
+    DEVICE_EACH(struct pic_state, chip, rotate_auto_eoi),
+    DEVICE_EACH(struct pic_state, chip, special_mask),
+    DEVICE_EACH(struct pic_state, chip, fully_nested_special),
+    DEVICE_EACH(struct pic_state, chip, read_isr),
+    DEVICE_EACH(struct pic_state, chip, poll),
+    DEVICE_FIELD(struct pic_state, intr_level),
+};
+
+static const struct device_class class = {
+    .name = "8259A pair",
+    .version = 1,
+    .state_bytes = sizeof(struct pic_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .sound = sound,
+};
+
+const struct device *pic_device(const struct pic *pic)
+{
+    return &pic->device;
+}
+
 struct pic *pic_create(const struct irq_line *intr)
 {
     struct pic *pic = calloc(1, sizeof(*pic));
 
-    if (pic)
-        pic->intr = *intr;
+    if (!pic)
+        return NULL;
+    pic->device = (struct device){&class, pic, &pic->state};
+    pic->intr = *intr;
     return pic;
 }
 
@@ -406,17 +465,17 @@ void pic_destroy(struct pic *pic)
 void pic_reset(struct pic *pic)
 {
     for (unsigned i = 0; i < 2; i++) {
-        uint8_t level = pic->chip[i].level;
+        uint8_t level = pic->state.chip[i].level;
 
-        pic->chip[i] = (struct chip){.level = level};
+        pic->state.chip[i] = (struct chip){.level = level};
     }
-    pic->chip[0].level &= ~BIT(PIC_CASCADE);
+    pic->state.chip[0].level &= ~BIT(PIC_CASCADE);
     pic_update(pic);
 }
 
 void pic_view(const struct pic *pic, unsigned chip, struct pic_view *view)
 {
-    const struct chip *c = &pic->chip[chip & 1];
+    const struct chip *c = &pic->state.chip[chip & 1];
 
     *view = (struct pic_view){
         .irr = c->irr, .imr = c->imr, .isr = c->isr, .elcr = c->elcr, .vector = c->vector};

@@ -14,6 +14,7 @@
 #include "base/irq.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define PIC_INPUTS  16 /* IRQ 0 to 15; input 2 is the cascade and takes no device */
 #define PIC_CASCADE 2
@@ -26,6 +27,9 @@ void pic_destroy(struct pic *pic);
 
 /* As RESET: masks nothing, expects ICW1, all inputs edge triggered. Input levels are kept. */
 void pic_reset(struct pic *pic);
+
+/* Its state, for the board; the device's own. */
+const struct device *pic_device(const struct pic *pic);
 
 /* Drives input irq (0 to 15); fits struct irq_line's set, with pic as the opaque. */
 void pic_set_irq(void *pic, unsigned irq, bool level);

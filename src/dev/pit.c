@@ -55,14 +55,20 @@ struct port {
     uint16_t latch;
 };
 
-struct pit {
-    struct clock *clock;
-    struct irq_line irq;
-    struct timer timer;
+struct pit_state {
     struct port port[CHANNELS];
     uint64_t edge;    /* the tick of channel 0's next rise that gets an interrupt */
     unsigned backlog; /* edges still to be made up for */
     uint64_t lost;
+    uint64_t deadline_ns; /* of the timer; CLOCK_NEVER: it is idle */
+};
+
+struct pit {
+    struct device device;
+    struct clock *clock;
+    struct irq_line irq;
+    struct timer timer;
+    struct pit_state state;
 };
 
 static uint64_t ns_to_tick(uint64_t ns)
@@ -85,35 +91,35 @@ static uint64_t pit_now(const struct pit *pit)
 
 static void pit_add_missed(struct pit *pit, uint64_t missed)
 {
-    uint64_t taken = MIN(missed, (uint64_t)(BACKLOG_MAX - pit->backlog));
+    uint64_t taken = MIN(missed, (uint64_t)(BACKLOG_MAX - pit->state.backlog));
 
-    pit->backlog += (unsigned)taken;
-    pit->lost += missed - taken;
+    pit->state.backlog += (unsigned)taken;
+    pit->state.lost += missed - taken;
 }
 
 /* Sets the timer to channel 0's next rise, or to an edge that is to be made up for before it. */
 static void pit_arm(struct pit *pit, uint64_t tick)
 {
-    struct pit_channel *ch = &pit->port[0].ch;
+    struct pit_channel *ch = &pit->state.port[0].ch;
     uint32_t period;
     uint64_t deadline;
 
     pit_channel_sync(ch, tick);
-    pit->edge = pit_channel_next_rise(ch, tick);
-    if (pit->edge == PIT_TICK_NEVER) {
-        pit->backlog = 0;
+    pit->state.edge = pit_channel_next_rise(ch, tick);
+    if (pit->state.edge == PIT_TICK_NEVER) {
+        pit->state.backlog = 0;
         timer_cancel(&pit->timer);
         return;
     }
     period = pit_channel_period(ch);
-    if (period && period < MIN_EDGE_TICKS && pit->edge < tick + MIN_EDGE_TICKS) {
-        uint64_t skip = (tick + MIN_EDGE_TICKS - pit->edge + period - 1) / period;
+    if (period && period < MIN_EDGE_TICKS && pit->state.edge < tick + MIN_EDGE_TICKS) {
+        uint64_t skip = (tick + MIN_EDGE_TICKS - pit->state.edge + period - 1) / period;
 
-        pit->edge += skip * period;
-        pit->lost += skip;
+        pit->state.edge += skip * period;
+        pit->state.lost += skip;
     }
-    deadline = pit->edge;
-    if (pit->backlog)
+    deadline = pit->state.edge;
+    if (pit->state.backlog)
         deadline = MIN(deadline, tick + MAX(period / 2, MIN_EDGE_TICKS));
     timer_arm(&pit->timer, tick_to_ns(deadline));
 }
@@ -121,20 +127,20 @@ static void pit_arm(struct pit *pit, uint64_t tick)
 static void pit_fire(void *opaque)
 {
     struct pit *pit = opaque;
-    struct pit_channel *ch = &pit->port[0].ch;
+    struct pit_channel *ch = &pit->state.port[0].ch;
     uint64_t tick = pit_now(pit);
 
-    if (pit->edge <= tick) {
+    if (pit->state.edge <= tick) {
         uint32_t period;
 
-        pit_channel_sync(ch, pit->edge);
+        pit_channel_sync(ch, pit->state.edge);
         period = pit_channel_period(ch);
         if (period)
-            pit_add_missed(pit, (tick - pit->edge) / period);
-    } else if (pit->backlog) {
-        pit->backlog--;
+            pit_add_missed(pit, (tick - pit->state.edge) / period);
+    } else if (pit->state.backlog) {
+        pit->state.backlog--;
     }
-    trace(pit_tick, pit->edge, pit->backlog, pit->lost);
+    trace(pit_tick, pit->state.edge, pit->state.backlog, pit->state.lost);
     /* OUT has fallen since the last rise (in mode 2 for a single tick); only the rise is timed. */
     irq_set(&pit->irq, false);
     irq_set(&pit->irq, true);
@@ -146,8 +152,8 @@ static void pit_changed(struct pit *pit, unsigned channel, uint64_t tick)
 {
     if (channel != 0)
         return;
-    pit->backlog = 0;
-    irq_set(&pit->irq, pit_channel_out(&pit->port[0].ch, tick));
+    pit->state.backlog = 0;
+    irq_set(&pit->irq, pit_channel_out(&pit->state.port[0].ch, tick));
     pit_arm(pit, tick);
 }
 
@@ -178,11 +184,11 @@ static void pit_read_back(struct pit *pit, uint8_t command, uint64_t tick)
     for (unsigned i = 0; i < CHANNELS; i++) {
         if (!(command & (2u << i)))
             continue;
-        pit_channel_sync(&pit->port[i].ch, tick);
+        pit_channel_sync(&pit->state.port[i].ch, tick);
         if (!(command & READ_BACK_NO_COUNT))
-            pit_latch_count(&pit->port[i], tick);
+            pit_latch_count(&pit->state.port[i], tick);
         if (!(command & READ_BACK_NO_STATUS))
-            pit_latch_status(&pit->port[i], tick);
+            pit_latch_status(&pit->state.port[i], tick);
     }
 }
 
@@ -197,7 +203,7 @@ static void pit_control(struct pit *pit, uint8_t word, uint64_t tick)
         pit_read_back(pit, word, tick);
         return;
     }
-    port = &pit->port[channel];
+    port = &pit->state.port[channel];
     if (access == PIT_ACCESS_LATCH) {
         pit_channel_sync(&port->ch, tick);
         pit_latch_count(port, tick);
@@ -215,7 +221,7 @@ static void pit_control(struct pit *pit, uint8_t word, uint64_t tick)
 
 static void pit_write_count(struct pit *pit, unsigned channel, uint8_t byte, uint64_t tick)
 {
-    struct port *port = &pit->port[channel];
+    struct port *port = &pit->state.port[channel];
     uint16_t value = byte;
 
     if (!port->ch.programmed)
@@ -239,7 +245,7 @@ static void pit_write_count(struct pit *pit, unsigned channel, uint8_t byte, uin
 
 static uint8_t pit_read_count(struct pit *pit, unsigned channel, uint64_t tick)
 {
-    struct port *port = &pit->port[channel];
+    struct port *port = &pit->state.port[channel];
     bool both = port->ch.access == PIT_ACCESS_BOTH;
     bool high = both ? port->read_high : port->ch.access == PIT_ACCESS_HIGH;
     uint16_t value;
@@ -282,18 +288,18 @@ bool pit_channel2_out(struct pit *pit)
 {
     uint64_t tick = pit_now(pit);
 
-    pit_channel_sync(&pit->port[2].ch, tick);
-    return pit_channel_out(&pit->port[2].ch, tick);
+    pit_channel_sync(&pit->state.port[2].ch, tick);
+    return pit_channel_out(&pit->state.port[2].ch, tick);
 }
 
 bool pit_channel2_gate(const struct pit *pit)
 {
-    return pit->port[2].ch.gate;
+    return pit->state.port[2].ch.gate;
 }
 
 void pit_set_channel2_gate(struct pit *pit, bool gate)
 {
-    pit_channel_set_gate(&pit->port[2].ch, gate, pit_now(pit));
+    pit_channel_set_gate(&pit->state.port[2].ch, gate, pit_now(pit));
 }
 
 bool pit_refresh_toggle(const struct pit *pit)
@@ -303,7 +309,87 @@ bool pit_refresh_toggle(const struct pit *pit)
 
 uint64_t pit_lost_ticks(const struct pit *pit)
 {
-    return pit->lost;
+    return pit->state.lost;
+}
+
+static void reset(void *dev)
+{
+    pit_reset(dev);
+}
+
+static void settle(void *dev)
+{
+    struct pit *pit = dev;
+
+    pit->state.deadline_ns = pit->timer.deadline_ns;
+}
+
+static void resume(void *dev)
+{
+    struct pit *pit = dev;
+
+    if (pit->state.deadline_ns == CLOCK_NEVER)
+        timer_cancel(&pit->timer);
+    else
+        timer_arm(&pit->timer, pit->state.deadline_ns);
+}
+
+static bool sound(const void *opaque)
+{
+    const struct pit_state *state = opaque;
+
+    for (unsigned i = 0; i < CHANNELS; i++) {
+        if (!pit_channel_sound(&state->port[i].ch))
+            return false;
+    }
+    return state->backlog <= BACKLOG_MAX;
+}
+
+static const struct device_field fields[] = {
+    DEVICE_EACH(struct pit_state, port, ch.mode),
+    DEVICE_EACH(struct pit_state, port, ch.access),
+    DEVICE_EACH(struct pit_state, port, ch.bcd),
+    DEVICE_EACH(struct pit_state, port, ch.gate),
+    DEVICE_EACH(struct pit_state, port, ch.programmed),
+    DEVICE_EACH(struct pit_state, port, ch.null_count),
+    DEVICE_EACH(struct pit_state, port, ch.written),
+    DEVICE_EACH(struct pit_state, port, ch.loaded),
+    DEVICE_EACH(struct pit_state, port, ch.running),
+    DEVICE_EACH(struct pit_state, port, ch.load_low),
+    DEVICE_EACH(struct pit_state, port, ch.count),
+    DEVICE_EACH(struct pit_state, port, ch.period),
+    DEVICE_EACH(struct pit_state, port, ch.load_at),
+    DEVICE_EACH(struct pit_state, port, ch.since),
+    DEVICE_EACH(struct pit_state, port, ch.frozen),
+    DEVICE_EACH(struct pit_state, port, write_high),
+    DEVICE_EACH(struct pit_state, port, read_high),
+    DEVICE_EACH(struct pit_state, port, count_latched),
+    DEVICE_EACH(struct pit_state, port, status_latched),
+    DEVICE_EACH(struct pit_state, port, control),
+    DEVICE_EACH(struct pit_state, port, write_low),
+    DEVICE_EACH(struct pit_state, port, status),
+    DEVICE_EACH(struct pit_state, port, latch),
+    DEVICE_FIELD(struct pit_state, edge),
+    DEVICE_FIELD(struct pit_state, backlog),
+    DEVICE_FIELD(struct pit_state, lost),
+    DEVICE_FIELD(struct pit_state, deadline_ns),
+};
+
+static const struct device_class class = {
+    .name = "8254 timer",
+    .version = 1,
+    .state_bytes = sizeof(struct pit_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .settle = settle,
+    .sound = sound,
+    .resume = resume,
+};
+
+const struct device *pit_device(const struct pit *pit)
+{
+    return &pit->device;
 }
 
 struct pit *pit_create(struct clock *clock, const struct irq_line *irq)
@@ -312,6 +398,7 @@ struct pit *pit_create(struct clock *clock, const struct irq_line *irq)
 
     if (!pit)
         return NULL;
+    pit->device = (struct device){&class, pit, &pit->state};
     pit->clock = clock;
     pit->irq = *irq;
     timer_init(&pit->timer, clock, pit_fire, pit);
@@ -331,12 +418,12 @@ void pit_reset(struct pit *pit)
 {
     timer_cancel(&pit->timer);
     for (unsigned i = 0; i < CHANNELS; i++) {
-        pit->port[i] = (struct port){0};
-        pit->port[i].ch.load_at = PIT_TICK_NEVER;
-        pit->port[i].ch.gate = i != 2;
+        pit->state.port[i] = (struct port){0};
+        pit->state.port[i].ch.load_at = PIT_TICK_NEVER;
+        pit->state.port[i].ch.gate = i != 2;
     }
-    pit->edge = PIT_TICK_NEVER;
-    pit->backlog = 0;
-    pit->lost = 0;
+    pit->state.edge = PIT_TICK_NEVER;
+    pit->state.backlog = 0;
+    pit->state.lost = 0;
     irq_set(&pit->irq, false);
 }

@@ -15,6 +15,7 @@
 #include "base/irq.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define PIT_HZ 1193182
 
@@ -24,6 +25,9 @@ struct pit;
 struct pit *pit_create(struct clock *clock, const struct irq_line *irq);
 void pit_destroy(struct pit *pit);
 void pit_reset(struct pit *pit);
+
+/* Its state, for the board; the device's own. */
+const struct device *pit_device(const struct pit *pit);
 
 /* For port 61h: OUT and GATE of channel 2, and the refresh request, which toggles about every 15
  * us. */

@@ -45,6 +45,15 @@ static uint16_t to_bcd(uint32_t value)
                       (value / 1000 % 10) << 12);
 }
 
+bool pit_channel_sound(const struct pit_channel *ch)
+{
+    bool counts = ch->written || ch->load_at != PIT_TICK_NEVER;
+
+    return ch->mode <= PIT_HARDWARE_STROBE && ch->access <= PIT_ACCESS_BOTH &&
+           ch->count <= BINARY_MODULUS && ch->period <= BINARY_MODULUS &&
+           (!counts || ch->count > 0) && (!ch->loaded || ch->period > 0);
+}
+
 static uint64_t elapsed(const struct pit_channel *ch, uint64_t tick)
 {
     return ch->running ? tick - ch->since : ch->frozen;

@@ -45,6 +45,9 @@ struct pit_channel {
     uint64_t frozen;  /* not running: ticks counted so far */
 };
 
+/* Whether values of a saved channel are such as the functions below make. */
+bool pit_channel_sound(const struct pit_channel *ch);
+
 /* A control word: the mode is taken, counting stops until a count is written. */
 void pit_channel_program(struct pit_channel *ch, enum pit_mode mode, enum pit_access access,
                          bool bcd);

@@ -16,6 +16,7 @@
 #include "base/irq.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define RTC_CMOS_SIZE     128
 #define RTC_EXTENDED_SIZE 256
@@ -31,6 +32,9 @@ void rtc_destroy(struct rtc *rtc);
 
 /* As RESET: interrupts off. Time and memory live on, as with a battery. */
 void rtc_reset(struct rtc *rtc);
+
+/* Its state, for the board; the device's own. */
+const struct device *rtc_device(const struct rtc *rtc);
 
 /* The CMOS bytes, for the board to fill in; bytes 0 to 0Dh and 32h are registers, not memory. */
 uint8_t *rtc_cmos(struct rtc *rtc);

@@ -18,19 +18,24 @@
 #define P92_RESET 0x01 /* a rise resets the processor */
 #define P92_A20   0x02
 
-struct sysctl {
-    struct pit *pit;
-    struct a20_gate *a20;
-    struct irq_line reset;
+struct sysctl_state {
     uint8_t port61; /* P61_WRITABLE */
     uint8_t port92; /* P92_RESET */
     uint8_t post_code;
 };
 
+struct sysctl {
+    struct device device;
+    struct pit *pit;
+    struct a20_gate *a20;
+    struct irq_line reset;
+    struct sysctl_state state;
+};
+
 static uint64_t port61_read(void *dev, uint64_t offset, unsigned width)
 {
     struct sysctl *sysctl = dev;
-    uint8_t value = sysctl->port61;
+    uint8_t value = sysctl->state.port61;
 
     if (pit_channel2_gate(sysctl->pit))
         value |= P61_GATE2;
@@ -45,7 +50,7 @@ static void port61_write(void *dev, uint64_t offset, unsigned width, uint64_t va
 {
     struct sysctl *sysctl = dev;
 
-    sysctl->port61 = (uint8_t)value & P61_WRITABLE;
+    sysctl->state.port61 = (uint8_t)value & P61_WRITABLE;
     pit_set_channel2_gate(sysctl->pit, value & P61_GATE2);
 }
 
@@ -53,15 +58,15 @@ static uint64_t port92_read(void *dev, uint64_t offset, unsigned width)
 {
     const struct sysctl *sysctl = dev;
 
-    return sysctl->port92 | (sysctl->a20->enabled ? P92_A20 : 0);
+    return sysctl->state.port92 | (sysctl->a20->enabled ? P92_A20 : 0);
 }
 
 static void port92_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
     struct sysctl *sysctl = dev;
-    bool rise = (value & P92_RESET) && !(sysctl->port92 & P92_RESET);
+    bool rise = (value & P92_RESET) && !(sysctl->state.port92 & P92_RESET);
 
-    sysctl->port92 = (uint8_t)value & P92_RESET;
+    sysctl->state.port92 = (uint8_t)value & P92_RESET;
     a20_set(sysctl->a20, value & P92_A20);
     if (rise)
         irq_pulse(&sysctl->reset);
@@ -69,13 +74,13 @@ static void port92_write(void *dev, uint64_t offset, unsigned width, uint64_t va
 
 static uint64_t post_read(void *dev, uint64_t offset, unsigned width)
 {
-    return ((const struct sysctl *)dev)->post_code;
+    return ((const struct sysctl *)dev)->state.post_code;
 }
 
 static void post_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
     trace(sysctl_post, value);
-    ((struct sysctl *)dev)->post_code = (uint8_t)value;
+    ((struct sysctl *)dev)->state.post_code = (uint8_t)value;
 }
 
 static uint64_t delay_read(void *dev, uint64_t offset, unsigned width)
@@ -94,7 +99,40 @@ const struct bus_ops sysctl_delay_ops = {.read = delay_read, .write = delay_writ
 
 uint8_t sysctl_post_code(const struct sysctl *sysctl)
 {
-    return sysctl->post_code;
+    return sysctl->state.post_code;
+}
+
+static void reset(void *dev)
+{
+    sysctl_reset(dev);
+}
+
+static bool sound(const void *opaque)
+{
+    const struct sysctl_state *state = opaque;
+
+    return !(state->port61 & ~P61_WRITABLE) && !(state->port92 & ~P92_RESET);
+}
+
+static const struct device_field fields[] = {
+    DEVICE_FIELD(struct sysctl_state, port61),
+    DEVICE_FIELD(struct sysctl_state, port92),
+    DEVICE_FIELD(struct sysctl_state, post_code),
+};
+
+static const struct device_class class = {
+    .name = "system control ports",
+    .version = 1,
+    .state_bytes = sizeof(struct sysctl_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .sound = sound,
+};
+
+const struct device *sysctl_device(const struct sysctl *sysctl)
+{
+    return &sysctl->device;
 }
 
 struct sysctl *sysctl_create(struct pit *pit, struct a20_gate *a20, const struct irq_line *reset)
@@ -103,6 +141,7 @@ struct sysctl *sysctl_create(struct pit *pit, struct a20_gate *a20, const struct
 
     if (!sysctl)
         return NULL;
+    sysctl->device = (struct device){&class, sysctl, &sysctl->state};
     sysctl->pit = pit;
     sysctl->a20 = a20;
     sysctl->reset = *reset;
@@ -116,7 +155,7 @@ void sysctl_destroy(struct sysctl *sysctl)
 
 void sysctl_reset(struct sysctl *sysctl)
 {
-    sysctl->port61 = 0;
-    sysctl->port92 = 0;
-    sysctl->post_code = 0;
+    sysctl->state.port61 = 0;
+    sysctl->state.port92 = 0;
+    sysctl->state.post_code = 0;
 }

@@ -15,6 +15,7 @@
 #include "base/types.h"
 #include "dev/a20.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 #include "dev/pit.h"
 
 struct sysctl;
@@ -23,6 +24,9 @@ struct sysctl;
 struct sysctl *sysctl_create(struct pit *pit, struct a20_gate *a20, const struct irq_line *reset);
 void sysctl_destroy(struct sysctl *sysctl);
 void sysctl_reset(struct sysctl *sysctl);
+
+/* Its state, for the board; the device's own. */
+const struct device *sysctl_device(const struct sysctl *sysctl);
 
 /* The last POST code written, 0 before any. */
 uint8_t sysctl_post_code(const struct sysctl *sysctl);

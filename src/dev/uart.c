@@ -68,9 +68,7 @@ enum uart_port {
 
 static const uint8_t trigger_levels[4] = {1, 4, 8, 14};
 
-struct uart {
-    struct uart_backend backend;
-    struct irq_line irq;
+struct uart_state {
     bool irq_level;
     bool thre_pending; /* THRE became true and nobody was told yet */
     uint8_t fifo[FIFO_SIZE];
@@ -82,9 +80,16 @@ struct uart {
     uint8_t last; /* what a read of an empty receiver gives */
 };
 
+struct uart {
+    struct device device;
+    struct uart_backend backend;
+    struct irq_line irq;
+    struct uart_state state;
+};
+
 static bool fifo_enabled(const struct uart *uart)
 {
-    return uart->fcr & FCR_ENABLE;
+    return uart->state.fcr & FCR_ENABLE;
 }
 
 static unsigned fifo_capacity(const struct uart *uart)
@@ -95,15 +100,15 @@ static unsigned fifo_capacity(const struct uart *uart)
 /* The interrupt of the highest priority that is pending and enabled. */
 static uint8_t uart_identify(const struct uart *uart)
 {
-    unsigned trigger = trigger_levels[uart->fcr >> FCR_TRIGGER_SHIFT];
+    unsigned trigger = trigger_levels[uart->state.fcr >> FCR_TRIGGER_SHIFT];
 
-    if ((uart->ier & IER_LINE) && uart->errors)
+    if ((uart->state.ier & IER_LINE) && uart->state.errors)
         return IIR_LINE;
-    if ((uart->ier & IER_RECEIVED) && uart->fifo_count)
-        return fifo_enabled(uart) && uart->fifo_count < trigger ? IIR_TIMEOUT : IIR_RECEIVED;
-    if ((uart->ier & IER_THRE) && uart->thre_pending)
+    if ((uart->state.ier & IER_RECEIVED) && uart->state.fifo_count)
+        return fifo_enabled(uart) && uart->state.fifo_count < trigger ? IIR_TIMEOUT : IIR_RECEIVED;
+    if ((uart->state.ier & IER_THRE) && uart->state.thre_pending)
         return IIR_THRE;
-    if ((uart->ier & IER_MODEM) && (uart->msr & MSR_DELTAS))
+    if ((uart->state.ier & IER_MODEM) && (uart->state.msr & MSR_DELTAS))
         return IIR_MODEM;
     return IIR_NONE;
 }
@@ -116,62 +121,62 @@ static void uart_update(struct uart *uart)
 {
     bool level = uart_identify(uart) != IIR_NONE;
 
-    if (level == uart->irq_level)
+    if (level == uart->state.irq_level)
         return;
-    uart->irq_level = level;
+    uart->state.irq_level = level;
     irq_set(&uart->irq, level);
 }
 
 static void fifo_clear(struct uart *uart)
 {
-    uart->fifo_count = 0;
-    uart->fifo_break = 0;
+    uart->state.fifo_count = 0;
+    uart->state.fifo_break = 0;
 }
 
 /* The break of a byte shows in the LSR when that byte is the next to be read. */
 static void fifo_expose(struct uart *uart)
 {
-    if (uart->fifo_count && (uart->fifo_break & 1))
-        uart->errors |= LSR_BREAK;
+    if (uart->state.fifo_count && (uart->state.fifo_break & 1))
+        uart->state.errors |= LSR_BREAK;
 }
 
 static void fifo_push(struct uart *uart, uint8_t byte, bool is_break)
 {
-    if (uart->fifo_count == fifo_capacity(uart)) {
-        uart->errors |= LSR_OVERRUN;
+    if (uart->state.fifo_count == fifo_capacity(uart)) {
+        uart->state.errors |= LSR_OVERRUN;
         if (!fifo_enabled(uart)) /* the one register is overwritten; a full FIFO keeps its bytes */
-            uart->fifo[0] = byte;
+            uart->state.fifo[0] = byte;
         return;
     }
-    uart->fifo[uart->fifo_count] = byte;
+    uart->state.fifo[uart->state.fifo_count] = byte;
     if (is_break)
-        uart->fifo_break |= (uint16_t)BIT(uart->fifo_count);
-    uart->fifo_count++;
-    if (uart->fifo_count == 1)
+        uart->state.fifo_break |= (uint16_t)BIT(uart->state.fifo_count);
+    uart->state.fifo_count++;
+    if (uart->state.fifo_count == 1)
         fifo_expose(uart);
 }
 
 static uint8_t fifo_pop(struct uart *uart)
 {
-    if (uart->fifo_count == 0)
-        return uart->last;
-    uart->last = uart->fifo[0];
-    uart->fifo_count--;
-    for (unsigned i = 0; i < uart->fifo_count; i++)
-        uart->fifo[i] = uart->fifo[i + 1];
-    uart->fifo_break >>= 1;
-    uart->fifo_break &= ~1u | (uart->fifo_count != 0);
+    if (uart->state.fifo_count == 0)
+        return uart->state.last;
+    uart->state.last = uart->state.fifo[0];
+    uart->state.fifo_count--;
+    for (unsigned i = 0; i < uart->state.fifo_count; i++)
+        uart->state.fifo[i] = uart->state.fifo[i + 1];
+    uart->state.fifo_break >>= 1;
+    uart->state.fifo_break &= ~1u | (uart->state.fifo_count != 0);
     fifo_expose(uart);
-    return uart->last;
+    return uart->state.last;
 }
 
 static uint8_t uart_lsr(const struct uart *uart)
 {
-    uint8_t lsr = LSR_THRE | LSR_TEMT | uart->errors;
+    uint8_t lsr = LSR_THRE | LSR_TEMT | uart->state.errors;
 
-    if (uart->fifo_count)
+    if (uart->state.fifo_count)
         lsr |= LSR_READY;
-    if (fifo_enabled(uart) && uart->fifo_break)
+    if (fifo_enabled(uart) && uart->state.fifo_break)
         lsr |= LSR_IN_FIFO;
     return lsr;
 }
@@ -181,15 +186,15 @@ static uint8_t uart_modem_inputs(const struct uart *uart)
 {
     uint8_t inputs = 0;
 
-    if (!(uart->mcr & MCR_LOOP))
+    if (!(uart->state.mcr & MCR_LOOP))
         return MSR_CONNECTED;
-    if (uart->mcr & MCR_RTS)
+    if (uart->state.mcr & MCR_RTS)
         inputs |= MSR_CTS;
-    if (uart->mcr & MCR_DTR)
+    if (uart->state.mcr & MCR_DTR)
         inputs |= MSR_DSR;
-    if (uart->mcr & MCR_OUT1)
+    if (uart->state.mcr & MCR_OUT1)
         inputs |= MSR_RI;
-    if (uart->mcr & MCR_OUT2)
+    if (uart->state.mcr & MCR_OUT2)
         inputs |= MSR_DCD;
     return inputs;
 }
@@ -198,29 +203,29 @@ static uint8_t uart_modem_inputs(const struct uart *uart)
 static void uart_update_modem(struct uart *uart)
 {
     uint8_t inputs = uart_modem_inputs(uart);
-    uint8_t changed = inputs ^ (uart->msr & ~MSR_DELTAS);
+    uint8_t changed = inputs ^ (uart->state.msr & ~MSR_DELTAS);
     uint8_t deltas = (changed & (MSR_CTS | MSR_DSR | MSR_DCD)) >> 4;
 
     if ((changed & MSR_RI) && !(inputs & MSR_RI))
         deltas |= MSR_TRAIL_RI;
-    uart->msr = inputs | (uart->msr & MSR_DELTAS) | deltas;
+    uart->state.msr = inputs | (uart->state.msr & MSR_DELTAS) | deltas;
 }
 
 static void uart_transmit(struct uart *uart, uint8_t byte)
 {
-    if (uart->mcr & MCR_LOOP)
+    if (uart->state.mcr & MCR_LOOP)
         fifo_push(uart, byte, false);
     else if (uart->backend.write)
         uart->backend.write(uart->backend.opaque, byte);
-    uart->thre_pending = true; /* full and empty again within this write */
+    uart->state.thre_pending = true; /* full and empty again within this write */
 }
 
 static void uart_write_fcr(struct uart *uart, uint8_t value)
 {
-    if ((value ^ uart->fcr) & FCR_ENABLE)
+    if ((value ^ uart->state.fcr) & FCR_ENABLE)
         fifo_clear(uart);
     /* The other bits are taken only together with the enable bit. */
-    uart->fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | 3u << FCR_TRIGGER_SHIFT) : 0;
+    uart->state.fcr = value & FCR_ENABLE ? value & (FCR_ENABLE | 3u << FCR_TRIGGER_SHIFT) : 0;
     if (value & FCR_CLEAR_RECEIVE)
         fifo_clear(uart);
 }
@@ -228,9 +233,9 @@ static void uart_write_fcr(struct uart *uart, uint8_t value)
 static void uart_write_ier(struct uart *uart, uint8_t value)
 {
     /* Enabling THRE while it is true raises the interrupt each time anew; drivers test for it. */
-    if (value & ~uart->ier & IER_THRE)
-        uart->thre_pending = true;
-    uart->ier = value & IER_WRITABLE;
+    if (value & ~uart->state.ier & IER_THRE)
+        uart->state.thre_pending = true;
+    uart->state.ier = value & IER_WRITABLE;
 }
 
 static uint8_t uart_read_iir(struct uart *uart)
@@ -238,7 +243,7 @@ static uint8_t uart_read_iir(struct uart *uart)
     uint8_t id = uart_identify(uart);
 
     if (id == IIR_THRE) /* reading it as the source is what resets it */
-        uart->thre_pending = false;
+        uart->state.thre_pending = false;
     return fifo_enabled(uart) ? id | IIR_FIFO : id;
 }
 
@@ -246,58 +251,58 @@ static uint8_t uart_read_register(struct uart *uart, uint64_t port)
 {
     uint8_t value;
 
-    if ((uart->lcr & LCR_DLAB) && port <= PORT_IER)
-        return uart->divisor[port];
+    if ((uart->state.lcr & LCR_DLAB) && port <= PORT_IER)
+        return uart->state.divisor[port];
     switch ((enum uart_port)port) {
     case PORT_DATA: return fifo_pop(uart);
-    case PORT_IER: return uart->ier;
+    case PORT_IER: return uart->state.ier;
     case PORT_IIR_FCR: return uart_read_iir(uart);
-    case PORT_LCR: return uart->lcr;
-    case PORT_MCR: return uart->mcr;
+    case PORT_LCR: return uart->state.lcr;
+    case PORT_MCR: return uart->state.mcr;
     case PORT_LSR:
         value = uart_lsr(uart);
-        uart->errors = 0;
+        uart->state.errors = 0;
         return value;
     case PORT_MSR:
-        value = uart->msr;
-        uart->msr &= ~MSR_DELTAS;
+        value = uart->state.msr;
+        uart->state.msr &= ~MSR_DELTAS;
         return value;
-    case PORT_SCRATCH: return uart->scratch;
+    case PORT_SCRATCH: return uart->state.scratch;
     }
     return 0xff;
 }
 
 static void uart_write_register(struct uart *uart, uint64_t port, uint8_t value)
 {
-    if ((uart->lcr & LCR_DLAB) && port <= PORT_IER) {
-        uart->divisor[port] = value;
+    if ((uart->state.lcr & LCR_DLAB) && port <= PORT_IER) {
+        uart->state.divisor[port] = value;
         return;
     }
     switch ((enum uart_port)port) {
     case PORT_DATA: uart_transmit(uart, value); break;
     case PORT_IER: uart_write_ier(uart, value); break;
     case PORT_IIR_FCR: uart_write_fcr(uart, value); break;
-    case PORT_LCR: uart->lcr = value; break;
+    case PORT_LCR: uart->state.lcr = value; break;
     case PORT_MCR:
-        uart->mcr = value & MCR_WRITABLE;
+        uart->state.mcr = value & MCR_WRITABLE;
         uart_update_modem(uart);
         break;
     case PORT_LSR: /* the factory's test bits */
     case PORT_MSR: break;
-    case PORT_SCRATCH: uart->scratch = value; break;
+    case PORT_SCRATCH: uart->state.scratch = value; break;
     }
 }
 
 /* Tells the host when input went to nothing, or the loop opened, within an access. */
 static void uart_offer_room(struct uart *uart, bool had_room)
 {
-    if (!had_room && uart->fifo_count == 0 && uart_can_receive(uart) && uart->backend.room)
+    if (!had_room && uart->state.fifo_count == 0 && uart_can_receive(uart) && uart->backend.room)
         uart->backend.room(uart->backend.opaque);
 }
 
 static bool uart_idle(const struct uart *uart)
 {
-    return uart->fifo_count == 0 && !(uart->mcr & MCR_LOOP);
+    return uart->state.fifo_count == 0 && !(uart->state.mcr & MCR_LOOP);
 }
 
 static uint64_t uart_read(void *dev, uint64_t offset, unsigned width)
@@ -327,12 +332,12 @@ const struct bus_ops uart_ops = {.read = uart_read, .write = uart_write};
 
 bool uart_can_receive(const struct uart *uart)
 {
-    return !(uart->mcr & MCR_LOOP) && uart->fifo_count < fifo_capacity(uart);
+    return !(uart->state.mcr & MCR_LOOP) && uart->state.fifo_count < fifo_capacity(uart);
 }
 
 void uart_receive(struct uart *uart, uint8_t byte)
 {
-    if (uart->mcr & MCR_LOOP)
+    if (uart->state.mcr & MCR_LOOP)
         return;
     fifo_push(uart, byte, false);
     uart_update(uart);
@@ -340,10 +345,49 @@ void uart_receive(struct uart *uart, uint8_t byte)
 
 void uart_receive_break(struct uart *uart)
 {
-    if (uart->mcr & MCR_LOOP)
+    if (uart->state.mcr & MCR_LOOP)
         return;
     fifo_push(uart, 0, true);
     uart_update(uart);
+}
+
+static void reset(void *dev)
+{
+    uart_reset(dev);
+}
+
+static bool sound(const void *opaque)
+{
+    const struct uart_state *state = opaque;
+
+    return state->fifo_count <= (state->fcr & FCR_ENABLE ? FIFO_SIZE : 1u) &&
+           !(state->fifo_break >> state->fifo_count) && !(state->ier & ~IER_WRITABLE) &&
+           !(state->mcr & ~MCR_WRITABLE) && !(state->fcr & ~(FCR_ENABLE | 3u << FCR_TRIGGER_SHIFT));
+}
+
+static const struct device_field fields[] = {
+    DEVICE_FIELD(struct uart_state, irq_level),  DEVICE_FIELD(struct uart_state, thre_pending),
+    DEVICE_ARRAY(struct uart_state, fifo),       DEVICE_FIELD(struct uart_state, fifo_break),
+    DEVICE_FIELD(struct uart_state, fifo_count), DEVICE_FIELD(struct uart_state, errors),
+    DEVICE_FIELD(struct uart_state, ier),        DEVICE_FIELD(struct uart_state, fcr),
+    DEVICE_FIELD(struct uart_state, lcr),        DEVICE_FIELD(struct uart_state, mcr),
+    DEVICE_FIELD(struct uart_state, msr),        DEVICE_FIELD(struct uart_state, scratch),
+    DEVICE_ARRAY(struct uart_state, divisor),    DEVICE_FIELD(struct uart_state, last),
+};
+
+static const struct device_class class = {
+    .name = "16550A UART",
+    .version = 1,
+    .state_bytes = sizeof(struct uart_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .sound = sound,
+};
+
+const struct device *uart_device(const struct uart *uart)
+{
+    return &uart->device;
 }
 
 struct uart *uart_create(const struct uart_backend *backend, const struct irq_line *irq)
@@ -352,6 +396,7 @@ struct uart *uart_create(const struct uart_backend *backend, const struct irq_li
 
     if (!uart)
         return NULL;
+    uart->device = (struct device){&class, uart, &uart->state};
     uart->backend = *backend;
     uart->irq = *irq;
     uart_reset(uart);
@@ -365,14 +410,13 @@ void uart_destroy(struct uart *uart)
 
 void uart_reset(struct uart *uart)
 {
-    struct uart_backend backend = uart->backend;
-    struct irq_line irq = uart->irq;
-    bool level = uart->irq_level;
     bool had_room = uart_idle(uart);
 
-    *uart = (struct uart){.backend = backend, .irq = irq, .irq_level = level};
-    uart->msr = MSR_CONNECTED;
-    uart->divisor[0] = 12; /* 9600 baud; undefined on the chip */
+    uart->state = (struct uart_state){
+        .irq_level = uart->state.irq_level,
+        .msr = MSR_CONNECTED,
+        .divisor = {12}, /* 9600 baud; undefined on the chip */
+    };
     uart_update(uart);
     uart_offer_room(uart, had_room);
 }

@@ -14,6 +14,7 @@
 #include "base/irq.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 struct uart;
 
@@ -28,6 +29,9 @@ struct uart_backend {
 struct uart *uart_create(const struct uart_backend *backend, const struct irq_line *irq);
 void uart_destroy(struct uart *uart);
 void uart_reset(struct uart *uart);
+
+/* Its state, for the board; the device's own. */
+const struct device *uart_device(const struct uart *uart);
 
 /* Whether uart_receive would find room (never in loopback mode, where the line is cut). */
 bool uart_can_receive(const struct uart *uart);

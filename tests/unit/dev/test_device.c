@@ -1,0 +1,250 @@
+/*
+ * Devices saved and loaded: a device that a hostile guest has used for a while and its twin, into
+ * which its state was loaded, answer alike from then on; what is damaged is refused or harmless.
+ */
+#include "twin.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "dev/a20.h"
+#include "dev/ioapic.h"
+#include "dev/pic.h"
+#include "dev/pit.h"
+#include "dev/rtc.h"
+#include "dev/sysctl.h"
+#include "dev/uart.h"
+
+#define START_UTC 1709251190
+
+/* One board for a device: what it is wired to. */
+struct bench {
+    struct clock_stepped time;
+    struct apic_bus *apic_bus;
+    struct a20_gate a20;
+    struct pit *pit; /* sysctl's */
+    void *dev;
+    const struct device *device;
+};
+
+#define RANGES 4
+
+struct kind {
+    const char *name;
+    void (*make)(struct bench *bench);
+    void (*destroy)(struct bench *bench);
+    /* NULL, or does by chance what comes from behind the device; twins must answer the same. */
+    int (*stir)(struct bench *bench, uint64_t random);
+    struct {
+        const struct bus_ops *ops;
+        uint64_t size;
+    } range[RANGES];
+};
+
+/* make_NAME and destroy_NAME of a device that NAME_create(...) makes. */
+#define KIND(name, ...)                                                                            \
+    static void make_##name(struct bench *bench)                                                   \
+    {                                                                                              \
+        static const struct irq_line nowhere;                                                      \
+        (void)nowhere;                                                                             \
+        bench->dev = name##_create(__VA_ARGS__);                                                   \
+        assert_non_null(bench->dev);                                                               \
+        bench->device = name##_device(bench->dev);                                                 \
+    }                                                                                              \
+    static void destroy_##name(struct bench *bench)                                                \
+    {                                                                                              \
+        name##_destroy(bench->dev);                                                                \
+    }
+
+KIND(pic, &nowhere)
+KIND(pit, &bench->time.clock, &nowhere)
+KIND(rtc, &bench->time.clock, START_UTC, &nowhere)
+KIND(uart, &(struct uart_backend){0}, &nowhere)
+KIND(ioapic, 1, bench->apic_bus)
+KIND(sysctl, bench->pit, &bench->a20, &nowhere)
+
+static int stir_pic(struct bench *bench, uint64_t random)
+{
+    pic_set_irq(bench->dev, random % PIC_INPUTS, random & BIT(8));
+    return pic_intr(bench->dev) && (random & BIT(9)) ? pic_acknowledge(bench->dev) : -1;
+}
+
+static int stir_uart(struct bench *bench, uint64_t random)
+{
+    if (random & BIT(8))
+        uart_receive_break(bench->dev);
+    else
+        uart_receive(bench->dev, (uint8_t)random);
+    return uart_can_receive(bench->dev);
+}
+
+static int stir_ioapic(struct bench *bench, uint64_t random)
+{
+    ioapic_set_irq(bench->dev, random % IOAPIC_PINS, random & BIT(8));
+    return 0;
+}
+
+#define NAMES(device) .name = #device, .make = make_##device, .destroy = destroy_##device
+
+static const struct kind kinds[] = {
+    {NAMES(pic), .stir = stir_pic,
+     .range = {{&pic_master_ops, 2}, {&pic_slave_ops, 2}, {&pic_elcr_ops, 2}}},
+    {NAMES(pit), .range = {{&pit_ops, 4}}},
+    {NAMES(rtc), .range = {{&rtc_ops, 2}, {&rtc_extended_ops, 2}}},
+    {NAMES(uart), .stir = stir_uart, .range = {{&uart_ops, 8}}},
+    {NAMES(ioapic), .stir = stir_ioapic, .range = {{&ioapic_mmio_ops, 0x20}}},
+    {NAMES(sysctl),
+     .range = {{&sysctl_port61_ops, 1}, {&sysctl_port92_ops, 1}, {&sysctl_post_ops, 1}}},
+};
+
+static void bench_init(struct bench *bench, const struct kind *kind)
+{
+    static const struct irq_line nowhere;
+
+    *bench = (struct bench){.a20.enabled = true};
+    clock_stepped_init(&bench->time);
+    bench->apic_bus = apic_bus_create();
+    bench->pit = pit_create(&bench->time.clock, &nowhere);
+    assert_true(bench->apic_bus && bench->pit);
+    kind->make(bench);
+}
+
+static void bench_fini(struct bench *bench, const struct kind *kind)
+{
+    kind->destroy(bench);
+    pit_destroy(bench->pit);
+    apic_bus_destroy(bench->apic_bus);
+    assert_true(clock_next_deadline_ns(&bench->time.clock) == CLOCK_NEVER);
+}
+
+static void use(struct bench *bench, const struct kind *kind, struct hostile *h, unsigned rounds)
+{
+    for (unsigned i = 0; i < rounds; i++) {
+        for (unsigned range = 0; kind->range[range].ops; range++)
+            hostile_access(h, kind->range[range].ops, bench->dev, kind->range[range].size, 3);
+        if (kind->stir)
+            kind->stir(bench, hostile_next(h));
+        clock_stepped_advance(&bench->time, hostile_next(h) % (20 * NS_PER_MS));
+    }
+}
+
+static void test_twins(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        const struct kind *kind = &kinds[i];
+        struct hostile h = {.seed = 77 + i};
+        struct bench a, b;
+
+        bench_init(&a, kind);
+        bench_init(&b, kind);
+        for (unsigned round = 0; round < 400; round++) {
+            use(&a, kind, &h, 20);
+            use(&b, kind, &h, 3);
+            /* Saved state holds virtual times: both boards' clocks show the same. */
+            clock_stepped_advance(a.time.now_ns < b.time.now_ns ? &a.time : &b.time,
+                                  a.time.now_ns < b.time.now_ns ? b.time.now_ns - a.time.now_ns
+                                                                : a.time.now_ns - b.time.now_ns);
+            twin_copy(a.device, b.device);
+            if (kind->make == make_sysctl) /* it shows what these two hold */
+                twin_copy(pit_device(a.pit), pit_device(b.pit)), b.a20.enabled = a.a20.enabled;
+            for (unsigned step = 0; step < 40; step++) {
+                uint64_t ns = hostile_next(&h) % (5 * NS_PER_MS), random = hostile_next(&h);
+
+                if (kind->stir)
+                    assert_int_equal(kind->stir(&a, random), kind->stir(&b, random));
+                for (unsigned range = 0; kind->range[range].ops; range++)
+                    twin_access(&h, kind->range[range].ops, a.dev, b.dev, kind->range[range].size,
+                                4);
+                clock_stepped_advance(&a.time, ns);
+                clock_stepped_advance(&b.time, ns);
+                assert_true(clock_next_deadline_ns(&a.time.clock) ==
+                            clock_next_deadline_ns(&b.time.clock));
+            }
+        }
+        bench_fini(&a, kind);
+        bench_fini(&b, kind);
+    }
+}
+
+struct damage {
+    struct bench bench;
+    const struct kind *kind;
+    struct hostile h;
+    unsigned taken;
+};
+
+static void use_damaged(void *opaque)
+{
+    struct damage *damage = opaque;
+    struct stream_writer again = {0};
+
+    damage->taken++;
+    use(&damage->bench, damage->kind, &damage->h, 1);
+    device_save(damage->bench.device, &again);
+    assert_true(again.count > 0 && !again.failed);
+    stream_writer_fini(&again);
+}
+
+static void test_damage(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct damage damage = {.kind = &kinds[i], .h.seed = 5 + i};
+
+        bench_init(&damage.bench, damage.kind);
+        use(&damage.bench, damage.kind, &damage.h, 10);
+        twin_damage(damage.bench.device, use_damaged, &damage);
+        assert_true(damage.taken > 0); /* registers may hold anything */
+        device_reset(damage.bench.device);
+        bench_fini(&damage.bench, damage.kind);
+    }
+}
+
+/* A device takes no other's state, none of another version, and says which it was. */
+static void test_foreign(void **state)
+{
+    struct bench pic, uart;
+    struct stream_writer saved = {0};
+    struct stream_reader reader;
+
+    bench_init(&pic, &kinds[0]);
+    bench_init(&uart, &kinds[3]);
+    device_save(uart.device, &saved);
+    reader = (struct stream_reader){.at = saved.bytes, .left = saved.count};
+    assert_int_equal(device_load(pic.device, &reader), -EINVAL);
+    saved.bytes[1 + strlen("16550A UART")]++; /* the version's low byte */
+    reader = (struct stream_reader){.at = saved.bytes, .left = saved.count};
+    assert_int_equal(device_load(uart.device, &reader), -ENOTSUP);
+    stream_writer_fini(&saved);
+    bench_fini(&pic, &kinds[0]);
+    bench_fini(&uart, &kinds[3]);
+}
+
+static void test_print(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct bench bench;
+        char *text = NULL;
+        size_t bytes = 0;
+        FILE *out = open_memstream(&text, &bytes);
+
+        bench_init(&bench, &kinds[i]);
+        device_print(bench.device, out);
+        fclose(out);
+        assert_non_null(strstr(text, bench.device->class->name));
+        assert_non_null(strstr(text, bench.device->class->fields[0].name));
+        free(text);
+        bench_fini(&bench, &kinds[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_twins),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_print),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
