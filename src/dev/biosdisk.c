@@ -278,4 +278,4 @@ static void write_register(void *dev, uint64_t offset, unsigned width, uint64_t 
     disk->status = BIOSDISK_PENDING;
 }
 
-const struct bus_ops biosdisk_ops = {read_register, write_register, 4};
+const struct bus_ops biosdisk_ops = {.read = read_register, .write = write_register, .widths = 4};

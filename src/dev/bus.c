@@ -162,7 +162,8 @@ static unsigned floor_pow2(unsigned width)
 }
 
 /* The width of the pieces that an access is cut into. */
-static unsigned piece_width(struct bus *bus, enum bus_space space, uint64_t address, unsigned width)
+static unsigned piece_width(const struct bus *bus, enum bus_space space, uint64_t address,
+                            unsigned width)
 {
     const struct bus_range *range = find(bus, space, address);
     unsigned piece = width;
@@ -197,6 +198,26 @@ uint64_t bus_read(struct bus *bus, enum bus_space space, uint64_t address, unsig
     else
         trace(bus_mmio_read, address, width, value);
     return value;
+}
+
+bool bus_peek(const struct bus *bus, enum bus_space space, uint64_t address, unsigned width,
+              uint64_t *value)
+{
+    uint64_t seen = 0;
+
+    ASSERT(width == 1 || width == 2 || width == 4 || width == 8, "bus widths are 1, 2, 4 and 8");
+    for (unsigned done = 0; done < width;) {
+        unsigned piece = piece_width(bus, space, address + done, floor_pow2(width - done));
+        const struct bus_range *range = find(bus, space, address + done);
+
+        if (!range || !range->ops->peek)
+            return false;
+        seen |= (range->ops->peek(range->dev, address + done - range->base, piece) & ones(piece))
+                << (8 * done);
+        done += piece;
+    }
+    *value = seen;
+    return true;
 }
 
 void bus_write(struct bus *bus, enum bus_space space, uint64_t address, unsigned width,

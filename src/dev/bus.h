@@ -25,6 +25,12 @@ struct bus_ops {
     uint64_t (*read)(void *dev, uint64_t offset, unsigned width);
     void (*write)(void *dev, uint64_t offset, unsigned width, uint64_t value);
     uint8_t widths; /* OR of the widths accepted: 1|2|4|8; 0 means 1 */
+
+    /*
+     * What `read` would give, while nothing changes: no latch, no status, no line. For who looks
+     * at the guest from outside. NULL: the device can't be looked at so.
+     */
+    uint64_t (*peek)(const void *dev, uint64_t offset, unsigned width);
 };
 
 struct bus;
@@ -47,6 +53,13 @@ void bus_remove(struct bus *bus, enum bus_space space, uint64_t base);
 uint64_t bus_read(struct bus *bus, enum bus_space space, uint64_t address, unsigned width);
 void bus_write(struct bus *bus, enum bus_space space, uint64_t address, unsigned width,
                uint64_t value);
+
+/*
+ * What a bus_read would give, without its effects and without a trace. False, with *value left
+ * alone, when nobody owns a part of it, or a device that can't be looked at does.
+ */
+bool bus_peek(const struct bus *bus, enum bus_space space, uint64_t address, unsigned width,
+              uint64_t *value) must_check;
 
 /* Calls fn for each claimed range in rising order (for `info` and tests). */
 void bus_for_each(const struct bus *bus, enum bus_space space,

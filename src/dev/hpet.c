@@ -336,10 +336,15 @@ static void write_register(struct hpet *hpet, uint64_t reg, uint64_t value, uint
     }
 }
 
+static uint64_t hpet_peek(const void *dev, uint64_t offset, unsigned width)
+{
+    return read_register(dev, ALIGN_DOWN(offset, 8)) >> (8 * (offset % 8));
+}
+
 static uint64_t hpet_read(void *dev, uint64_t offset, unsigned width)
 {
     tell_matches(dev);
-    return read_register(dev, ALIGN_DOWN(offset, 8)) >> (8 * (offset % 8));
+    return hpet_peek(dev, offset, width);
 }
 
 static void hpet_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
@@ -358,6 +363,7 @@ const struct bus_ops hpet_ops = {
     .read = hpet_read,
     .write = hpet_write,
     .widths = 4 | 8,
+    .peek = hpet_peek,
 };
 
 void hpet_set_legacy_input(void *opaque, unsigned number, bool level)

@@ -248,7 +248,8 @@ static void command_write(void *dev, uint64_t offset, unsigned width, uint64_t v
         write_byte(channel, (unsigned)offset + i, (uint8_t)(value >> (8 * i)));
 }
 
-const struct bus_ops ide_command_ops = {command_read, command_write, 1 | 2 | 4};
+const struct bus_ops ide_command_ops = {
+    .read = command_read, .write = command_write, .widths = 1 | 2 | 4};
 
 /* The alternate status: reading it leaves the interrupt as it is. */
 static uint64_t control_read(void *dev, uint64_t offset, unsigned width)
@@ -267,7 +268,7 @@ static void control_write(void *dev, uint64_t offset, unsigned width, uint64_t v
     ide_update_irq(channel);
 }
 
-const struct bus_ops ide_control_ops = {control_read, control_write, 1};
+const struct bus_ops ide_control_ops = {.read = control_read, .write = control_write, .widths = 1};
 
 struct ide_channel *ide_get_channel(struct ide *ide, unsigned channel)
 {

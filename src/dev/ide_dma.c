@@ -269,4 +269,5 @@ static void busmaster_write(void *dev, uint64_t offset, unsigned width, uint64_t
     }
 }
 
-const struct bus_ops ide_busmaster_ops = {busmaster_read, busmaster_write, 1 | 2 | 4};
+const struct bus_ops ide_busmaster_ops = {
+    .read = busmaster_read, .write = busmaster_write, .widths = 1 | 2 | 4};

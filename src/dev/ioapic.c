@@ -152,7 +152,7 @@ static void write_indirect(struct ioapic *ioapic, uint32_t value)
     write_entry(ioapic, index / 2, entry);
 }
 
-static uint64_t ioapic_mmio_read(void *dev, uint64_t offset, unsigned width)
+static uint64_t ioapic_mmio_peek(const void *dev, uint64_t offset, unsigned width)
 {
     const struct ioapic *ioapic = dev;
 
@@ -161,6 +161,11 @@ static uint64_t ioapic_mmio_read(void *dev, uint64_t offset, unsigned width)
     case IOAPIC_WINDOW: return read_indirect(ioapic);
     default: return 0;
     }
+}
+
+static uint64_t ioapic_mmio_read(void *dev, uint64_t offset, unsigned width)
+{
+    return ioapic_mmio_peek(dev, offset, width);
 }
 
 static void ioapic_mmio_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
@@ -182,6 +187,7 @@ const struct bus_ops ioapic_mmio_ops = {
     .read = ioapic_mmio_read,
     .write = ioapic_mmio_write,
     .widths = 4,
+    .peek = ioapic_mmio_peek,
 };
 
 void ioapic_reset(struct ioapic *ioapic)

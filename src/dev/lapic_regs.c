@@ -174,21 +174,33 @@ static bool page_is_live(const struct lapic *lapic)
     return lapic_hardware_enabled(lapic) && !lapic_in_x2apic(lapic);
 }
 
-static uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned width)
+static bool is_register(uint64_t reg)
 {
-    struct lapic *lapic = dev;
+    return reg < LAPIC_REG_COUNT && rules[reg].access & (XR | XW);
+}
+
+static uint64_t lapic_mmio_peek(const void *dev, uint64_t offset, unsigned width)
+{
+    const struct lapic *lapic = dev;
     uint64_t reg = offset >> 4;
 
     if (!page_is_live(lapic))
         return UINT64_MAX;
-    if (reg >= LAPIC_REG_COUNT || !(rules[reg].access & (XR | XW))) {
-        lapic_raise_error(lapic, ESR_ILLEGAL_REGISTER);
+    if (!is_register(reg))
         return 0;
-    }
     /* A register is the low 4 of its 16 bytes; the rest, and what is write-only, reads 0. */
     if (!(rules[reg].access & XR) || (offset & 0xf) + width > 4)
         return 0;
     return read_register(lapic, (unsigned)reg) >> (8 * (offset & 3));
+}
+
+static uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned width)
+{
+    struct lapic *lapic = dev;
+
+    if (page_is_live(lapic) && !is_register(offset >> 4))
+        lapic_raise_error(lapic, ESR_ILLEGAL_REGISTER);
+    return lapic_mmio_peek(lapic, offset, width);
 }
 
 static void lapic_mmio_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
@@ -211,6 +223,7 @@ const struct bus_ops lapic_mmio_ops = {
     .read = lapic_mmio_read,
     .write = lapic_mmio_write,
     .widths = 4,
+    .peek = lapic_mmio_peek,
 };
 
 bool lapic_msr_read(struct lapic *lapic, uint32_t index, uint64_t *value)

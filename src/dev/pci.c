@@ -291,4 +291,5 @@ static void write_register(void *dev, uint64_t offset, unsigned width, uint64_t 
                          (uint32_t)value);
 }
 
-const struct bus_ops pci_host_ops = {read_register, write_register, 1 | 2 | 4};
+const struct bus_ops pci_host_ops = {
+    .read = read_register, .write = write_register, .widths = 1 | 2 | 4};

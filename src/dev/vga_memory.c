@@ -99,15 +99,16 @@ static void write_byte(struct vga *vga, uint64_t offset, uint8_t byte)
 }
 
 /* Read mode 1: a bit is set where the cared-for planes equal the colour looked for. */
-static uint8_t compare_colors(const struct vga *vga)
+static uint8_t compare_colors(const struct vga *vga, uint32_t cell)
 {
     uint32_t differ =
-        (vga->latch ^ expand(vga->gfx[GFX_COLOR_COMPARE])) & expand(vga->gfx[GFX_COLOR_DONT_CARE]);
+        (cell ^ expand(vga->gfx[GFX_COLOR_COMPARE])) & expand(vga->gfx[GFX_COLOR_DONT_CARE]);
 
     return (uint8_t) ~(differ | differ >> 8 | differ >> 16 | differ >> 24);
 }
 
-static uint8_t read_byte(struct vga *vga, uint64_t offset)
+/* The byte that a read gives; *cell becomes the four planes that it goes through the latch with. */
+static uint8_t look_at_byte(const struct vga *vga, uint64_t offset, uint32_t *cell)
 {
     uint64_t address = window_address(vga, offset);
     unsigned plane = vga->gfx[GFX_READ_MAP];
@@ -121,19 +122,33 @@ static uint8_t read_byte(struct vga *vga, uint64_t offset)
         plane = (plane & 2) | (address & 1);
         address &= ~(uint64_t)1;
     }
-    vga->latch = vga->memory[address % VGA_PLANE_SIZE];
+    *cell = vga->memory[address % VGA_PLANE_SIZE];
     if (vga->gfx[GFX_MODE] & GFX_MODE_READ)
-        return compare_colors(vga);
-    return (uint8_t)(vga->latch >> 8 * plane);
+        return compare_colors(vga, *cell);
+    return (uint8_t)(*cell >> 8 * plane);
 }
 
-static uint64_t memory_read(void *dev, uint64_t offset, unsigned width)
+static uint64_t look_at(const struct vga *vga, uint64_t offset, unsigned width, uint32_t *cell)
 {
     uint64_t value = 0;
 
     for (unsigned i = 0; i < width; i++)
-        value |= (uint64_t)read_byte(dev, offset + i) << 8 * i;
+        value |= (uint64_t)look_at_byte(vga, offset + i, cell) << 8 * i;
     return value;
+}
+
+static uint64_t memory_read(void *dev, uint64_t offset, unsigned width)
+{
+    struct vga *vga = dev;
+
+    return look_at(vga, offset, width, &vga->latch);
+}
+
+static uint64_t memory_peek(const void *dev, uint64_t offset, unsigned width)
+{
+    uint32_t cell;
+
+    return look_at(dev, offset, width, &cell);
 }
 
 static void memory_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
@@ -143,4 +158,4 @@ static void memory_write(void *dev, uint64_t offset, unsigned width, uint64_t va
 }
 
 const struct bus_ops vga_memory_ops = {
-    .read = memory_read, .write = memory_write, .widths = 1 | 2 | 4 | 8};
+    .read = memory_read, .write = memory_write, .widths = 1 | 2 | 4 | 8, .peek = memory_peek};

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "mem/mem.h"
 #include "vm/monitor_internal.h"
 
 #define LINE_BYTES   16
@@ -16,18 +15,18 @@ struct examine {
     uint64_t address;
 };
 
-/* Reads guest memory without side effects; what is no memory fails. */
+/* Reads without side effects; what is neither memory nor a device that can be looked at fails. */
 static bool read_bytes(const struct examine *x, uint64_t address, void *bytes, size_t len)
 {
     if (x->physical)
-        return mem_read(x->call->vm->mem, address, bytes, len);
+        return monitor_read_gpa(x->call->vm, address, bytes, len);
     return monitor_read_gva(x->call, address, bytes, len);
 }
 
 static void cannot_read(const struct examine *x, uint64_t address)
 {
     monitor_error(x->call, "cannot read %s 0x%" PRIx64 ": %s", x->physical ? "GPA" : "GVA", address,
-                  x->physical ? "no slot is there (info slots)"
+                  x->physical ? "no slot is there (info slots), and no device that can be looked at"
                               : "it leads to no memory (walk tells why)");
 }
 

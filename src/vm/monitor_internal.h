@@ -48,7 +48,13 @@ uint64_t monitor_linear_mask(const struct x86_state *state);
 /* What the vCPU's registers say about paging; the tables are read by GPA, past the EPT. */
 void monitor_walk_context(const struct monitor_call *call, struct guest_walk_context *context);
 
-/* Reads guest memory by GVA without side effects; false where nothing is mapped or no slot is. */
+/*
+ * Reads guest memory, and devices that can be looked at (bus_peek), by GPA, without side effects;
+ * false where there is neither.
+ */
+bool monitor_read_gpa(struct vm *vm, gpa_t gpa, void *bytes, size_t len);
+
+/* The same by GVA; false also where nothing is mapped. */
 bool monitor_read_gva(const struct monitor_call *call, gva_t gva, void *bytes, size_t len);
 
 /* info SUBJECT (monitor_info.c) */

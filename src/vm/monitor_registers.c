@@ -43,6 +43,16 @@ static uint64_t linear(const struct x86_state *state, enum x86_seg seg, uint64_t
     return (uint32_t)(state->seg[seg].base + offset);
 }
 
+/* In 16-bit stacks the upper bits of ESP don't count: SS's B bit tells. */
+static uint64_t stack_pointer(const struct x86_state *state)
+{
+    uint64_t rsp = state->gpr[X86_RSP];
+
+    if (monitor_code_mode(state) == X86_MODE_LONG64)
+        return rsp;
+    return state->seg[X86_SS].attr & X86_SEG_DB ? (uint32_t)rsp : (uint16_t)rsp;
+}
+
 bool monitor_register(void *opaque, const char *name, uint64_t *value)
 {
     const struct monitor_call *call = opaque;
@@ -63,7 +73,7 @@ bool monitor_register(void *opaque, const char *name, uint64_t *value)
     if (strcmp(name, "pc") == 0)
         *value = linear(state, X86_CS, state->gpr[X86_RIP]);
     else if (strcmp(name, "sp") == 0)
-        *value = linear(state, X86_SS, state->gpr[X86_RSP]);
+        *value = linear(state, X86_SS, stack_pointer(state));
     else
         return false;
     return true;

@@ -35,9 +35,16 @@ static void probe_write(void *dev, uint64_t offset, unsigned width, uint64_t val
     probe->last_value = value;
 }
 
-static const struct bus_ops byte_ops = {probe_read, probe_write, 1};
-static const struct bus_ops any_ops = {probe_read, probe_write, 1 | 2 | 4};
-static const struct bus_ops dword_ops = {probe_read, probe_write, 4};
+static uint64_t probe_peek(const void *dev, uint64_t offset, unsigned width)
+{
+    return 0x8877665544332210 + offset + width;
+}
+
+static const struct bus_ops byte_ops = {.read = probe_read, .write = probe_write, .widths = 1};
+static const struct bus_ops any_ops = {
+    .read = probe_read, .write = probe_write, .widths = 1 | 2 | 4};
+static const struct bus_ops dword_ops = {
+    .read = probe_read, .write = probe_write, .widths = 4, .peek = probe_peek};
 
 static int make(void **state)
 {
@@ -91,6 +98,30 @@ static void test_widths(void **state)
     assert_int_equal(dwords.last_offset, 1);
 }
 
+/* Looking asks no device that can't be looked at, and disturbs none. */
+static void test_peek(void **state)
+{
+    struct bus *bus = *state;
+    struct probe probe = {0};
+    uint64_t value = 77;
+
+    assert_int_equal(bus_add(bus, BUS_MMIO, 0x1000, 8, &dword_ops, &probe), 0);
+    assert_int_equal(bus_add(bus, BUS_MMIO, 0x1008, 8, &any_ops, &probe), 0);
+    assert_false(bus_peek(bus, BUS_MMIO, 0xffc, 4, &value));  /* nobody */
+    assert_false(bus_peek(bus, BUS_MMIO, 0x1008, 4, &value)); /* one without peek */
+    assert_false(bus_peek(bus, BUS_MMIO, 0xffe, 4, &value));  /* half of each */
+    assert_false(bus_peek(bus, BUS_MMIO, 0x1006, 4, &value));
+    assert_false(bus_peek(bus, BUS_PORT, 0x1000, 4, &value));
+    assert_int_equal(value, 77);
+    assert_true(bus_peek(bus, BUS_MMIO, 0x1000, 4, &value));
+    assert_int_equal(value, 0x44332214);
+    assert_true(bus_peek(bus, BUS_MMIO, 0x1000, 8, &value)); /* cut as a read is */
+    assert_int_equal(value, 0x4433221844332214);
+    assert_true(bus_peek(bus, BUS_MMIO, 0x1001, 1, &value));
+    assert_int_equal(value, 0x12);
+    assert_int_equal(probe.reads, 0);
+}
+
 static void test_open_bus_and_ends(void **state)
 {
     struct bus *bus = *state;
@@ -117,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_claims, make, unmake),
         cmocka_unit_test_setup_teardown(test_widths, make, unmake),
+        cmocka_unit_test_setup_teardown(test_peek, make, unmake),
         cmocka_unit_test_setup_teardown(test_open_bus_and_ends, make, unmake),
     };
 

@@ -73,7 +73,8 @@ static void card_write(void *dev, uint64_t offset, unsigned width, uint64_t valu
     f->card_writes += value;
 }
 
-static const struct bus_ops card_ops = {card_read, card_write, 1 | 2 | 4};
+static const struct bus_ops card_ops = {
+    .read = card_read, .write = card_write, .widths = 1 | 2 | 4};
 
 static void add_card(struct fixture *f, struct pci_function *card, unsigned slot)
 {

@@ -218,6 +218,22 @@ static void test_write_modes_1_2_3_and_compare(void **state)
     assert_int_equal(peek(b, 8, 1), 0xff);
 }
 
+/* What looks from outside leaves the latch alone. */
+static void test_peek_keeps_the_latch(void **state)
+{
+    struct bench *b = *state;
+
+    set_planar(b);
+    poke(b, 7, 1, 0x5a);
+    poke(b, 9, 1, 0xc3);
+    (void)peek(b, 7, 1);
+    assert_int_equal(vga_memory_ops.peek(b->vga, 9, 1), 0xc3);
+    assert_int_equal(vga_memory_ops.peek(b->vga, 8, 2) >> 8, 0xc3);
+    indexed(b, 0x3ce, 5, 0x01); /* write mode 1 copies the latch */
+    poke(b, 8, 1, 0);
+    assert_int_equal(peek(b, 8, 1), 0x5a);
+}
+
 static void test_chain4(void **state)
 {
     struct bench *b = *state;
@@ -339,6 +355,7 @@ int main(void)
         TEST(test_planar_writes),
         TEST(test_write_modes_1_2_3_and_compare),
         TEST(test_chain4),
+        TEST(test_peek_keeps_the_latch),
         TEST(test_register_files),
         TEST(test_attribute_flip_flop),
         TEST(test_dac),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "../../monitor_vm.h"
+#include "dev/vga.h"
 #include "mmu/ept.h"
 #include "mmu/shadow/shadow.h"
 
@@ -216,7 +217,49 @@ static void test_examine(void **state)
            "0x1000: 0x0a41feff807f0100 0xffeeddccbbaa9988\n"
            "0x1010: 0x0000000000000000\n");
     expect(rig, "x 0x1000 + 0x10 - 4", "0x100c: 0xffeeddcc\n");
-    EXPECT_PARTS(rig, "x 0xa0000", "error: cannot read GVA 0xa0000");
+    EXPECT_PARTS(rig, "x 0x800000", "error: cannot read GVA 0x800000");
+}
+
+/* Devices are looked at as memory is, and don't notice. */
+static void test_examine_devices(void **state)
+{
+    struct rig *rig = *state;
+    struct board *board = rig->vm->board;
+
+    vga_set_text_mode(board->vga);
+    bus_write(board->bus, BUS_MMIO, 0xb8000, 4, 0x07210741);
+    expect(rig, "xp/2xh 0xb8000", "0xb8000: 0x0741 0x0721\n");
+    expect(rig, "xp/xg 0xb8000", "0xb8000: 0x0720072007210741\n");
+    expect(rig, "x/3c 0xb8000", "0xb8000: 'A' '\\x07' '!'\n");
+    EXPECT_PARTS(rig, "xp/i 0xb8000", "0xb8000:  41 ", "inc cx\n");
+    bus_write(board->bus, BUS_MMIO, LAYOUT_IOAPIC_BASE, 4, 1); /* its version */
+    expect(rig, "xp/xw 0xfec00010", "0xfec00010: 0x00170020\n");
+    expect(rig, "xp/xw 0xfee00030", "0xfee00030: 0x00050014\n");
+    expect(rig, "xp/xg 0xfed00000", "0xfed00000: 0x009896808086a201\n");
+    /* A register that is none is an error of the local APIC's when the guest reads it. */
+    expect(rig, "xp/xw 0xfee00040", "0xfee00040: 0x00000000\n");
+    bus_write(board->bus, BUS_MMIO, LAYOUT_LAPIC_BASE + 0x280, 4, 0);
+    assert_int_equal(bus_read(board->bus, BUS_MMIO, LAYOUT_LAPIC_BASE + 0x280, 4), 0);
+    EXPECT_PARTS(rig, "xp 0x80000000", "error: cannot read GPA 0x80000000", "no device");
+}
+
+/* $sp is where PUSH writes: SS's base, and as many bits of RSP as its B bit lets count. */
+static void test_stack_pointer(void **state)
+{
+    struct rig *rig = *state;
+    struct x86_state cpu;
+
+    assert_true(mem_write(rig->vm->mem, 0x26ff8, "\x11\x22\x33\x44", 4));
+    rig->vm->engine->vcpu_get_state(rig->vm->vcpu, &cpu);
+    cpu.gpr[X86_RSP] = 0x12346ff8;
+    cpu.seg[X86_SS].base = 0x20000;
+    rig->vm->engine->vcpu_set_state(rig->vm->vcpu, &cpu);
+    expect(rig, "x/4xb $sp", "0x26ff8: 0x11 0x22 0x33 0x44\n");
+    cpu.seg[X86_SS].attr |= X86_SEG_DB;
+    cpu.gpr[X86_RSP] = 0x16ff8;
+    cpu.seg[X86_SS].base = 0x10000;
+    rig->vm->engine->vcpu_set_state(rig->vm->vcpu, &cpu);
+    expect(rig, "x/1xb $sp", "0x26ff8: 0x11\n");
 }
 
 static void test_examine_text(void **state)
@@ -232,8 +275,8 @@ static void test_examine_text(void **state)
     EXPECT_PARTS(rig, "x/3s 0x3000", "0x3000: \"aaa", "\"...\n0x3100: \"aaa",
                  "\"...\n0x3200: \"aaa", "a\"\n");
     /* The last byte before what is no memory. */
-    assert_true(mem_write(rig->vm->mem, 0x9fffe, "yz", 2));
-    EXPECT_PARTS(rig, "x/2s 0x9fffe", "0x9fffe: \"yz\"...\n", "error: cannot read GVA 0xa0000");
+    assert_true(mem_write(rig->vm->mem, 0x7ffffe, "yz", 2));
+    EXPECT_PARTS(rig, "x/2s 0x7ffffe", "0x7ffffe: \"yz\"...\n", "error: cannot read GVA 0x800000");
 }
 
 static void test_examine_code(void **state)
@@ -246,9 +289,9 @@ static void test_examine_code(void **state)
     EXPECT_PARTS(rig, "x/3i 0x4000", "0x4000:  66 b8 01 00 00 00 ", "mov eax, 0x01\n",
                  "0x4006:  f4 ", "hlt\n", "0x4007:  eb fe ", "jmp 0x4007\n");
     /* Where memory ends in the middle of what may be one. */
-    assert_true(mem_write(rig->vm->mem, 0x9fffe, "\x66\xb8", 2));
-    EXPECT_PARTS(rig, "x/3i 0x9fffe", "0x9fffe:  66 ", "(bad)\n", "0x9ffff:  b8 ", "(bad)\n",
-                 "error: cannot read GVA 0xa0000");
+    assert_true(mem_write(rig->vm->mem, 0x7ffffe, "\x66\xb8", 2));
+    EXPECT_PARTS(rig, "x/3i 0x7ffffe", "0x7ffffe:  66 ", "(bad)\n", "0x7fffff:  b8 ", "(bad)\n",
+                 "error: cannot read GVA 0x800000");
     EXPECT_PARTS(rig, "x/i $pc", "error: cannot read GVA 0xfffffff0"); /* no ROM there */
 }
 
@@ -534,6 +577,9 @@ int main(void)
         EPT(test_buttons),
         EPT(test_examine),
         SHADOW(test_examine),
+        EPT(test_examine_devices),
+        EPT(test_stack_pointer),
+        SHADOW(test_stack_pointer),
         EPT(test_examine_text),
         EPT(test_examine_code),
         EPT(test_walk_4level),
