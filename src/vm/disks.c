@@ -52,6 +52,10 @@ int vm_disks_start(struct vm *vm)
 
         if (disk->image)
             err = block_queue_create(&disk->queue, disk->image, on_finished, vm);
+        if (err)
+            vm_keep_failure(vm, "the host refuses a thread for the disk image %s: %s%s",
+                            block_name(disk->image), strerror(-err),
+                            err == -EAGAIN ? "; raise the limit of processes (ulimit -u)" : "");
     }
     return err;
 }

@@ -7,11 +7,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -28,6 +26,7 @@
 #include "vm/memory.h"
 #include "vm/monitor.h"
 #include "vm/monitor_console.h"
+#include "vm/signals.h"
 #include "vm/vm_internal.h"
 
 void vm_end_locked(struct vm *vm, int status)
@@ -240,20 +239,20 @@ static void on_terminal(void *opaque)
 static void on_signal(void *opaque)
 {
     struct vm *vm = opaque;
-    struct signalfd_siginfo info;
+    int number;
+    bool first = vm->terminations == 0;
 
-    if (read(vm->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-        return;
-    if (vm->terminations > 0)
+    vm->terminations += signals_take(&number);
+    if (vm->terminations > 1)
         terminal_abandon(vm->terminal);
     lock_acquire(&vm->lock);
-    if (vm->terminations++ == 0) {
+    if (first && vm->terminations > 0) {
         log_info("pressing the power button (%s); a second signal ends the VM at once",
-                 strsignal((int)info.ssi_signo));
+                 strsignal(number));
         acpi_pm_press_power_button(vm->board->acpi_pm);
-    } else {
-        vm_end_locked(vm, VM_EXIT_ERROR);
     }
+    if (vm->terminations > 1)
+        vm_end_locked(vm, VM_EXIT_ERROR);
     lock_release(&vm->lock);
 }
 
@@ -429,17 +428,10 @@ static int make_machine(struct vm *vm)
     return err ? err : vm_firmware_place(vm);
 }
 
-static int make_signal_fd(void)
+/* How long a second signal leaves for an orderly end; longer where a report has to be written. */
+static unsigned grace_ms(const struct vm *vm)
 {
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    if (!isatty(STDIN_FILENO))
-        sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return vm_stats_wanted(vm) || vm->digest ? 2000 : 80;
 }
 
 static int add_sources(struct vm *vm)
@@ -447,7 +439,7 @@ static int add_sources(struct vm *vm)
     int err = events_add(vm->events, vm->timer_fd, on_timer, vm);
 
     if (!err)
-        err = events_add(vm->events, vm->signal_fd, on_signal, vm);
+        err = events_add(vm->events, signals_fd(), on_signal, vm);
     if (!err)
         err = events_add(vm->events, terminal_fd(vm->terminal), on_terminal, vm);
     if (!err && vm->timeout_fd >= 0)
@@ -513,9 +505,11 @@ static int make_outside(struct vm *vm)
     err = make_timers(vm);
     if (err)
         return err;
-    vm->signal_fd = make_signal_fd();
-    if (vm->signal_fd < 0)
-        return refused(vm, "signals as a file (signalfd)");
+    err = signals_install(!isatty(STDIN_FILENO), VM_EXIT_ERROR, grace_ms(vm));
+    if (err) {
+        errno = -err;
+        return refused(vm, "handlers of signals (sigaction, eventfd)");
+    }
     vm->terminal = terminal_create(STDIN_FILENO, STDOUT_FILENO, &ops, vm);
     if (!vm->terminal)
         return refused(vm, "to make a terminal of standard input and output");
@@ -555,10 +549,10 @@ static void take_apart(struct vm *vm)
     start_fini(&vm->start);
     free(vm->bios);
     events_destroy(vm->events);
+    signals_remove();
     stats_recorder_destroy(vm->stats);
     close_fd(vm->timer_fd);
     close_fd(vm->timeout_fd);
-    close_fd(vm->signal_fd);
     pthread_cond_destroy(&vm->parked);
     pthread_cond_destroy(&vm->wake);
     lock_fini(&vm->lock);
@@ -623,10 +617,13 @@ static void announce(const struct vm *vm)
 
 static int run(struct vm *vm)
 {
+    sigset_t before;
     int err;
 
     lock_acquire(&vm->lock); /* the guest's first word comes behind the announcement */
+    signals_block(&before);  /* they are this thread's, which is never inside the engine */
     err = pthread_create(&vm->vcpu_thread, NULL, vm_vcpu_main, vm);
+    signals_unblock(&before);
     if (!err)
         announce(vm);
     lock_release(&vm->lock);
@@ -661,7 +658,7 @@ int vm_run(const struct vm_config *config)
     }
     vm->config = config;
     vm->vcpu_parked = true; /* until its thread starts */
-    vm->timer_fd = vm->timeout_fd = vm->signal_fd = -1;
+    vm->timer_fd = vm->timeout_fd = -1;
     lock_init(&vm->lock, LOCK_RANK_MACHINE);
     pthread_cond_init(&vm->wake, NULL);
     pthread_cond_init(&vm->parked, NULL);

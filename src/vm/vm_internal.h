@@ -54,9 +54,8 @@ struct vm {
     struct monitor_console *console; /* where it is typed */
     struct gdb_vm *gdb;              /* NULL: no --gdb */
     struct events *events;
-    int timer_fd;   /* the virtual clock's next deadline */
-    int timeout_fd; /* --timeout, or -1 */
-    int signal_fd;
+    int timer_fd;          /* the virtual clock's next deadline */
+    int timeout_fd;        /* --timeout, or -1 */
     unsigned terminations; /* SIGTERM and the like, so far */
 
     struct lock lock;    /* the machine lock */

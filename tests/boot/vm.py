@@ -21,7 +21,7 @@ UMBRA = os.environ.get("UMBRA", "build/umbra")
 CACHE = os.environ.get("CACHE", "cache")
 TMP = os.environ.get("TEST_TMP", "/tmp")
 
-POWER_OFF, USAGE, RESET, PANIC, TIME_OUT, TRIPLE_FAULT = 0, 2, 32, 34, 36, 38
+POWER_OFF, ERROR, USAGE, RESET, PANIC, TIME_OUT, TRIPLE_FAULT = 0, 1, 2, 32, 34, 36, 38
 SHOWN_BYTES = 3000  # of the guest's output, when a test fails
 
 
@@ -38,15 +38,34 @@ def check(truth, words):
         raise Failed(words)
 
 
+def environment(preload):
+    """The caller's, with a host's disk that is slow or fails, if asked for."""
+    if preload is None:
+        return None
+    library = os.path.abspath(os.path.join(os.environ.get("O", "build"), "tests/boot/slow_disk.so"))
+    need(library, "make check-build")
+    asan = "verify_asan_link_order=0"
+    return {**os.environ, "LD_PRELOAD": library, "ASAN_OPTIONS": asan, **preload}
+
+
 class Vm:
     """A running `umbra run` with the given arguments; use it in a `with` statement.
 
     terminal: on a terminal of its own; else on pipes, or on the files given.
     limit_s: the whole life of the guest.
+    stderr: a descriptor in the place of a pipe whose text is kept.
+    preload: the rules of tests/boot/preload/slow_disk.c, which is preloaded then.
     """
 
     def __init__(
-        self, *arguments, terminal=False, stdin=subprocess.PIPE, stdout=None, limit_s=240
+        self,
+        *arguments,
+        terminal=False,
+        stdin=subprocess.PIPE,
+        stdout=None,
+        stderr=None,
+        limit_s=240,
+        preload=None,
     ):
         self.argv = [UMBRA, "run", "--timeout", str(limit_s), *map(str, arguments)]
         self.deadline = time.monotonic() + limit_s + 10
@@ -54,7 +73,10 @@ class Vm:
         self.seen = 0
         self.errors = ""
         self.terminal = None
-        self.stderr, stderr = os.pipe()
+        if stderr is None:
+            self.stderr, stderr = os.pipe()
+        else:
+            self.stderr = os.open("/dev/null", os.O_RDONLY)
         if terminal:
             self.terminal, self.guest_side = pty.openpty()
             stdin = stdout = self.guest_side
@@ -64,7 +86,12 @@ class Vm:
         else:
             self.stdout, stdout = os.open("/dev/null", os.O_RDONLY), os.dup(stdout.fileno())
         self.process = subprocess.Popen(
-            self.argv, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+            self.argv,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            env=environment(preload),
         )
         os.close(stderr)
         if terminal:

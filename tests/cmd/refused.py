@@ -13,6 +13,13 @@ REFUSE = f"{os.environ.get('O', 'build')}/tests/cmd/refuse"
 NOT_STARTED = 2
 PORT = "40999"
 
+
+def disk():
+    with open(f"{TMP}/disk.img", "wb") as file:
+        file.truncate(1 << 20)
+    return "disk.img"
+
+
 # The refused calls, options, and words of the line.
 CASES = (
     (["timerfd_create=%d" % errno.EPERM], [], "a timer (timerfd_create): Operation not permitted"),
@@ -22,11 +29,15 @@ CASES = (
     (["epoll_create1=%d" % errno.ENFILE], [], "an event loop (epoll, eventfd): Too many open files in"),
     (["eventfd2=%d" % errno.EMFILE], [], "an event loop (epoll, eventfd): Too many open files"),
     (["epoll_ctl=%d" % errno.ENOSPC], [], "an event loop (epoll, eventfd): No space left"),
-    (["signalfd4=%d" % errno.ENFILE], [], "signals as a file (signalfd): Too many open files in"),
     (
         ["clone3=%d" % errno.ENOSYS, "clone=%d" % errno.EAGAIN],
         [],
         "a thread (pthread_create): Resource temporarily unavailable; raise the limit of processes",
+    ),
+    (
+        ["clone3=%d" % errno.ENOSYS, "clone=%d" % errno.EAGAIN],
+        ["--disk", disk()],
+        "a thread for the disk image disk.img: Resource temporarily unavailable; raise the limit",
     ),
     (
         ["bind=%d" % errno.EACCES],

@@ -138,20 +138,29 @@ static void *work(void *opaque)
     return NULL;
 }
 
-/* A thread on which no signal is handled: the handlers are the other threads'. */
+/* The signals of the outside world are handled on other threads; a fault of its own is not. */
+static void outside_signals(sigset_t *set)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+
+    sigfillset(set);
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+        sigdelset(set, own[i]);
+}
+
 static int start_worker(struct block_queue *queue)
 {
-    sigset_t all, before;
+    sigset_t outside, before;
     pthread_attr_t attr;
     int err;
 
-    sigfillset(&all);
+    outside_signals(&outside);
     err = pthread_attr_init(&attr);
     if (err)
         return -err;
     err = pthread_attr_setstacksize(&attr, STACK_BYTES);
     ASSERT(err == 0, "a thread can have a stack of this size");
-    pthread_sigmask(SIG_BLOCK, &all, &before);
+    pthread_sigmask(SIG_BLOCK, &outside, &before);
     err = pthread_create(&queue->worker, &attr, work, queue);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
