@@ -133,6 +133,8 @@ static inline size_t sample_cd(uint8_t *file)
 /* A disk of two sectors with a boot signature. */
 static inline size_t sample_disk(uint8_t *file)
 {
+    if (!file[0])
+        bytes_put16(file, 0xf4fa); /* CLI, HLT */
     bytes_put16(file + 510, 0xaa55);
     return 1024;
 }

@@ -14,6 +14,7 @@
 
 #include "fw/bytes.h"
 #include "fw/eltorito.h"
+#include "fw/format.h"
 #include "fw/linux.h"
 #include "fw/multiboot.h"
 #include "mem/mem.h"
@@ -135,39 +136,6 @@ const char *image_name(const struct image *image)
     return slash ? slash + 1 : image->path;
 }
 
-/* Formats that Umbra does not take, by the bytes at their start, with the way out. */
-static const struct foreign {
-    const char *magic;
-    size_t length;
-    const char *what;
-} foreign_formats[] = {
-    {"QFI\xfb", 4, "a QCOW2 disk image; make a raw one: qemu-img convert -O raw"},
-    {"KDMV", 4, "a VMDK disk image; make a raw one: qemu-img convert -O raw"},
-    {"vhdxfile", 8, "a VHDX disk image; make a raw one: qemu-img convert -O raw"},
-    {"\x7f"
-     "ELF",
-     4, "an ELF file without a multiboot header; of Linux give the bzImage (vmlinuz)"},
-    {"070701", 6, "a cpio archive; give it with --initrd, beside --kernel"},
-    {"\x1f\x8b", 2, "gzip data; unpack it, or give it with --initrd if it is an initramfs"},
-    {"\xfd"
-     "7zXZ",
-     5, "xz data; unpack it, or give it with --initrd if it is an initramfs"},
-    {"\x28\xb5\x2f\xfd", 4, "zstd data; unpack it, or give it with --initrd if it is an initramfs"},
-    {"MZ", 2, "a DOS or Windows program; a flat binary has no header"},
-    {"#!", 2, "a script; the guest starts no host programs"},
-};
-
-static const char *foreign_name(const struct image *image)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(foreign_formats); i++) {
-        const struct foreign *f = &foreign_formats[i];
-
-        if (image->size_bytes >= f->length && memcmp(image->bytes, f->magic, f->length) == 0)
-            return f->what;
-    }
-    return NULL;
-}
-
 static bool has_boot_signature(const struct image *image)
 {
     return image->size_bytes >= BOOT_SECTOR_BYTES &&
@@ -182,11 +150,16 @@ static bool is_multiboot(const struct image *image)
     return (elf || !has_boot_signature(image)) && multiboot_probe(image->bytes, image->size_bytes);
 }
 
-/* The order matters: a bzImage and a hybrid CD image carry the boot signature too. */
+/*
+ * The order matters: a bzImage and a hybrid CD image carry the boot signature too, and a container
+ * may hold any of these from its first bytes on.
+ */
 int image_detect(const struct image *image, enum image_kind *kind, struct fw_error *error)
 {
-    const char *foreign;
+    const struct format *format = format_find(image->bytes, image->size_bytes);
 
+    if (format && format->kind == FORMAT_CONTAINER)
+        return format_refuse_start(format, image->path, error);
     if (linux_probe(image->bytes, image->size_bytes)) {
         *kind = IMAGE_LINUX;
     } else if (is_multiboot(image)) {
@@ -195,8 +168,8 @@ int image_detect(const struct image *image, enum image_kind *kind, struct fw_err
         *kind = IMAGE_CDROM;
     } else if (has_boot_signature(image)) {
         *kind = IMAGE_DISK;
-    } else if ((foreign = foreign_name(image))) {
-        return fw_error_set(error, -EINVAL, "cannot start %s: it is %s", image->path, foreign);
+    } else if (format) {
+        return format_refuse_start(format, image->path, error);
     } else if (image->size_bytes <= IMAGE_FLAT_MAX_BYTES) {
         *kind = IMAGE_FLAT;
     } else {

@@ -7,8 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fw/format.h"
+
 #define FLAT_BASE         0x7c00
 #define BOOT_SIGNATURE    510 /* offset of 55h AAh in a boot sector */
+#define BOOT_CODE_BYTES   440 /* before the disk's signature and its partition table */
+#define GPT_OFFSET        512
+#define GPT_MAGIC         "EFI PART"
 #define BOOT_SECTOR_BYTES 512
 #define FLOPPY_MAX_BYTES  (36 * MIB) /* 1024 cylinders of 2 heads and 36 sectors */
 
@@ -63,6 +68,7 @@ static int plan_kernel(struct start *start, enum image_kind kind, const struct l
                             "%s is none",
                             initrd->path, start->kernel.path);
     start->kind = BOOT_FLAT;
+    start->doubt = format_doubt(start->kernel.bytes, start->kernel.size_bytes);
     return 0;
 }
 
@@ -107,11 +113,24 @@ static int sort_file(struct start *start, const struct start_files *files,
     return 0;
 }
 
+/* A drive's image, whose bytes are the drive's. */
+static int open_drive(struct image *image, const char *path, struct fw_error *error)
+{
+    int result = image_open(image, path, error);
+
+    if (result == 0) {
+        result = format_check_drive(image, error);
+        if (result)
+            image_close(image);
+    }
+    return result;
+}
+
 /* Reads the CD's catalog. Without one the CD serves as a drive, if something else boots. */
 static int check_cd(struct start *start, bool must_boot, struct fw_error *error)
 {
     struct image cd;
-    int result = image_open(&cd, start->cdrom, error);
+    int result = open_drive(&cd, start->cdrom, error);
 
     if (result)
         return result;
@@ -125,10 +144,36 @@ static int check_cd(struct start *start, bool must_boot, struct fw_error *error)
     return result;
 }
 
+/* Whether the BIOS has code to run in a disk's first sector. */
+static int check_boot_sector(const struct image *disk, struct fw_error *error)
+{
+    static const uint8_t no_code[BOOT_CODE_BYTES];
+    const uint8_t *bytes = disk->bytes;
+
+    if (disk->size_bytes < BOOT_SECTOR_BYTES || bytes[BOOT_SIGNATURE] != 0x55 ||
+        bytes[BOOT_SIGNATURE + 1] != 0xaa)
+        return fw_error_set(error, -EINVAL,
+                            "cannot boot %s: its first sector has no boot signature (55h AAh at "
+                            "510); give a kernel or a bootable disk",
+                            disk->path);
+    if (memcmp(bytes, no_code, sizeof(no_code)) != 0)
+        return 0;
+    if (disk->size_bytes >= GPT_OFFSET + strlen(GPT_MAGIC) &&
+        memcmp(bytes + GPT_OFFSET, GPT_MAGIC, strlen(GPT_MAGIC)) == 0)
+        return fw_error_set(error, -EINVAL,
+                            "cannot boot %s: it is a GPT disk without boot code for a BIOS, made "
+                            "for UEFI, which Umbra does not have; give its kernel with --kernel",
+                            disk->path);
+    return fw_error_set(error, -EINVAL,
+                        "cannot boot %s: its first sector holds no boot code; "
+                        "give its kernel with --kernel",
+                        disk->path);
+}
+
 static int check_disk(const struct start *start, bool must_boot, struct fw_error *error)
 {
     struct image disk;
-    int result = image_open(&disk, start->disk, error);
+    int result = open_drive(&disk, start->disk, error);
 
     if (result)
         return result;
@@ -137,13 +182,8 @@ static int check_disk(const struct start *start, bool must_boot, struct fw_error
                               "cannot use --floppy %s: it has more than %llu MiB, too many sectors "
                               "for a floppy; give it with --disk",
                               start->disk, (unsigned long long)(FLOPPY_MAX_BYTES / MIB));
-    else if (must_boot &&
-             (disk.size_bytes < BOOT_SECTOR_BYTES || disk.bytes[BOOT_SIGNATURE] != 0x55 ||
-              disk.bytes[BOOT_SIGNATURE + 1] != 0xaa))
-        result = fw_error_set(error, -EINVAL,
-                              "cannot boot %s: its first sector has no boot signature (55h AAh at "
-                              "510); give a kernel or a bootable disk",
-                              start->disk);
+    else if (must_boot)
+        result = check_boot_sector(&disk, error);
     image_close(&disk);
     return result;
 }

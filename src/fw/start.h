@@ -40,6 +40,7 @@ struct start {
     const char *cdrom;
     char *command_line;   /* as the kernel gets it; owned */
     bool is_linux_kernel; /* with LINUX: Linux itself, and no other bzImage */
+    const char *doubt;    /* with FLAT: why the file may be no code, a clause; else NULL */
     bool has_cd_image;
     struct eltorito cd_image; /* with has_cd_image */
     union {

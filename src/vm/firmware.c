@@ -19,11 +19,22 @@
 #include "dev/rtc.h"
 #include "dev/vga.h"
 #include "fw/e820.h"
+#include "fw/format.h"
 #include "fw/rom_image.h"
 #include "vm/vm_internal.h"
 
 #define BIOS_MAX_SIZE (4 * MIB)
 #define BIOS_LOW_MAX  (128 * KIB) /* E0000-FFFFF */
+
+static bool is_uefi(const uint8_t *data, size_t size, const char *path)
+{
+    const struct format *format = format_find(data, size);
+
+    if (!format || format->kind != FORMAT_FIRMWARE)
+        return false;
+    log_error("cannot use --bios %s: it is %s; %s", path, format->name, format->way);
+    return true;
+}
 
 /* Reads the file of --bios. The length is a multiple of 64 KiB, as a flash part has it. */
 static int read_bios_file(const char *path, uint8_t **data, size_t *size)
@@ -56,9 +67,10 @@ static int read_bios_file(const char *path, uint8_t **data, size_t *size)
     *data = malloc(*size);
     n = *data ? read(fd, *data, *size) : -1;
     close(fd);
-    if (n == (ssize_t)*size)
+    if (n != (ssize_t)*size)
+        log_error("cannot read --bios %s whole", path);
+    else if (!is_uefi(*data, *size, path))
         return 0;
-    log_error("cannot read --bios %s whole", path);
     free(*data);
     *data = NULL;
     return -EINVAL;

@@ -302,6 +302,9 @@ static int plan(struct vm *vm)
 
     if (err)
         log_error("%s", error.text);
+    else if (vm->start.doubt)
+        log_warn("%s has no format that Umbra knows, and %s; it runs as 16-bit code at 0000:7C00",
+                 vm->start.kernel.path, vm->start.doubt);
     return err;
 }
 

@@ -213,7 +213,7 @@ def other_cases():
 
 def disk_in_use():
     """Two VMs that write to one disk would spoil it."""
-    disk = file("disk", bytes(510) + b"\x55\xaa" + bytes(SECTOR * 63))
+    disk = file("disk", b"\xfa\xf4" + bytes(508) + b"\x55\xaa" + bytes(SECTOR * 63))
     with Vm(assemble("button", "DEAF"), "--disk", disk, "--memory", "4M", limit_s=60) as vm:
         vm.expect("ready\r\n", 20)
         refused("a disk in use", "--disk", disk, words="open")

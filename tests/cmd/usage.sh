@@ -9,6 +9,11 @@ head -c 614400 /dev/zero >zeroes
 head -c 100 /dev/zero >flat
 printf 'QFI\373' >qcow2
 mkdir folder
+echo "Dear guest, boot." >text
+truncate -s 1M gpt
+printf '\125\252EFI PART' | dd of=gpt bs=1 seek=510 conv=notrunc status=none
+truncate -s 1M uefi
+printf '_FVH' | dd of=uefi bs=1 seek=40 conv=notrunc status=none
 failures=0
 
 # refuses WORDS ARGUMENT...
@@ -70,6 +75,14 @@ refuses "empty" run empty
 refuses "empty" run --disk empty
 refuses "directory" run folder
 refuses "QCOW2" run qcow2
+refuses "it is a QCOW2 disk image, and drives take raw images; make one: qemu-img convert -O raw qcow2 qcow2.raw" run --disk qcow2
+refuses "QCOW2" run --floppy qcow2
+refuses "QCOW2" run --cdrom qcow2
+cmp qcow2 <(printf 'QFI\373') || failures=$((failures + 1))
+refuses "a text file" run text
+refuses "GPT disk without boot code" run gpt
+refuses "UEFI firmware" run --bios uefi
+refuses "UEFI firmware" run uefi
 refuses "too large for a flat binary" run zeroes
 refuses "neither a Linux bzImage nor" run --kernel flat
 refuses "without a kernel" run --initrd flat

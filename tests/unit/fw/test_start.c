@@ -194,10 +194,17 @@ static void test_combinations(void **state)
     const char *disk = add_file(test, "disk", sample_disk(test->fw->file));
     const char *cd = add_file(test, "cd", sample_cd(test->fw->file));
     const char *flat = add_file(test, "flat", 512);
-    const char *odd, *tiny = add_file(test, "tiny", 100);
+    const char *odd, *unbootable, *gpt, *tiny = add_file(test, "tiny", 100);
 
     sample_disk(test->fw->file);
     odd = add_file(test, "odd", 1000);
+    sample_disk(test->fw->file);
+    bytes_put16(test->fw->file, 0);
+    unbootable = add_file(test, "unbootable", 1024);
+    sample_disk(test->fw->file);
+    bytes_put16(test->fw->file, 0);
+    memcpy(test->fw->file + 512, "EFI PART", 8);
+    gpt = add_file(test, "gpt", 2048);
 
     refused(test, (struct start_files){.file = disk, .kernel = kernel}, "give one of them");
     refused(test, (struct start_files){.kernel = disk}, "give it with --disk");
@@ -210,6 +217,9 @@ static void test_combinations(void **state)
     refused(test, (struct start_files){.disk = disk, .command_line = "x"}, "--append");
     refused(test, (struct start_files){.kernel = kernel, .foreign_bios = true}, "--bios");
     refused(test, (struct start_files){.disk = flat}, "boot signature");
+    refused(test, (struct start_files){.disk = unbootable}, "no boot code");
+    refused(test, (struct start_files){.file = gpt}, "GPT");
+    starts(test, (struct start_files){.kernel = kernel, .disk = gpt}, BOOT_LINUX);
     starts(test, (struct start_files){.file = odd}, BOOT_DISK);
     starts(test, (struct start_files){.disk = odd}, BOOT_DISK);
     refused(test, (struct start_files){.disk = tiny}, "boot signature");
