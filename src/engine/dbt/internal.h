@@ -48,7 +48,7 @@
 /* A jump out of a translation to an address that is known when it is made. */
 struct site {
     struct host_block *from, *to; /* to: NULL while it leads to the run loop */
-    struct site *next;            /* in to's list */
+    struct site *next, **link;    /* in to's list; link: what points to this site there */
     gva_t target;
     uint8_t *jump;       /* the displacement to patch, in the writable view */
     const uint8_t *slow; /* where it leads when nothing is linked */

@@ -69,15 +69,23 @@ static struct dbt_jump *jump_of(struct cpu *cpu, gva_t linear)
 
 static void unlink_site(struct site *site)
 {
-    struct site **link = &site->to->incoming;
-
-    while (*link != site) {
-        ASSERT(*link, "a linked jump is in the list of its target");
-        link = &(*link)->next;
-    }
-    *link = site->next;
+    ASSERT(*site->link == site, "a linked jump is in the list of its target");
+    *site->link = site->next;
+    if (site->next)
+        site->next->link = site->link;
     site->to = NULL;
     patch_jump(site->jump, site->slow);
+}
+
+static void link_site(struct site *site, struct host_block *to)
+{
+    site->to = to;
+    site->next = to->incoming;
+    site->link = &to->incoming;
+    if (site->next)
+        site->next->link = &site->next;
+    to->incoming = site;
+    patch_jump(site->jump, site->flags_in_host ? to->entry_host : to->entry_memory);
 }
 
 static void forget(struct cpu *cpu, struct host_block *t)
@@ -238,10 +246,7 @@ static void link_pending(struct cpu *cpu, struct host_block *t)
         return;
     if (site->to)
         unlink_site(site);
-    site->to = t;
-    site->next = t->incoming;
-    t->incoming = site;
-    patch_jump(site->jump, site->flags_in_host ? t->entry_host : t->entry_memory);
+    link_site(site, t);
 }
 
 static struct host_block *make(struct cpu *cpu, struct block *block, gva_t linear)
