@@ -12,14 +12,16 @@
 
 #define CODE_ALIGN 16
 
-/* Decodes the block's bytes again; false when they no longer match it (a racing device). */
-static bool decode(struct dbt *dbt, struct cpu *cpu, const struct block *block)
+/*
+ * Decodes the block's bytes again: those that the block was decoded from and keeps, never the
+ * guest's memory, where another writer may have been since. False for a block that ends in an
+ * instruction which can't be decoded.
+ */
+static bool decode(struct dbt *dbt, const struct block *block)
 {
-    uint8_t bytes[PAGE_SIZE];
+    const uint8_t *bytes = block_bytes(block);
     uint64_t at = 0;
 
-    if (!mem_read(cpu->mem, block->gpa, bytes, block->bytes))
-        return false;
     for (unsigned i = 0; i < block->count; i++) {
         if (x86_decode(&dbt->insns[i], block->mode, bytes + at, block->bytes - at) !=
                 X86_DECODE_OK ||
@@ -195,7 +197,7 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     t.e = (struct emitter){.at = dbt->code.write + dbt->code.used_bytes,
                            .end = dbt->code.write + dbt->code.size_bytes};
     start = t.e.at;
-    if (!decode(dbt, cpu, block)) {
+    if (!decode(dbt, block)) {
         free(fresh);
         return NULL;
     }

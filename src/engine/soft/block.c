@@ -164,10 +164,10 @@ static uint64_t block_lines(const struct block *block, const struct code_page *p
     return lines;
 }
 
-/* The bytes of a block of so many ops; one more marks its end. */
-static size_t block_size(unsigned count)
+/* The memory of a block of so many ops and guest bytes; one op more marks its end. */
+static size_t block_size(unsigned count, uint64_t bytes)
 {
-    return sizeof(struct block) + (count + 1) * sizeof(struct op);
+    return sizeof(struct block) + (count + 1) * sizeof(struct op) + bytes;
 }
 
 static void link_to_page(struct block *block, unsigned which, struct code_page *page)
@@ -190,7 +190,7 @@ static void link_block(struct cpu *cpu, struct block *block)
         link_to_page(block, 1, page_get(cpu, block->second_page));
         block->page[1]->lines |= block_lines(block, block->page[1]);
     }
-    cache->bytes += block_size(block->count);
+    cache->bytes += block_size(block->count, block->bytes);
     cpu->counters.block_bytes = cache->bytes;
     cpu->counters.blocks_made++;
 }
@@ -219,7 +219,7 @@ static void bury(struct cpu *cpu, struct block *block)
     }
     block->hash_next = cache->graveyard;
     cache->graveyard = block;
-    cache->bytes -= block_size(block->count);
+    cache->bytes -= block_size(block->count, block->bytes);
     cpu->counters.block_bytes = cache->bytes;
     cpu->counters.blocks_dropped++;
 }
@@ -640,7 +640,7 @@ static enum step make_block(struct cpu *cpu, struct block **out)
     count = decode_ops(&fetch, ops, &bytes, &step);
     if (count == 0)
         return step;
-    block = calloc(1, block_size(count));
+    block = calloc(1, block_size(count, bytes));
     ASSERT(block, "the host has memory for a block");
     block->gpa = fetch.gpa;
     block->second_page = fetch.second_page;
@@ -648,6 +648,7 @@ static enum step make_block(struct cpu *cpu, struct block **out)
     block->count = (uint8_t)count;
     block->bytes = (uint16_t)bytes;
     memcpy(block->ops, ops, count * sizeof(struct op));
+    memcpy(&block->ops[count + 1], fetch.bytes, bytes);
     for (unsigned i = 0; i < count; i++) {
         block->lookups += ops[i].lookups;
         block->ops[i].left = (uint8_t)(count - 1 - i);

@@ -42,10 +42,16 @@ struct block {
     struct block *hash_next;
     struct block *page_next[2]; /* in the lists of its pages */
     struct code_page *page[2];
-    struct op ops[]; /* count + 1 */
+    struct op ops[]; /* count + 1, and behind them the bytes that they were decoded from */
 };
 
 #define BLOCK_ONE_PAGE UINT64_MAX
+
+/* The guest's bytes as they were read once, for the ops: a translation is made from the same. */
+static inline const uint8_t *block_bytes(const struct block *block)
+{
+    return (const uint8_t *)&block->ops[block->count + 1];
+}
 
 /* 0 or -ENOMEM. */
 int block_cache_create(struct cpu *cpu) must_check;

@@ -243,6 +243,31 @@ static void a_link_goes_with_its_target(void **state)
     assert_true(counters(rig)->translations_dropped >= 2);
 }
 
+/*
+ * Another writer's bytes, of which nobody has been told yet: a translation is of the block, as it
+ * was decoded, whatever stands in memory by then.
+ */
+static void a_translation_is_made_from_the_bytes_of_its_block(void **state)
+{
+    struct rig *rig = *state;
+    uint8_t *code = mem_host(rig->base.mem, CODE, PAGE_SIZE, true);
+    uint64_t made;
+
+    PUT(rig, CODE, "\xb8\x01\x00\x00\x00\xf4"); /* MOV EAX, 1; HLT */
+    rig->state.rflags |= X86_FLAG_TF;           /* interpreted: a block, and no translation */
+    run_from(rig, CODE);
+    assert_int_equal(RIP(rig), HANDLERS + X86_DB + 1);
+    made = counters(rig)->translations_made;
+    code[1] = 2;
+    rig->state.rflags &= ~(uint64_t)X86_FLAG_TF;
+    assert_int_equal(run_from(rig, CODE), 1);
+    assert_int_equal(RAX(rig), 1);
+    assert_true(counters(rig)->translations_made > made);
+    PUT(rig, CODE + 1, "\x02"); /* told */
+    run_from(rig, CODE);
+    assert_int_equal(RAX(rig), 2);
+}
+
 /* Another page has come between a jump and where it leads: nothing may be linked. */
 static void a_jump_is_not_linked_to_another_frame(void **state)
 {
@@ -510,6 +535,7 @@ int main(void)
         TEST(a_loop_over_two_pages_stays_in_translated_code),
         TEST(calls_and_returns_stay_in_translated_code),
         TEST(a_link_goes_with_its_target),
+        TEST(a_translation_is_made_from_the_bytes_of_its_block),
         TEST(a_jump_is_not_linked_to_another_frame),
         TEST(no_jump_arrives_by_an_address_that_is_not_canonical),
         TEST(jumps_by_the_table_follow_the_address_space),
