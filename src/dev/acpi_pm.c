@@ -34,9 +34,7 @@
 #define TIMER_BITS      24
 #define TIMER_HALF_LOOP BIT(TIMER_BITS - 1)
 
-struct acpi_pm {
-    struct acpi_pm_config config;
-    struct timer overflow;
+struct acpi_pm_state {
     uint64_t overflow_tick; /* the first change of the highest bit since its status was cleared */
     uint16_t status;        /* without the timer's bit, which is computed */
     uint16_t enable;
@@ -46,6 +44,13 @@ struct acpi_pm {
     bool sci_level;
 };
 
+struct acpi_pm {
+    struct device device;
+    struct acpi_pm_config config;
+    struct timer overflow;
+    struct acpi_pm_state state;
+};
+
 static uint64_t timer_ticks(const struct acpi_pm *pm)
 {
     return clock_muldiv(clock_now_ns(pm->config.clock), ACPI_PM_TIMER_HZ, NS_PER_SEC);
@@ -53,28 +58,29 @@ static uint64_t timer_ticks(const struct acpi_pm *pm)
 
 static uint16_t read_status(const struct acpi_pm *pm)
 {
-    return pm->status | (timer_ticks(pm) >= pm->overflow_tick ? PM1_TIMER : 0);
+    return pm->state.status | (timer_ticks(pm) >= pm->state.overflow_tick ? PM1_TIMER : 0);
 }
 
 /* The next change of the timer's highest bit from now on. */
 static void await_overflow(struct acpi_pm *pm)
 {
-    pm->overflow_tick = (timer_ticks(pm) | (TIMER_HALF_LOOP - 1)) + 1;
+    pm->state.overflow_tick = (timer_ticks(pm) | (TIMER_HALF_LOOP - 1)) + 1;
 }
 
 /* Sets the SCI line, and arms for the overflow if the guest wants to hear of it. */
 static void update(struct acpi_pm *pm)
 {
     uint16_t status = read_status(pm);
-    bool level = pm->control & PM1_SCI_ENABLE && status & pm->enable & PM1_EVENTS;
+    bool level = pm->state.control & PM1_SCI_ENABLE && status & pm->state.enable & PM1_EVENTS;
 
-    if (pm->enable & PM1_TIMER && !(status & PM1_TIMER))
-        timer_arm(&pm->overflow, clock_muldiv(pm->overflow_tick, NS_PER_SEC, ACPI_PM_TIMER_HZ) + 1);
+    if (pm->state.enable & PM1_TIMER && !(status & PM1_TIMER))
+        timer_arm(&pm->overflow,
+                  clock_muldiv(pm->state.overflow_tick, NS_PER_SEC, ACPI_PM_TIMER_HZ) + 1);
     else
         timer_cancel(&pm->overflow);
-    if (level == pm->sci_level)
+    if (level == pm->state.sci_level)
         return;
-    pm->sci_level = level;
+    pm->state.sci_level = level;
     trace(acpi_pm_sci, level);
     irq_set(&pm->config.sci, level);
 }
@@ -96,7 +102,7 @@ static void write_status(struct acpi_pm *pm, uint16_t ones)
 {
     if (ones & PM1_TIMER && read_status(pm) & PM1_TIMER)
         await_overflow(pm);
-    pm->status &= (uint16_t)~ones;
+    pm->state.status &= (uint16_t)~ones;
 }
 
 /* SLP_EN is in the high byte, beside the sleep type that it commands. */
@@ -105,9 +111,9 @@ static void write_control(struct acpi_pm *pm, uint16_t value)
     /* SCI_EN belongs to the SMI command port; a write here leaves it. */
     uint16_t writable = PM1_BUS_MASTER_RLD | PM1_SLEEP_TYPE;
 
-    pm->control = (uint16_t)((pm->control & ~writable) | (value & writable));
+    pm->state.control = (uint16_t)((pm->state.control & ~writable) | (value & writable));
     if (value & PM1_SLEEP_ENABLE &&
-        (pm->control & PM1_SLEEP_TYPE) >> PM1_SLEEP_TYPE_SHIFT == LAYOUT_PM_SLP_TYP_S5 &&
+        (pm->state.control & PM1_SLEEP_TYPE) >> PM1_SLEEP_TYPE_SHIFT == LAYOUT_PM_SLP_TYP_S5 &&
         pm->config.power_off)
         pm->config.power_off(pm->config.opaque);
 }
@@ -118,8 +124,8 @@ static uint8_t read_byte(const struct acpi_pm *pm, uint64_t offset)
 
     switch (offset & ~(uint64_t)1) {
     case PM1_STATUS: return (uint8_t)(read_status(pm) >> shift);
-    case PM1_ENABLE: return (uint8_t)(pm->enable >> shift);
-    case PM1_CONTROL: return (uint8_t)(pm->control >> shift);
+    case PM1_ENABLE: return (uint8_t)(pm->state.enable >> shift);
+    case PM1_CONTROL: return (uint8_t)(pm->state.control >> shift);
     case PM_TIMER:
     case PM_TIMER + 2: return (uint8_t)(bits_get(timer_ticks(pm), 23, 0) >> (8 * (offset & 3)));
     default: return 0;
@@ -132,8 +138,10 @@ static void write_byte(struct acpi_pm *pm, uint64_t offset, uint8_t value)
 
     switch (offset & ~(uint64_t)1) {
     case PM1_STATUS: write_status(pm, with_byte(0, index, value)); break;
-    case PM1_ENABLE: pm->enable = with_byte(pm->enable, index, value) & PM1_EVENTS; break;
-    case PM1_CONTROL: write_control(pm, with_byte(pm->control, index, value)); break;
+    case PM1_ENABLE:
+        pm->state.enable = with_byte(pm->state.enable, index, value) & PM1_EVENTS;
+        break;
+    case PM1_CONTROL: write_control(pm, with_byte(pm->state.control, index, value)); break;
     default: break;
     }
 }
@@ -171,7 +179,7 @@ static uint64_t acpi_gpe_read(void *dev, uint64_t offset, unsigned width)
 {
     const struct acpi_pm *pm = dev;
 
-    return offset < 2 ? 0 : (uint8_t)(pm->gpe_enable >> (8 * (offset & 1)));
+    return offset < 2 ? 0 : (uint8_t)(pm->state.gpe_enable >> (8 * (offset & 1)));
 }
 
 static void acpi_gpe_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
@@ -179,7 +187,7 @@ static void acpi_gpe_write(void *dev, uint64_t offset, unsigned width, uint64_t 
     struct acpi_pm *pm = dev;
 
     if (offset >= 2)
-        pm->gpe_enable = with_byte(pm->gpe_enable, offset & 1, (uint8_t)value);
+        pm->state.gpe_enable = with_byte(pm->state.gpe_enable, offset & 1, (uint8_t)value);
 }
 
 const struct bus_ops acpi_gpe_ops = {
@@ -209,7 +217,7 @@ static uint64_t acpi_smi_read(void *dev, uint64_t offset, unsigned width)
     const struct acpi_pm *pm = dev;
 
     /* A command is done as soon as it is written: the command port reads 0. */
-    return offset == 1 ? pm->smi_data : 0;
+    return offset == 1 ? pm->state.smi_data : 0;
 }
 
 static void acpi_smi_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
@@ -217,11 +225,11 @@ static void acpi_smi_write(void *dev, uint64_t offset, unsigned width, uint64_t 
     struct acpi_pm *pm = dev;
 
     if (offset == 1)
-        pm->smi_data = (uint8_t)value;
+        pm->state.smi_data = (uint8_t)value;
     else if (value == LAYOUT_SMI_ACPI_ENABLE)
-        pm->control |= PM1_SCI_ENABLE;
+        pm->state.control |= PM1_SCI_ENABLE;
     else if (value == LAYOUT_SMI_ACPI_DISABLE)
-        pm->control &= (uint16_t)~PM1_SCI_ENABLE;
+        pm->state.control &= (uint16_t)~PM1_SCI_ENABLE;
     update(pm);
 }
 
@@ -233,25 +241,67 @@ const struct bus_ops acpi_smi_ops = {
 
 bool acpi_pm_press_power_button(struct acpi_pm *pm)
 {
-    pm->status |= PM1_POWER_BUTTON;
+    pm->state.status |= PM1_POWER_BUTTON;
     update(pm);
-    return pm->control & PM1_SCI_ENABLE && pm->enable & PM1_POWER_BUTTON;
+    return pm->state.control & PM1_SCI_ENABLE && pm->state.enable & PM1_POWER_BUTTON;
 }
 
 bool acpi_pm_enabled(const struct acpi_pm *pm)
 {
-    return pm->control & PM1_SCI_ENABLE;
+    return pm->state.control & PM1_SCI_ENABLE;
 }
 
 void acpi_pm_reset(struct acpi_pm *pm)
 {
-    pm->status = 0;
-    pm->enable = 0;
-    pm->control = 0;
-    pm->gpe_enable = 0;
-    pm->smi_data = 0;
+    pm->state.status = 0;
+    pm->state.enable = 0;
+    pm->state.control = 0;
+    pm->state.gpe_enable = 0;
+    pm->state.smi_data = 0;
     await_overflow(pm);
     update(pm);
+}
+
+static void reset(void *dev)
+{
+    acpi_pm_reset(dev);
+}
+
+static bool sound(const void *opaque)
+{
+    const struct acpi_pm_state *state = opaque;
+    uint16_t control = PM1_SCI_ENABLE | PM1_BUS_MASTER_RLD | PM1_SLEEP_TYPE;
+
+    return !(state->enable & ~PM1_EVENTS) && !(state->control & ~control);
+}
+
+/* The lines are as they were; the timer goes on. */
+static void resume(void *dev)
+{
+    update(dev);
+}
+
+static const struct device_field fields[] = {
+    DEVICE_FIELD(struct acpi_pm_state, overflow_tick), DEVICE_FIELD(struct acpi_pm_state, status),
+    DEVICE_FIELD(struct acpi_pm_state, enable),        DEVICE_FIELD(struct acpi_pm_state, control),
+    DEVICE_FIELD(struct acpi_pm_state, gpe_enable),    DEVICE_FIELD(struct acpi_pm_state, smi_data),
+    DEVICE_FIELD(struct acpi_pm_state, sci_level),
+};
+
+static const struct device_class class = {
+    .name = "ACPI power management",
+    .version = 1,
+    .state_bytes = sizeof(struct acpi_pm_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .sound = sound,
+    .resume = resume,
+};
+
+const struct device *acpi_pm_device(const struct acpi_pm *acpi_pm)
+{
+    return &acpi_pm->device;
 }
 
 struct acpi_pm *acpi_pm_create(const struct acpi_pm_config *config)
@@ -261,6 +311,7 @@ struct acpi_pm *acpi_pm_create(const struct acpi_pm_config *config)
     ASSERT(config->clock, "the PM timer has a clock");
     if (!pm)
         return NULL;
+    pm->device = (struct device){&class, pm, &pm->state};
     pm->config = *config;
     timer_init(&pm->overflow, config->clock, overflow_due, pm);
     acpi_pm_reset(pm);

@@ -14,6 +14,7 @@
 #include "base/irq.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define ACPI_PM_TIMER_HZ 3579545
 
@@ -35,6 +36,9 @@ struct acpi_pm_config {
 struct acpi_pm *acpi_pm_create(const struct acpi_pm_config *config);
 void acpi_pm_destroy(struct acpi_pm *pm);
 void acpi_pm_reset(struct acpi_pm *pm);
+
+/* Its state, for the board; the device's own. */
+const struct device *acpi_pm_device(const struct acpi_pm *acpi_pm);
 
 /* The device pointer of all of these is the struct acpi_pm. */
 extern const struct bus_ops acpi_pm_ops;

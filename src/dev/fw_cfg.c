@@ -60,15 +60,20 @@ struct item {
     uint8_t *data;
 };
 
+struct fw_cfg_state {
+    uint16_t selected;
+    uint64_t cursor; /* the next byte of the selected item */
+    uint32_t dma_high;
+};
+
 struct fw_cfg {
+    struct device device;
     struct mem *mem;
     struct item items[MAX_ITEMS];
     size_t item_count;
     struct directory directory;
     size_t file_count;
-    uint16_t selected;
-    size_t cursor; /* the next byte of the selected item */
-    uint32_t dma_high;
+    struct fw_cfg_state state;
 };
 
 static struct item *find_item(struct fw_cfg *fw, uint16_t key)
@@ -107,6 +112,32 @@ static size_t directory_bytes(size_t file_count)
     return offsetof(struct directory, entries) + file_count * sizeof(struct directory_entry);
 }
 
+/* The items are the board's business: the same for each VM of the same options. */
+static void reset(void *dev)
+{
+    fw_cfg_reset(dev);
+}
+
+static const struct device_field fields[] = {
+    DEVICE_FIELD(struct fw_cfg_state, selected),
+    DEVICE_FIELD(struct fw_cfg_state, cursor),
+    DEVICE_FIELD(struct fw_cfg_state, dma_high),
+};
+
+static const struct device_class class = {
+    .name = "firmware configuration",
+    .version = 1,
+    .state_bytes = sizeof(struct fw_cfg_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+};
+
+const struct device *fw_cfg_device(const struct fw_cfg *fw_cfg)
+{
+    return &fw_cfg->device;
+}
+
 struct fw_cfg *fw_cfg_create(struct mem *mem)
 {
     struct fw_cfg *fw = calloc(1, sizeof(*fw));
@@ -114,6 +145,7 @@ struct fw_cfg *fw_cfg_create(struct mem *mem)
 
     if (!fw)
         return NULL;
+    fw->device = (struct device){&class, fw, &fw->state};
     fw->mem = mem;
     if (put_item(fw, FW_CFG_SIGNATURE, "QEMU", 4) || put_item(fw, FW_CFG_ID, &id, sizeof(id)) ||
         put_item(fw, FW_CFG_FILE_DIR, &fw->directory, directory_bytes(0))) {
@@ -135,9 +167,9 @@ void fw_cfg_destroy(struct fw_cfg *fw)
 
 void fw_cfg_reset(struct fw_cfg *fw)
 {
-    fw->selected = KEY_NONE;
-    fw->cursor = 0;
-    fw->dma_high = 0;
+    fw->state.selected = KEY_NONE;
+    fw->state.cursor = 0;
+    fw->state.dma_high = 0;
 }
 
 int fw_cfg_set(struct fw_cfg *fw, uint16_t key, const void *data, size_t size_bytes)
@@ -190,19 +222,19 @@ int fw_cfg_add_file(struct fw_cfg *fw, const char *name, const void *data, size_
 static void select_key(struct fw_cfg *fw, uint16_t key)
 {
     trace(fw_cfg_select, key);
-    fw->selected = key & KEY_MASK;
-    fw->cursor = 0;
+    fw->state.selected = key & KEY_MASK;
+    fw->state.cursor = 0;
 }
 
 /* What is left of the selected item: where, and how many bytes. */
 static size_t remaining(struct fw_cfg *fw, const uint8_t **data)
 {
-    struct item *item = find_item(fw, fw->selected);
+    struct item *item = find_item(fw, fw->state.selected);
 
-    if (!item || fw->cursor >= item->size_bytes)
+    if (!item || fw->state.cursor >= item->size_bytes)
         return 0;
-    *data = item->data + fw->cursor;
-    return item->size_bytes - fw->cursor;
+    *data = item->data + fw->state.cursor;
+    return item->size_bytes - fw->state.cursor;
 }
 
 static uint8_t read_byte(struct fw_cfg *fw)
@@ -211,7 +243,7 @@ static uint8_t read_byte(struct fw_cfg *fw)
 
     if (remaining(fw, &data) == 0)
         return 0;
-    fw->cursor++;
+    fw->state.cursor++;
     return *data;
 }
 
@@ -228,7 +260,7 @@ static bool dma_read(struct fw_cfg *fw, gpa_t address, uint32_t length)
         return false;
     if (backed)
         ok = mem_write(fw->mem, address, data, backed);
-    fw->cursor += backed;
+    fw->state.cursor += backed;
     for (address += backed; ok && blank;) {
         uint32_t piece = MIN(blank, (uint32_t)sizeof(zeroes));
 
@@ -250,7 +282,7 @@ static bool dma_execute(struct fw_cfg *fw, uint32_t control, uint32_t length, gp
     if (control & DMA_WRITE)
         return false;
     if (control & DMA_SKIP)
-        fw->cursor += MIN(remaining(fw, &data), length);
+        fw->state.cursor += MIN(remaining(fw, &data), length);
     return true;
 }
 
@@ -293,11 +325,11 @@ static void write_register(void *dev, uint64_t offset, unsigned width, uint64_t 
     if (offset == REG_SELECTOR && width == 2) {
         select_key(fw, (uint16_t)value);
     } else if (offset == REG_DMA_HIGH && width == 4) {
-        fw->dma_high = be32toh((uint32_t)value);
+        fw->state.dma_high = be32toh((uint32_t)value);
     } else if (offset == REG_DMA_LOW && width == 4) {
-        gpa_t gpa = (gpa_t)fw->dma_high << 32 | be32toh((uint32_t)value);
+        gpa_t gpa = (gpa_t)fw->state.dma_high << 32 | be32toh((uint32_t)value);
 
-        fw->dma_high = 0; /* firmware below 4 GiB writes the low half alone */
+        fw->state.dma_high = 0; /* firmware below 4 GiB writes the low half alone */
         dma_start(fw, gpa);
     }
 }

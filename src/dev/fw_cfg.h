@@ -14,6 +14,7 @@
 
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 #include "mem/mem.h"
 
 #define FW_CFG_PORT  0x510 /* where a PC has it */
@@ -44,6 +45,9 @@ void fw_cfg_destroy(struct fw_cfg *fw);
 
 /* Selects nothing and forgets a half-written DMA address; the items stay. */
 void fw_cfg_reset(struct fw_cfg *fw);
+
+/* Its state, for the board; the device's own. */
+const struct device *fw_cfg_device(const struct fw_cfg *fw_cfg);
 
 /*
  * Adds a file to the directory; name and data are copied. Returns 0, -EEXIST when the name is

@@ -52,40 +52,51 @@
 #define NEVER          UINT64_MAX
 #define LATE_TICKS     (NS_PER_SEC / HPET_TICK_NS)
 
-struct hpet_timer {
-    struct hpet *hpet;
-    struct timer timer;
+struct hpet_timer_state {
     uint64_t config; /* the writable bits, without TN_SET_VALUE once it is used */
     uint64_t comparator;
     uint64_t period; /* the last value written to the comparator */
     uint64_t due;    /* the next match, in ticks since start_ns; NEVER while the counter halts */
+    uint64_t deadline_ns; /* saved: when the match is to be told of; CLOCK_NEVER: not */
 };
 
-struct hpet {
-    struct hpet_config board;
+struct hpet_timer {
+    struct hpet *hpet;
+    struct hpet_timer_state *state; /* in hpet->state */
+    struct timer timer;
+};
+
+struct hpet_state {
     uint64_t config;
     uint64_t status;
     uint64_t counter;  /* at start_ns */
     uint64_t start_ns; /* when the counter was started or written */
-    struct hpet_timer timers[HPET_TIMERS];
+    struct hpet_timer_state timers[HPET_TIMERS];
     bool inputs[HPET_LEGACY_LINES];
     bool pin_level[HPET_PINS]; /* as last driven */
     bool legacy_level[HPET_LEGACY_LINES];
 };
 
+struct hpet {
+    struct device device;
+    struct hpet_config board;
+    struct hpet_timer timers[HPET_TIMERS];
+    struct hpet_state state;
+};
+
 static bool is_running(const struct hpet *hpet)
 {
-    return hpet->config & CONFIG_ENABLE;
+    return hpet->state.config & CONFIG_ENABLE;
 }
 
 static uint64_t ticks_now(const struct hpet *hpet)
 {
-    return (clock_now_ns(hpet->board.clock) - hpet->start_ns) / HPET_TICK_NS;
+    return (clock_now_ns(hpet->board.clock) - hpet->state.start_ns) / HPET_TICK_NS;
 }
 
 static uint64_t counter_now(const struct hpet *hpet)
 {
-    return hpet->counter + (is_running(hpet) ? ticks_now(hpet) : 0);
+    return hpet->state.counter + (is_running(hpet) ? ticks_now(hpet) : 0);
 }
 
 static unsigned timer_index(const struct hpet_timer *t)
@@ -95,17 +106,17 @@ static unsigned timer_index(const struct hpet_timer *t)
 
 static uint64_t width_mask(const struct hpet_timer *t)
 {
-    return t->config & TN_32_BIT ? UINT32_MAX : UINT64_MAX;
+    return t->state->config & TN_32_BIT ? UINT32_MAX : UINT64_MAX;
 }
 
 static bool is_periodic(const struct hpet_timer *t)
 {
-    return t->config & TN_PERIODIC && t->period != 0;
+    return t->state->config & TN_PERIODIC && t->state->period != 0;
 }
 
 static bool replaces_legacy(const struct hpet *hpet)
 {
-    return is_running(hpet) && hpet->config & CONFIG_LEGACY;
+    return is_running(hpet) && hpet->state.config & CONFIG_LEGACY;
 }
 
 /* Drives each line to what timers and legacy inputs ask for. */
@@ -114,11 +125,12 @@ static void update_lines(struct hpet *hpet)
     bool pins[HPET_PINS] = {false}, legacy[HPET_LEGACY_LINES];
 
     for (unsigned i = 0; i < HPET_LEGACY_LINES; i++)
-        legacy[i] = !replaces_legacy(hpet) && hpet->inputs[i];
+        legacy[i] = !replaces_legacy(hpet) && hpet->state.inputs[i];
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         const struct hpet_timer *t = &hpet->timers[i];
-        bool level = is_running(hpet) && hpet->status & BIT(i) && t->config & TN_ENABLE;
-        uint64_t pin = (t->config & TN_ROUTE) >> TN_ROUTE_SHIFT;
+        bool level =
+            is_running(hpet) && hpet->state.status & BIT(i) && t->state->config & TN_ENABLE;
+        uint64_t pin = (t->state->config & TN_ROUTE) >> TN_ROUTE_SHIFT;
 
         if (!level)
             continue;
@@ -128,14 +140,14 @@ static void update_lines(struct hpet *hpet)
             pins[pin] = true;
     }
     for (unsigned i = 0; i < HPET_PINS; i++) {
-        if (pins[i] != hpet->pin_level[i])
+        if (pins[i] != hpet->state.pin_level[i])
             irq_set(&hpet->board.pins[i], pins[i]);
-        hpet->pin_level[i] = pins[i];
+        hpet->state.pin_level[i] = pins[i];
     }
     for (unsigned i = 0; i < HPET_LEGACY_LINES; i++) {
-        if (legacy[i] != hpet->legacy_level[i])
+        if (legacy[i] != hpet->state.legacy_level[i])
             irq_set(&hpet->board.legacy[i], legacy[i]);
-        hpet->legacy_level[i] = legacy[i];
+        hpet->state.legacy_level[i] = legacy[i];
     }
 }
 
@@ -144,37 +156,37 @@ static void interrupt(struct hpet_timer *t)
 {
     struct hpet *hpet = t->hpet;
     unsigned i = timer_index(t);
-    bool level = t->config & TN_LEVEL;
+    bool level = t->state->config & TN_LEVEL;
 
     trace(hpet_fire, i, counter_now(hpet));
-    hpet->status |= BIT(i);
+    hpet->state.status |= BIT(i);
     update_lines(hpet);
     if (level)
         return;
-    hpet->status &= ~BIT(i);
+    hpet->state.status &= ~BIT(i);
     update_lines(hpet);
 }
 
 /* Finds the next match of the comparator as it stands; it may be this very tick's. */
 static void aim(struct hpet_timer *t)
 {
-    uint64_t ahead = (t->comparator - counter_now(t->hpet)) & width_mask(t);
+    uint64_t ahead = (t->state->comparator - counter_now(t->hpet)) & width_mask(t);
 
-    t->due = NEVER;
+    t->state->due = NEVER;
     if (is_running(t->hpet) && ahead < FAR_AWAY_TICKS)
-        t->due = ticks_now(t->hpet) + ahead;
+        t->state->due = ticks_now(t->hpet) + ahead;
 }
 
 /* Goes on from the match that was due to the first one after this tick. */
 static void go_on(struct hpet_timer *t, uint64_t ticks)
 {
     uint64_t turn = width_mask(t) == UINT64_MAX ? FAR_AWAY_TICKS : width_mask(t) + 1;
-    uint64_t step = is_periodic(t) ? t->period : turn;
-    uint64_t steps = (ticks - t->due) / step + 1;
+    uint64_t step = is_periodic(t) ? t->state->period : turn;
+    uint64_t steps = (ticks - t->state->due) / step + 1;
 
     if (is_periodic(t))
-        t->comparator = (t->comparator + steps * step) & width_mask(t);
-    t->due = step < FAR_AWAY_TICKS ? t->due + steps * step : NEVER;
+        t->state->comparator = (t->state->comparator + steps * step) & width_mask(t);
+    t->state->due = step < FAR_AWAY_TICKS ? t->state->due + steps * step : NEVER;
 }
 
 /* Arms for the next match. */
@@ -183,9 +195,9 @@ static void arm(struct hpet_timer *t, bool just_told)
     uint64_t deadline;
 
     timer_cancel(&t->timer);
-    if (t->due == NEVER || !(t->config & TN_ENABLE))
+    if (t->state->due == NEVER || !(t->state->config & TN_ENABLE))
         return;
-    deadline = t->hpet->start_ns + t->due * HPET_TICK_NS;
+    deadline = t->hpet->state.start_ns + t->state->due * HPET_TICK_NS;
     if (is_periodic(t) && just_told)
         deadline = MAX(deadline, clock_now_ns(t->hpet->board.clock) + PERIOD_MIN_NS);
     timer_arm(&t->timer, deadline);
@@ -199,7 +211,7 @@ static void tell_matches(struct hpet *hpet)
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         struct hpet_timer *t = &hpet->timers[i];
 
-        if (t->due > ticks)
+        if (t->state->due > ticks)
             continue;
         go_on(t, ticks);
         arm(t, true);
@@ -214,7 +226,7 @@ static void matched(void *opaque)
 
 static void restart_timers(struct hpet *hpet)
 {
-    hpet->start_ns = clock_now_ns(hpet->board.clock);
+    hpet->state.start_ns = clock_now_ns(hpet->board.clock);
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         aim(&hpet->timers[i]);
         arm(&hpet->timers[i], false);
@@ -223,12 +235,12 @@ static void restart_timers(struct hpet *hpet)
 
 static void write_config(struct hpet *hpet, uint64_t value)
 {
-    uint64_t changed = hpet->config ^ value;
+    uint64_t changed = hpet->state.config ^ value;
     uint64_t counter = counter_now(hpet);
 
-    hpet->config = value & (CONFIG_ENABLE | CONFIG_LEGACY);
+    hpet->state.config = value & (CONFIG_ENABLE | CONFIG_LEGACY);
     if (changed & CONFIG_ENABLE) {
-        hpet->counter = counter;
+        hpet->state.counter = counter;
         restart_timers(hpet);
     }
     update_lines(hpet);
@@ -236,24 +248,24 @@ static void write_config(struct hpet *hpet, uint64_t value)
 
 static void write_counter(struct hpet *hpet, uint64_t value)
 {
-    hpet->counter = value;
+    hpet->state.counter = value;
     restart_timers(hpet);
 }
 
 static void write_timer_config(struct hpet_timer *t, uint64_t value)
 {
     uint64_t pin = (value & TN_ROUTE) >> TN_ROUTE_SHIFT;
-    uint64_t changed = t->config ^ value;
+    uint64_t changed = t->state->config ^ value;
 
     /* An input that can't be had is not taken: software reads back another than it wrote. */
     if (!(HPET_ROUTE_CAP & BIT(pin)))
-        value = (value & ~(uint64_t)TN_ROUTE) | (t->config & TN_ROUTE);
-    t->config = value & TN_WRITABLE;
-    t->comparator &= width_mask(t);
-    t->period &= width_mask(t);
+        value = (value & ~(uint64_t)TN_ROUTE) | (t->state->config & TN_ROUTE);
+    t->state->config = value & TN_WRITABLE;
+    t->state->comparator &= width_mask(t);
+    t->state->period &= width_mask(t);
     /* Only levels have a status. */
-    if (!(t->config & TN_LEVEL))
-        t->hpet->status &= ~BIT(timer_index(t));
+    if (!(t->state->config & TN_LEVEL))
+        t->hpet->state.status &= ~BIT(timer_index(t));
     if (changed & (TN_PERIODIC | TN_32_BIT))
         aim(t);
     arm(t, false);
@@ -263,11 +275,12 @@ static void write_timer_config(struct hpet_timer *t, uint64_t value)
 /* The first match of a periodic timer has gone by before it could be written: see DEVIATION. */
 static void make_up(struct hpet_timer *t)
 {
-    uint64_t behind = (counter_now(t->hpet) - t->comparator) & width_mask(t);
+    uint64_t behind = (counter_now(t->hpet) - t->state->comparator) & width_mask(t);
 
     if (!is_running(t->hpet) || !is_periodic(t) || behind == 0 || behind > LATE_TICKS)
         return;
-    t->comparator = (t->comparator + (behind / t->period + 1) * t->period) & width_mask(t);
+    t->state->comparator =
+        (t->state->comparator + (behind / t->state->period + 1) * t->state->period) & width_mask(t);
     aim(t);
 }
 
@@ -283,14 +296,14 @@ static uint64_t merge(uint64_t before, uint64_t value, uint64_t mask)
  */
 static void write_comparator(struct hpet_timer *t, uint64_t value, uint64_t mask)
 {
-    t->period = merge(t->period, value, mask) & width_mask(t);
-    if (!(t->config & TN_PERIODIC) || t->config & TN_SET_VALUE) {
-        t->comparator = merge(t->comparator, value, mask) & width_mask(t);
+    t->state->period = merge(t->state->period, value, mask) & width_mask(t);
+    if (!(t->state->config & TN_PERIODIC) || t->state->config & TN_SET_VALUE) {
+        t->state->comparator = merge(t->state->comparator, value, mask) & width_mask(t);
         aim(t);
     } else {
         make_up(t);
     }
-    t->config &= ~TN_SET_VALUE;
+    t->state->config &= ~TN_SET_VALUE;
     arm(t, false);
 }
 
@@ -300,16 +313,16 @@ static uint64_t read_register(const struct hpet *hpet, uint64_t reg)
 
     switch (reg) {
     case REG_CAPABILITY: return CAPABILITY;
-    case REG_CONFIG: return hpet->config;
-    case REG_STATUS: return hpet->status;
+    case REG_CONFIG: return hpet->state.config;
+    case REG_STATUS: return hpet->state.status;
     case REG_COUNTER: return counter_now(hpet);
     default: break;
     }
     if (reg < REG_TIMERS || reg >= REG_TIMERS + HPET_TIMERS * TIMER_STRIDE)
         return 0;
     switch (reg % TIMER_STRIDE) {
-    case TIMER_CONFIG: return t->config | TN_CAPABILITY;
-    case TIMER_COMPARE: return t->comparator;
+    case TIMER_CONFIG: return t->state->config | TN_CAPABILITY;
+    case TIMER_COMPARE: return t->state->comparator;
     default: return 0;
     }
 }
@@ -319,9 +332,9 @@ static void write_register(struct hpet *hpet, uint64_t reg, uint64_t value, uint
     struct hpet_timer *t = &hpet->timers[(reg - REG_TIMERS) / TIMER_STRIDE % HPET_TIMERS];
 
     switch (reg) {
-    case REG_CONFIG: write_config(hpet, merge(hpet->config, value, mask)); return;
+    case REG_CONFIG: write_config(hpet, merge(hpet->state.config, value, mask)); return;
     case REG_STATUS:
-        hpet->status &= ~(value & mask);
+        hpet->state.status &= ~(value & mask);
         update_lines(hpet);
         return;
     case REG_COUNTER: write_counter(hpet, merge(counter_now(hpet), value, mask)); return;
@@ -330,7 +343,7 @@ static void write_register(struct hpet *hpet, uint64_t reg, uint64_t value, uint
     if (reg < REG_TIMERS || reg >= REG_TIMERS + HPET_TIMERS * TIMER_STRIDE)
         return;
     switch (reg % TIMER_STRIDE) {
-    case TIMER_CONFIG: write_timer_config(t, merge(t->config, value, mask)); break;
+    case TIMER_CONFIG: write_timer_config(t, merge(t->state->config, value, mask)); break;
     case TIMER_COMPARE: write_comparator(t, value, mask); break;
     default: break;
     }
@@ -371,25 +384,104 @@ void hpet_set_legacy_input(void *opaque, unsigned number, bool level)
     struct hpet *hpet = opaque;
 
     ASSERT(number < HPET_LEGACY_LINES, "the HPET replaces the PIT and the RTC, no more");
-    hpet->inputs[number] = level;
+    hpet->state.inputs[number] = level;
     update_lines(hpet);
 }
 
 void hpet_reset(struct hpet *hpet)
 {
-    hpet->config = 0;
-    hpet->status = 0;
-    hpet->counter = 0;
+    hpet->state.config = 0;
+    hpet->state.status = 0;
+    hpet->state.counter = 0;
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         struct hpet_timer *t = &hpet->timers[i];
 
         timer_cancel(&t->timer);
-        t->config = 0;
-        t->comparator = UINT64_MAX;
-        t->period = 0;
-        t->due = NEVER;
+        t->state->config = 0;
+        t->state->comparator = UINT64_MAX;
+        t->state->period = 0;
+        t->state->due = NEVER;
     }
     update_lines(hpet);
+}
+
+static void reset(void *dev)
+{
+    hpet_reset(dev);
+}
+
+static void settle(void *dev)
+{
+    struct hpet *hpet = dev;
+
+    for (unsigned i = 0; i < HPET_TIMERS; i++)
+        hpet->state.timers[i].deadline_ns = hpet->timers[i].timer.deadline_ns;
+}
+
+static void resume(void *dev)
+{
+    struct hpet *hpet = dev;
+
+    for (unsigned i = 0; i < HPET_TIMERS; i++) {
+        struct hpet_timer *t = &hpet->timers[i];
+
+        timer_cancel(&t->timer);
+        if (t->state->deadline_ns != CLOCK_NEVER)
+            timer_arm(&t->timer, t->state->deadline_ns);
+    }
+}
+
+static bool timer_sound(const struct hpet_timer_state *state)
+{
+    uint64_t pin = (state->config & TN_ROUTE) >> TN_ROUTE_SHIFT;
+    uint64_t most = state->config & TN_32_BIT ? UINT32_MAX : UINT64_MAX;
+
+    return !(state->config & ~(uint64_t)TN_WRITABLE) && pin < HPET_PINS &&
+           state->comparator <= most && state->period <= most &&
+           (state->due == NEVER || state->due < 2 * FAR_AWAY_TICKS);
+}
+
+static bool sound(const void *opaque)
+{
+    const struct hpet_state *state = opaque;
+
+    for (unsigned i = 0; i < HPET_TIMERS; i++) {
+        if (!timer_sound(&state->timers[i]))
+            return false;
+    }
+    return !(state->config & ~(CONFIG_ENABLE | CONFIG_LEGACY)) && !(state->status >> HPET_TIMERS);
+}
+
+static const struct device_field fields[] = {
+    DEVICE_FIELD(struct hpet_state, config),
+    DEVICE_FIELD(struct hpet_state, status),
+    DEVICE_FIELD(struct hpet_state, counter),
+    DEVICE_FIELD(struct hpet_state, start_ns),
+    DEVICE_EACH(struct hpet_state, timers, config),
+    DEVICE_EACH(struct hpet_state, timers, comparator),
+    DEVICE_EACH(struct hpet_state, timers, period),
+    DEVICE_EACH(struct hpet_state, timers, due),
+    DEVICE_EACH(struct hpet_state, timers, deadline_ns),
+    DEVICE_ARRAY(struct hpet_state, inputs),
+    DEVICE_ARRAY(struct hpet_state, pin_level),
+    DEVICE_ARRAY(struct hpet_state, legacy_level),
+};
+
+static const struct device_class class = {
+    .name = "HPET",
+    .version = 1,
+    .state_bytes = sizeof(struct hpet_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .settle = settle,
+    .sound = sound,
+    .resume = resume,
+};
+
+const struct device *hpet_device(const struct hpet *hpet)
+{
+    return &hpet->device;
 }
 
 struct hpet *hpet_create(const struct hpet_config *config)
@@ -399,9 +491,11 @@ struct hpet *hpet_create(const struct hpet_config *config)
     ASSERT(config->clock, "an HPET has a clock");
     if (!hpet)
         return NULL;
+    hpet->device = (struct device){&class, hpet, &hpet->state};
     hpet->board = *config;
     for (unsigned i = 0; i < HPET_TIMERS; i++) {
         hpet->timers[i].hpet = hpet;
+        hpet->timers[i].state = &hpet->state.timers[i];
         timer_init(&hpet->timers[i].timer, config->clock, matched, &hpet->timers[i]);
     }
     hpet_reset(hpet);

@@ -17,6 +17,7 @@
 #include "base/irq.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define HPET_SIZE      0x400
 #define HPET_TIMERS    3
@@ -41,6 +42,9 @@ struct hpet;
 struct hpet *hpet_create(const struct hpet_config *config);
 void hpet_destroy(struct hpet *hpet);
 void hpet_reset(struct hpet *hpet);
+
+/* Its state, for the board; the device's own. */
+const struct device *hpet_device(const struct hpet *hpet);
 
 /* HPET_SIZE bytes of registers; the device pointer is the struct hpet. */
 extern const struct bus_ops hpet_ops;

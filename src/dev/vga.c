@@ -78,65 +78,66 @@ static uint8_t status1(const struct vga *vga)
 
 static void write_crtc(struct vga *vga, uint8_t value)
 {
-    unsigned index = vga->crtc_index;
+    unsigned index = vga->state.crtc_index;
 
     if (index >= CRTC_COUNT)
         return;
-    if (index <= CRTC_PROTECTED && (vga->crtc[CRTC_RETRACE_END] & CRTC_PROTECT)) {
+    if (index <= CRTC_PROTECTED && (vga->state.crtc[CRTC_RETRACE_END] & CRTC_PROTECT)) {
         if (index == CRTC_OVERFLOW)
-            vga->crtc[index] =
-                (vga->crtc[index] & ~CRTC_OVERFLOW_COMPARE) | (value & CRTC_OVERFLOW_COMPARE);
+            vga->state.crtc[index] =
+                (vga->state.crtc[index] & ~CRTC_OVERFLOW_COMPARE) | (value & CRTC_OVERFLOW_COMPARE);
         return;
     }
-    vga->crtc[index] = value;
+    vga->state.crtc[index] = value;
 }
 
 /* Index and data share one port; a flip-flop tells them apart. */
 static void write_attr(struct vga *vga, uint8_t value)
 {
-    unsigned index = vga->attr_index & ATTR_INDEX;
+    unsigned index = vga->state.attr_index & ATTR_INDEX;
 
-    if (!vga->attr_data)
-        vga->attr_index = value & (ATTR_INDEX | ATTR_SCREEN_ON);
-    else if (index < ATTR_COUNT && (index >= ATTR_MODE || !(vga->attr_index & ATTR_SCREEN_ON)))
-        vga->attr[index] = value; /* the palette is writable only while the screen is off */
-    vga->attr_data = !vga->attr_data;
+    if (!vga->state.attr_data)
+        vga->state.attr_index = value & (ATTR_INDEX | ATTR_SCREEN_ON);
+    else if (index < ATTR_COUNT &&
+             (index >= ATTR_MODE || !(vga->state.attr_index & ATTR_SCREEN_ON)))
+        vga->state.attr[index] = value; /* the palette is writable only while the screen is off */
+    vga->state.attr_data = !vga->state.attr_data;
 }
 
 /* Steps through red, green, blue and on to the next index. */
 static void dac_step(struct vga *vga, uint8_t *index)
 {
-    if (++vga->dac_component == 3) {
-        vga->dac_component = 0;
+    if (++vga->state.dac_component == 3) {
+        vga->state.dac_component = 0;
         (*index)++;
     }
 }
 
 static void write_dac(struct vga *vga, uint8_t value)
 {
-    vga->dac[vga->dac_write][vga->dac_component] = value & DAC_BITS;
-    dac_step(vga, &vga->dac_write);
+    vga->state.dac[vga->state.dac_write][vga->state.dac_component] = value & DAC_BITS;
+    dac_step(vga, &vga->state.dac_write);
 }
 
 static uint8_t read_dac(struct vga *vga)
 {
-    uint8_t value = vga->dac[vga->dac_read][vga->dac_component];
+    uint8_t value = vga->state.dac[vga->state.dac_read][vga->state.dac_component];
 
-    dac_step(vga, &vga->dac_read);
+    dac_step(vga, &vga->state.dac_read);
     return value;
 }
 
 static void set_dac_index(struct vga *vga, uint8_t index, bool reading)
 {
-    *(reading ? &vga->dac_read : &vga->dac_write) = index;
-    vga->dac_component = 0;
-    vga->dac_reading = reading;
+    *(reading ? &vga->state.dac_read : &vga->state.dac_write) = index;
+    vga->state.dac_component = 0;
+    vga->state.dac_reading = reading;
 }
 
 /* Registers at 3Bxh and 3Dxh answer at one of the two only: gives the 3Dxh name, or no port. */
 static uint64_t decode_port(const struct vga *vga, uint64_t offset)
 {
-    bool color = vga->misc & MISC_COLOR;
+    bool color = vga->state.misc & MISC_COLOR;
 
     if (offset >= PORT_ATTR_WRITE && offset <= PORT_GFX_DATA)
         return offset;
@@ -148,26 +149,29 @@ static uint64_t decode_port(const struct vga *vga, uint64_t offset)
 static uint64_t port_read(void *dev, uint64_t offset, unsigned width)
 {
     struct vga *vga = dev;
-    unsigned attr = vga->attr_index & ATTR_INDEX;
+    unsigned attr = vga->state.attr_index & ATTR_INDEX;
 
     switch (decode_port(vga, offset)) {
-    case PORT_ATTR_WRITE: return vga->attr_index;
-    case PORT_ATTR_READ: return attr < ATTR_COUNT ? vga->attr[attr] : 0;
+    case PORT_ATTR_WRITE: return vga->state.attr_index;
+    case PORT_ATTR_READ: return attr < ATTR_COUNT ? vga->state.attr[attr] : 0;
     case PORT_MISC_WRITE: return STATUS0_SENSE;
-    case PORT_ENABLE: return vga->enable;
-    case PORT_SEQ_INDEX: return vga->seq_index;
-    case PORT_SEQ_DATA: return vga->seq_index < SEQ_COUNT ? vga->seq[vga->seq_index] : 0;
-    case PORT_DAC_MASK: return vga->dac_mask;
-    case PORT_DAC_READ_INDEX: return vga->dac_reading ? DAC_STATE_READ : 0;
-    case PORT_DAC_WRITE_INDEX: return vga->dac_write;
+    case PORT_ENABLE: return vga->state.enable;
+    case PORT_SEQ_INDEX: return vga->state.seq_index;
+    case PORT_SEQ_DATA:
+        return vga->state.seq_index < SEQ_COUNT ? vga->state.seq[vga->state.seq_index] : 0;
+    case PORT_DAC_MASK: return vga->state.dac_mask;
+    case PORT_DAC_READ_INDEX: return vga->state.dac_reading ? DAC_STATE_READ : 0;
+    case PORT_DAC_WRITE_INDEX: return vga->state.dac_write;
     case PORT_DAC_DATA: return read_dac(vga);
-    case PORT_FEATURE_READ: return vga->feature;
-    case PORT_MISC_READ: return vga->misc;
-    case PORT_GFX_INDEX: return vga->gfx_index;
-    case PORT_GFX_DATA: return vga->gfx_index < GFX_COUNT ? vga->gfx[vga->gfx_index] : 0;
-    case PORT_COLOR_CRTC_INDEX: return vga->crtc_index;
-    case PORT_COLOR_CRTC_DATA: return vga->crtc_index < CRTC_COUNT ? vga->crtc[vga->crtc_index] : 0;
-    case PORT_COLOR_STATUS: vga->attr_data = false; return status1(vga);
+    case PORT_FEATURE_READ: return vga->state.feature;
+    case PORT_MISC_READ: return vga->state.misc;
+    case PORT_GFX_INDEX: return vga->state.gfx_index;
+    case PORT_GFX_DATA:
+        return vga->state.gfx_index < GFX_COUNT ? vga->state.gfx[vga->state.gfx_index] : 0;
+    case PORT_COLOR_CRTC_INDEX: return vga->state.crtc_index;
+    case PORT_COLOR_CRTC_DATA:
+        return vga->state.crtc_index < CRTC_COUNT ? vga->state.crtc[vga->state.crtc_index] : 0;
+    case PORT_COLOR_STATUS: vga->state.attr_data = false; return status1(vga);
     default: return NOTHING;
     }
 }
@@ -179,30 +183,80 @@ static void port_write(void *dev, uint64_t offset, unsigned width, uint64_t valu
 
     switch (decode_port(vga, offset)) {
     case PORT_ATTR_WRITE: write_attr(vga, byte); break;
-    case PORT_MISC_WRITE: vga->misc = byte; break;
-    case PORT_ENABLE: vga->enable = byte & 1; break;
-    case PORT_SEQ_INDEX: vga->seq_index = byte & 7; break;
+    case PORT_MISC_WRITE: vga->state.misc = byte; break;
+    case PORT_ENABLE: vga->state.enable = byte & 1; break;
+    case PORT_SEQ_INDEX: vga->state.seq_index = byte & 7; break;
     case PORT_SEQ_DATA:
-        if (vga->seq_index < SEQ_COUNT)
-            vga->seq[vga->seq_index] = byte & seq_writable[vga->seq_index];
+        if (vga->state.seq_index < SEQ_COUNT)
+            vga->state.seq[vga->state.seq_index] = byte & seq_writable[vga->state.seq_index];
         break;
-    case PORT_DAC_MASK: vga->dac_mask = byte; break;
+    case PORT_DAC_MASK: vga->state.dac_mask = byte; break;
     case PORT_DAC_READ_INDEX: set_dac_index(vga, byte, true); break;
     case PORT_DAC_WRITE_INDEX: set_dac_index(vga, byte, false); break;
     case PORT_DAC_DATA: write_dac(vga, byte); break;
-    case PORT_GFX_INDEX: vga->gfx_index = byte & 15; break;
+    case PORT_GFX_INDEX: vga->state.gfx_index = byte & 15; break;
     case PORT_GFX_DATA:
-        if (vga->gfx_index < GFX_COUNT)
-            vga->gfx[vga->gfx_index] = byte & gfx_writable[vga->gfx_index];
+        if (vga->state.gfx_index < GFX_COUNT)
+            vga->state.gfx[vga->state.gfx_index] = byte & gfx_writable[vga->state.gfx_index];
         break;
-    case PORT_COLOR_CRTC_INDEX: vga->crtc_index = byte & 0x3f; break;
+    case PORT_COLOR_CRTC_INDEX: vga->state.crtc_index = byte & 0x3f; break;
     case PORT_COLOR_CRTC_DATA: write_crtc(vga, byte); break;
-    case PORT_COLOR_STATUS: vga->feature = byte; break;
+    case PORT_COLOR_STATUS: vga->state.feature = byte; break;
     default: break;
     }
 }
 
 const struct bus_ops vga_port_ops = {.read = port_read, .write = port_write};
+
+static void reset(void *dev)
+{
+    vga_reset(dev);
+}
+
+static bool sound(const void *opaque)
+{
+    const struct vga_state *state = opaque;
+
+    return state->dac_component < 3;
+}
+
+static const struct device_field fields[] = {
+    DEVICE_FIELD(struct vga_state, misc),
+    DEVICE_FIELD(struct vga_state, feature),
+    DEVICE_FIELD(struct vga_state, enable),
+    DEVICE_FIELD(struct vga_state, seq_index),
+    DEVICE_ARRAY(struct vga_state, seq),
+    DEVICE_FIELD(struct vga_state, gfx_index),
+    DEVICE_ARRAY(struct vga_state, gfx),
+    DEVICE_FIELD(struct vga_state, crtc_index),
+    DEVICE_ARRAY(struct vga_state, crtc),
+    DEVICE_FIELD(struct vga_state, attr_index),
+    DEVICE_ARRAY(struct vga_state, attr),
+    DEVICE_FIELD(struct vga_state, attr_data),
+    DEVICE_FIELD(struct vga_state, dac_mask),
+    DEVICE_FIELD(struct vga_state, dac_write),
+    DEVICE_FIELD(struct vga_state, dac_read),
+    DEVICE_FIELD(struct vga_state, dac_component),
+    DEVICE_FIELD(struct vga_state, dac_reading),
+    DEVICE_ROW("dac", struct vga_state, dac[0][0], 1, sizeof(((struct vga_state *)NULL)->dac)),
+    DEVICE_FIELD(struct vga_state, latch),
+    DEVICE_ARRAY(struct vga_state, memory),
+};
+
+static const struct device_class class = {
+    .name = "VGA",
+    .version = 1,
+    .state_bytes = sizeof(struct vga_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .sound = sound,
+};
+
+const struct device *vga_device(const struct vga *vga)
+{
+    return &vga->device;
+}
 
 struct vga *vga_create(struct clock *clock)
 {
@@ -210,6 +264,7 @@ struct vga *vga_create(struct clock *clock)
 
     if (!vga)
         return NULL;
+    vga->device = (struct device){&class, vga, &vga->state};
     vga->clock = clock;
     vga_reset(vga);
     return vga;
@@ -222,27 +277,24 @@ void vga_destroy(struct vga *vga)
 
 void vga_reset(struct vga *vga)
 {
-    struct clock *clock = vga->clock;
-
-    memset(vga, 0, offsetof(struct vga, memory));
-    vga->clock = clock;
+    memset(&vga->state, 0, offsetof(struct vga_state, memory));
 }
 
 void vga_set_text_mode(struct vga *vga)
 {
     vga_reset(vga);
-    vga->misc = MODE3_MISC;
-    vga->enable = 1;
-    memcpy(vga->seq, mode3_seq, sizeof(vga->seq));
-    memcpy(vga->gfx, mode3_gfx, sizeof(vga->gfx));
-    memcpy(vga->crtc, mode3_crtc, sizeof(vga->crtc));
-    memcpy(vga->attr, mode3_attr, sizeof(vga->attr));
-    vga->attr_index = ATTR_SCREEN_ON;
-    vga->dac_mask = 0xff;
+    vga->state.misc = MODE3_MISC;
+    vga->state.enable = 1;
+    memcpy(vga->state.seq, mode3_seq, sizeof(vga->state.seq));
+    memcpy(vga->state.gfx, mode3_gfx, sizeof(vga->state.gfx));
+    memcpy(vga->state.crtc, mode3_crtc, sizeof(vga->state.crtc));
+    memcpy(vga->state.attr, mode3_attr, sizeof(vga->state.attr));
+    vga->state.attr_index = ATTR_SCREEN_ON;
+    vga->state.dac_mask = 0xff;
     for (unsigned i = 0; i < EGA_COLORS; i++) { /* two bits a colour: rgbRGB */
         for (unsigned c = 0; c < 3; c++)
-            vga->dac[i][c] = (uint8_t)((i >> (2 - c) & 1) * 0x2a + (i >> (5 - c) & 1) * 0x15);
+            vga->state.dac[i][c] = (uint8_t)((i >> (2 - c) & 1) * 0x2a + (i >> (5 - c) & 1) * 0x15);
     }
     for (unsigned i = 0; i < VGA_PLANE_SIZE; i++)
-        vga->memory[i] = BLANK_CELL;
+        vga->state.memory[i] = BLANK_CELL;
 }

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define VGA_PORT_COUNT  0x30 /* 3B0h to 3DFh */
 #define VGA_WINDOW_SIZE 0x20000
@@ -29,6 +30,9 @@ void vga_destroy(struct vga *vga);
 
 /* As RESET: registers zero (the memory window is shut), memory kept. */
 void vga_reset(struct vga *vga);
+
+/* Its state, for the board; the device's own. */
+const struct device *vga_device(const struct vga *vga);
 
 /*
  * Sets the registers as a BIOS does for mode 3 (80 by 25 in colour, page 0 at B8000h) and blanks

@@ -33,26 +33,26 @@ static uint32_t repeat(uint8_t byte)
 /* The address within the part of the window that answers. */
 static uint64_t window_address(const struct vga *vga, uint64_t offset)
 {
-    unsigned map = vga->gfx[GFX_MISC] >> GFX_MISC_MAP_SHIFT & GFX_MISC_MAP_MASK;
+    unsigned map = vga->state.gfx[GFX_MISC] >> GFX_MISC_MAP_SHIFT & GFX_MISC_MAP_MASK;
 
-    if (!(vga->misc & MISC_RAM_ENABLE) || offset - windows[map].base >= windows[map].size)
+    if (!(vga->state.misc & MISC_RAM_ENABLE) || offset - windows[map].base >= windows[map].size)
         return OUTSIDE;
     return offset - windows[map].base;
 }
 
 static uint8_t rotate(const struct vga *vga, uint8_t byte)
 {
-    unsigned count = vga->gfx[GFX_ROTATE] & GFX_ROTATE_COUNT;
+    unsigned count = vga->state.gfx[GFX_ROTATE] & GFX_ROTATE_COUNT;
 
     return (uint8_t)(byte >> count | byte << (8 - count));
 }
 
 static uint32_t combine(const struct vga *vga, uint32_t data)
 {
-    switch (vga->gfx[GFX_ROTATE] >> GFX_ROTATE_FUNCTION & 3) {
-    case 1: return data & vga->latch;
-    case 2: return data | vga->latch;
-    case 3: return data ^ vga->latch;
+    switch (vga->state.gfx[GFX_ROTATE] >> GFX_ROTATE_FUNCTION & 3) {
+    case 1: return data & vga->state.latch;
+    case 2: return data | vga->state.latch;
+    case 3: return data ^ vga->state.latch;
     default: return data;
     }
 }
@@ -60,7 +60,7 @@ static uint32_t combine(const struct vga *vga, uint32_t data)
 /* What one byte from the processor puts into the four planes, before the map mask. */
 static uint32_t write_data(const struct vga *vga, uint8_t byte)
 {
-    const uint8_t *gfx = vga->gfx;
+    const uint8_t *gfx = vga->state.gfx;
     uint32_t set_reset = expand(gfx[GFX_SET_RESET]);
     uint32_t enable = expand(gfx[GFX_ENABLE_SET_RESET]);
     uint32_t mask = repeat(gfx[GFX_BIT_MASK]);
@@ -68,41 +68,41 @@ static uint32_t write_data(const struct vga *vga, uint8_t byte)
 
     switch (gfx[GFX_MODE] & GFX_MODE_WRITE) {
     case 0: data = (repeat(rotate(vga, byte)) & ~enable) | (set_reset & enable); break;
-    case 1: return vga->latch;
+    case 1: return vga->state.latch;
     case 2: data = expand(byte & 15); break;
     case 3:
         data = set_reset;
         mask &= repeat(rotate(vga, byte));
         break;
     }
-    return (combine(vga, data) & mask) | (vga->latch & ~mask);
+    return (combine(vga, data) & mask) | (vga->state.latch & ~mask);
 }
 
 static void write_byte(struct vga *vga, uint64_t offset, uint8_t byte)
 {
     uint64_t address = window_address(vga, offset);
-    unsigned planes = vga->seq[SEQ_MAP_MASK];
+    unsigned planes = vga->state.seq[SEQ_MAP_MASK];
     uint32_t mask, *cell;
 
     if (address == OUTSIDE)
         return;
-    if (vga->seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4) {
+    if (vga->state.seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4) {
         planes &= 1u << (address & 3);
         address &= ~(uint64_t)3;
-    } else if (!(vga->seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_SEQUENTIAL)) {
+    } else if (!(vga->state.seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_SEQUENTIAL)) {
         planes &= address & 1 ? 0xau : 0x5u;
         address &= ~(uint64_t)1;
     }
     mask = expand(planes);
-    cell = &vga->memory[address % VGA_PLANE_SIZE];
+    cell = &vga->state.memory[address % VGA_PLANE_SIZE];
     *cell = (*cell & ~mask) | (write_data(vga, byte) & mask);
 }
 
 /* Read mode 1: a bit is set where the cared-for planes equal the colour looked for. */
 static uint8_t compare_colors(const struct vga *vga, uint32_t cell)
 {
-    uint32_t differ =
-        (cell ^ expand(vga->gfx[GFX_COLOR_COMPARE])) & expand(vga->gfx[GFX_COLOR_DONT_CARE]);
+    uint32_t differ = (cell ^ expand(vga->state.gfx[GFX_COLOR_COMPARE])) &
+                      expand(vga->state.gfx[GFX_COLOR_DONT_CARE]);
 
     return (uint8_t) ~(differ | differ >> 8 | differ >> 16 | differ >> 24);
 }
@@ -111,19 +111,19 @@ static uint8_t compare_colors(const struct vga *vga, uint32_t cell)
 static uint8_t look_at_byte(const struct vga *vga, uint64_t offset, uint32_t *cell)
 {
     uint64_t address = window_address(vga, offset);
-    unsigned plane = vga->gfx[GFX_READ_MAP];
+    unsigned plane = vga->state.gfx[GFX_READ_MAP];
 
     if (address == OUTSIDE)
         return 0xff;
-    if (vga->seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4) {
+    if (vga->state.seq[SEQ_MEMORY_MODE] & SEQ_MEMORY_CHAIN4) {
         plane = address & 3;
         address &= ~(uint64_t)3;
-    } else if (vga->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) {
+    } else if (vga->state.gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) {
         plane = (plane & 2) | (address & 1);
         address &= ~(uint64_t)1;
     }
-    *cell = vga->memory[address % VGA_PLANE_SIZE];
-    if (vga->gfx[GFX_MODE] & GFX_MODE_READ)
+    *cell = vga->state.memory[address % VGA_PLANE_SIZE];
+    if (vga->state.gfx[GFX_MODE] & GFX_MODE_READ)
         return compare_colors(vga, *cell);
     return (uint8_t)(*cell >> 8 * plane);
 }
@@ -141,7 +141,7 @@ static uint64_t memory_read(void *dev, uint64_t offset, unsigned width)
 {
     struct vga *vga = dev;
 
-    return look_at(vga, offset, width, &vga->latch);
+    return look_at(vga, offset, width, &vga->state.latch);
 }
 
 static uint64_t memory_peek(const void *dev, uint64_t offset, unsigned width)

@@ -83,8 +83,7 @@ enum vga_attribute { ATTR_MODE = 0x10, ATTR_COUNT = 0x15 };
 #define VGA_PLANE_SIZE 0x10000
 #define VGA_PLANES     4
 
-struct vga {
-    struct clock *clock;
+struct vga_state {
     uint8_t misc, feature, enable;
     uint8_t seq_index, seq[SEQ_COUNT];
     uint8_t gfx_index, gfx[GFX_COUNT];
@@ -97,6 +96,12 @@ struct vga {
     uint8_t dac[256][3];             /* 6 bits each */
     uint32_t latch;                  /* byte n: plane n */
     uint32_t memory[VGA_PLANE_SIZE]; /* byte n of an element: plane n at that address */
+};
+
+struct vga {
+    struct device device;
+    struct clock *clock;
+    struct vga_state state;
 };
 
 #endif

@@ -26,7 +26,7 @@ struct geometry {
 
 static struct geometry geometry_of(const struct vga *vga)
 {
-    const uint8_t *crtc = vga->crtc;
+    const uint8_t *crtc = vga->state.crtc;
     unsigned lines = crtc[CRTC_VERTICAL_END] + 1u;
     unsigned height = (crtc[CRTC_MAX_SCAN_LINE] & CRTC_SCAN_LINE_MASK) + 1u;
 
@@ -46,9 +46,9 @@ static struct geometry geometry_of(const struct vga *vga)
 
 static uint8_t character_at(const struct vga *vga, unsigned address)
 {
-    unsigned at = vga->crtc[CRTC_MODE] & CRTC_MODE_BYTE ? address : address * 2;
+    unsigned at = vga->state.crtc[CRTC_MODE] & CRTC_MODE_BYTE ? address : address * 2;
 
-    return (uint8_t)vga->memory[at % VGA_PLANE_SIZE];
+    return (uint8_t)vga->state.memory[at % VGA_PLANE_SIZE];
 }
 
 static char16_t symbol_of(uint8_t code)
@@ -78,9 +78,10 @@ static unsigned put_utf8(char *out, char16_t code)
 
 bool vga_is_text(const struct vga *vga)
 {
-    return (vga->attr_index & ATTR_SCREEN_ON) && !(vga->attr[ATTR_MODE] & ATTR_MODE_GRAPHICS) &&
-           !(vga->gfx[GFX_MISC] & GFX_MISC_GRAPHICS) &&
-           !(vga->seq[SEQ_CLOCKING] & SEQ_CLOCKING_SCREEN_OFF);
+    return (vga->state.attr_index & ATTR_SCREEN_ON) &&
+           !(vga->state.attr[ATTR_MODE] & ATTR_MODE_GRAPHICS) &&
+           !(vga->state.gfx[GFX_MISC] & GFX_MISC_GRAPHICS) &&
+           !(vga->state.seq[SEQ_CLOCKING] & SEQ_CLOCKING_SCREEN_OFF);
 }
 
 /* One row without the blanks at its end; returns the new length. */
@@ -116,10 +117,11 @@ size_t vga_screen_text(const struct vga *vga, char *out, size_t size)
 bool vga_cursor(const struct vga *vga, unsigned *column, unsigned *row)
 {
     struct geometry g = geometry_of(vga);
-    unsigned cell = ((unsigned)vga->crtc[CRTC_CURSOR_HIGH] << 8 | vga->crtc[CRTC_CURSOR_LOW]);
+    unsigned cell =
+        ((unsigned)vga->state.crtc[CRTC_CURSOR_HIGH] << 8 | vga->state.crtc[CRTC_CURSOR_LOW]);
 
-    if (!vga_is_text(vga) || (vga->crtc[CRTC_CURSOR_START] & CRTC_CURSOR_OFF) || g.pitch == 0 ||
-        cell < g.start)
+    if (!vga_is_text(vga) || (vga->state.crtc[CRTC_CURSOR_START] & CRTC_CURSOR_OFF) ||
+        g.pitch == 0 || cell < g.start)
         return false;
     *row = (cell - g.start) / g.pitch;
     *column = (cell - g.start) % g.pitch;

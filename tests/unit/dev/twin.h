@@ -15,6 +15,9 @@
 #include "dev/device.h"
 #include "hostile.h"
 
+/* A state of so many bytes takes its time. */
+#define TWIN_LARGE 65536
+
 /* Loads a's state into b; both save the same bytes then. */
 static inline void twin_copy(const struct device *a, const struct device *b)
 {
@@ -60,14 +63,16 @@ static inline void twin_access(struct hostile *h, const struct bus_ops *ops, voi
 static inline void twin_damage(const struct device *device, void (*use)(void *opaque), void *opaque)
 {
     struct stream_writer good = {0};
+    size_t step;
 
     device_save(device, &good);
-    for (size_t cut = 0; cut < good.count; cut++) {
+    step = 1 + good.count / (good.count > TWIN_LARGE ? 40 : 1000); /* it has much that is alike */
+    for (size_t cut = 0; cut < good.count; cut += step) {
         struct stream_reader reader = {.at = good.bytes, .left = cut};
 
         assert_int_equal(device_load(device, &reader), -EINVAL);
     }
-    for (size_t i = 0; i < good.count; i++) {
+    for (size_t i = 0; i < good.count; i += step) {
         for (unsigned value = 1; value < 256; value += 41) {
             uint8_t was = good.bytes[i];
             struct stream_reader reader = {.at = good.bytes, .left = good.count};
