@@ -7,6 +7,7 @@
 #include "engine/interp/segment_ops.h"
 
 #include "engine/soft/transfer.h"
+#include "x86/debug.h"
 
 /* Present, accessed, flat; DPL is added. */
 #define ATTR_DATA                                                                                  \
@@ -41,6 +42,14 @@ static inline void enter_level(struct cpu *cpu, unsigned cpl, uint16_t cs, uint1
     cpu->cpl = (uint8_t)cpl;
 }
 
+/* Ends SYSCALL and SYSRET: unlike anywhere else it is the new TF that makes a single step. */
+static enum step finish_with_flags(struct cpu *cpu, uint64_t flags)
+{
+    if (unlikely(flags & X86_FLAG_TF))
+        cpu_pend_debug(cpu, X86_DR6_BS);
+    return transfer_finish(cpu, flags | X86_FLAG_ONE);
+}
+
 enum step op_syscall(struct cpu *cpu, const struct op *op)
 {
     uint16_t cs = (cpu->x.msr.star >> STAR_SYSCALL_SHIFT) & X86_SELECTOR_ERROR;
@@ -53,7 +62,7 @@ enum step op_syscall(struct cpu *cpu, const struct op *op)
     cpu->x.gpr[X86_R11] = flags;
     cpu->x.gpr[X86_RIP] = cpu->x.msr.lstar;
     enter_level(cpu, 0, cs, (uint16_t)(cs + 8), true);
-    return transfer_finish(cpu, (flags & ~cpu->x.msr.sfmask) | X86_FLAG_ONE);
+    return finish_with_flags(cpu, flags & ~cpu->x.msr.sfmask);
 }
 
 enum step op_sysret(struct cpu *cpu, const struct op *op)
@@ -68,7 +77,7 @@ enum step op_sysret(struct cpu *cpu, const struct op *op)
         return cpu_raise_error(cpu, X86_GP, 0);
     cpu->x.gpr[X86_RIP] = to64 ? rip : (uint32_t)rip;
     enter_level(cpu, 3, (uint16_t)(to64 ? star + 16 : star) | 3, (uint16_t)(star + 8) | 3, to64);
-    return transfer_finish(cpu, (cpu->x.gpr[X86_R11] & SYSRET_FLAGS) | X86_FLAG_ONE);
+    return finish_with_flags(cpu, cpu->x.gpr[X86_R11] & SYSRET_FLAGS);
 }
 
 enum step op_sysenter(struct cpu *cpu, const struct op *op)

@@ -85,7 +85,7 @@ enum step op_int3(struct cpu *cpu, const struct op *op)
 
 enum step op_int1(struct cpu *cpu, const struct op *op)
 {
-    return deliver_software(cpu, X86_DB, false);
+    return deliver_int1(cpu);
 }
 
 enum step op_into(struct cpu *cpu, const struct op *op)

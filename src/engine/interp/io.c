@@ -7,13 +7,10 @@
 #include "engine/interp/ioperm.h"
 #include "engine/interp/string.h"
 #include "engine/soft/segment.h"
+#include "x86/debug.h"
 
 #define TSS_MAP_BASE  102 /* where a 32-bit or 64-bit TSS says where its bitmap starts */
 #define TSS_MIN_LIMIT 103
-
-#define DR7_RW_SHIFT  16
-#define DR7_LEN_SHIFT 18
-#define DR7_RW_IO     2
 
 static bool has_bitmap(const struct x86_segment *tr)
 {
@@ -57,16 +54,15 @@ enum step ioperm_check(struct cpu *cpu, uint16_t port, unsigned width)
 /* Ports that DR7 watches (CR4.DE): remembered for the #DB behind the instruction. */
 static void check_breakpoints(struct cpu *cpu, uint16_t port, unsigned width)
 {
-    static const uint8_t bytes[] = {1, 2, 8, 4};
     uint64_t dr7 = cpu->x.dr[7];
 
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned size = bytes[dr7 >> (DR7_LEN_SHIFT + 4 * i) & 3];
+    for (unsigned i = 0; i < X86_BREAKPOINTS; i++) {
+        unsigned size = x86_breakpoint_bytes(dr7, i);
         uint64_t at = ALIGN_DOWN(cpu->x.dr[i], size);
 
-        if (dr7 >> (2 * i) & 3 && (dr7 >> (DR7_RW_SHIFT + 4 * i) & 3) == DR7_RW_IO &&
+        if (x86_breakpoint_enabled(dr7, i) && x86_breakpoint_kind(dr7, i) == X86_BREAK_PORT &&
             port < at + size && at < (uint64_t)port + width)
-            cpu->dr6_pending |= BIT(i);
+            cpu_pend_debug(cpu, BIT(i));
     }
 }
 

@@ -151,7 +151,10 @@ static enum step enter_probe(struct cpu *cpu, const struct op *op, uint64_t top)
 
 HANDLER(enter)
 {
-    uint64_t top = (cpu->x.gpr[X86_RSP] - op->size) & cpu->stack_mask, frame = top;
+    uint64_t rsp = cpu->x.gpr[X86_RSP];
+    uint64_t top = (rsp - op->size) & cpu->stack_mask;
+    /* As wide as the operand, whatever the stack's width: a 16-bit stack keeps the rest of ESP. */
+    uint64_t frame = (rsp & ~cpu->stack_mask) | top;
     enum step step = seg_write(cpu, X86_SS, top, &cpu->x.gpr[X86_RBP], op->size);
 
     if (!step)
@@ -160,7 +163,7 @@ HANDLER(enter)
         step = enter_probe(cpu, op, top - (uint16_t)op->imm);
     if (step)
         return step;
-    set_rbp(cpu, (cpu->x.gpr[X86_RSP] & ~cpu->stack_mask) | frame, op->size);
+    set_rbp(cpu, frame, op->size);
     push_set_rsp(cpu, top - (uint16_t)op->imm);
     return STEP_NEXT;
 }

@@ -5,7 +5,7 @@
  */
 #include "engine/interp/segment_ops.h"
 
-#include "engine/interp/place.h"
+#include "engine/interp/operand.h"
 #include "engine/soft/segment.h"
 
 /* The access rights that LAR gives: the descriptor's second dword without its base. */
@@ -240,25 +240,28 @@ enum step op_verw(struct cpu *cpu, const struct op *op)
 
 enum step op_arpl(struct cpu *cpu, const struct op *op)
 {
-    struct access_rmw rmw;
-    place_uint16_t *target = &CPU_REG(cpu, uint16_t, op->dst);
+    uint16_t selector = CPU_REG(cpu, uint16_t, op->dst);
     uint16_t rpl = CPU_REG(cpu, uint16_t, op->src) & X86_SELECTOR_RPL;
+    enum step step = STEP_NEXT;
     bool raise;
 
     if (cpu_real_or_vm86(cpu))
         return cpu_raise(cpu, X86_UD);
-    if (op->flags & OP_MEM) {
-        enum step step = op_rmw_open(cpu, op, 2, &rmw);
-
-        if (step)
-            return step;
-        target = rmw.host;
-    }
-    raise = x86_selector_rpl(*target) < rpl;
-    if (raise)
-        *target = (uint16_t)((*target & ~X86_SELECTOR_RPL) | rpl);
     if (op->flags & OP_MEM)
-        rmw_close(cpu, &rmw);
-    set_zf(cpu, raise);
-    return STEP_NEXT;
+        step = op_read(cpu, op, &selector, sizeof(selector));
+    if (step)
+        return step;
+    raise = x86_selector_rpl(selector) < rpl;
+    /* Where nothing changes nothing is written: a read-only operand will do (as processors have
+     * it). */
+    if (raise) {
+        selector = (uint16_t)((selector & ~X86_SELECTOR_RPL) | rpl);
+        if (op->flags & OP_MEM)
+            step = op_write(cpu, op, &selector, sizeof(selector));
+        else
+            CPU_REG(cpu, uint16_t, op->dst) = selector;
+    }
+    if (!step)
+        set_zf(cpu, raise);
+    return step;
 }

@@ -4,16 +4,10 @@
  */
 #include "engine/interp/operand.h"
 #include "engine/interp/system_ops.h"
+#include "x86/debug.h"
 
 #define CR0_LMSW (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
 #define CR8_MAX  15
-
-#define DR6_BD       BIT(13)
-#define DR6_FIXED    0xffff0ff0u
-#define DR6_WRITABLE 0x0000e00fu
-#define DR7_FIXED    0x00000400u
-#define DR7_WRITABLE 0xffff23ffu
-#define DR7_GD       BIT(13)
 
 enum step system_require_cpl0(struct cpu *cpu)
 {
@@ -115,8 +109,8 @@ static enum step debug_register(struct cpu *cpu, unsigned *number)
     step = system_require_cpl0(cpu);
     if (step)
         return step;
-    if (cpu->x.dr[7] & DR7_GD) {
-        cpu->dr6_pending |= DR6_BD;
+    if (cpu->x.dr[7] & X86_DR7_GD) {
+        cpu->dr6_pending |= X86_DR6_BD;
         return cpu_raise(cpu, X86_DB);
     }
     if (*number == 4 || *number == 5)
@@ -148,9 +142,9 @@ enum step op_mov_to_dr(struct cpu *cpu, const struct op *op)
     if (number >= 6 && value >> 32)
         return cpu_raise_error(cpu, X86_GP, 0);
     if (number == 6)
-        value = (value & DR6_WRITABLE) | DR6_FIXED;
+        value = (value & X86_DR6_WRITABLE) | X86_DR6_FIXED;
     else if (number == 7)
-        value = (value & DR7_WRITABLE) | DR7_FIXED;
+        value = (value & X86_DR7_WRITABLE) | X86_DR7_FIXED;
     cpu->x.dr[number] = value;
     cpu_update_mode(cpu);
     return STEP_JUMP;

@@ -9,13 +9,9 @@
 #include "base/assert.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/paging.h"
+#include "x86/debug.h"
 
 #define MAX_ACCESS_BYTES 64
-
-#define DR7_LEN_SHIFT 18
-#define DR7_RW_SHIFT  16
-#define DR7_RW_WRITE  1
-#define DR7_RW_ACCESS 3
 
 static enum step segment_fault(struct cpu *cpu, unsigned seg)
 {
@@ -58,35 +54,27 @@ enum step access_fault_of_segment(struct cpu *cpu, unsigned seg, enum step step)
     return step;
 }
 
-/* The bytes of each DR7 length code; code 2 is 8 bytes. */
-static unsigned breakpoint_bytes(unsigned code)
-{
-    static const uint8_t bytes[4] = {1, 2, 8, 4};
-
-    return bytes[code];
-}
-
-/* Remembers in dr6_pending the data breakpoints that an access hits; they trap afterwards. */
+/* Notes the data breakpoints that an access hits; they trap afterwards. */
 static void check_data_breakpoints(struct cpu *cpu, gva_t linear, unsigned size, bool write)
 {
     uint64_t dr7 = cpu->x.dr[7];
 
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned rw = (dr7 >> (DR7_RW_SHIFT + 4 * i)) & 3;
-        unsigned bytes = breakpoint_bytes((dr7 >> (DR7_LEN_SHIFT + 4 * i)) & 3);
+    for (unsigned i = 0; i < X86_BREAKPOINTS; i++) {
+        enum x86_breakpoint_kind kind = x86_breakpoint_kind(dr7, i);
+        unsigned bytes = x86_breakpoint_bytes(dr7, i);
         gva_t at = ALIGN_DOWN(cpu->x.dr[i], bytes);
 
-        if (!(dr7 >> (2 * i) & 3))
+        if (!x86_breakpoint_enabled(dr7, i))
             continue;
-        if (rw != DR7_RW_ACCESS && !(rw == DR7_RW_WRITE && write))
+        if (kind != X86_BREAK_ACCESS && !(kind == X86_BREAK_WRITE && write))
             continue;
         if (linear < at + bytes && at < linear + size)
-            cpu->dr6_pending |= BIT(i);
+            cpu_pend_debug(cpu, BIT(i));
     }
 }
 
-/* What comes before any translation of an explicit access. */
-static enum step check_access(struct cpu *cpu, gva_t linear, unsigned size, bool write)
+/* What an explicit address has to be, before any translation. */
+static enum step check_address(struct cpu *cpu, gva_t linear, unsigned size)
 {
     ASSERT(size >= 1 && size <= MAX_ACCESS_BYTES, "an access has 1 to 64 bytes");
     if (cpu->long64 && (!x86_canonical(linear) || !x86_canonical(linear + (size - 1))))
@@ -96,8 +84,17 @@ static enum step check_access(struct cpu *cpu, gva_t linear, unsigned size, bool
     if (cpu->cpl == 3 && (cpu->x.cr0 & X86_CR0_AM) && (cpu->x.rflags & X86_FLAG_AC) && size <= 8 &&
         (size & (size - 1)) == 0 && (linear & (size - 1)))
         return cpu_raise_error(cpu, X86_AC, 0);
-    check_data_breakpoints(cpu, linear, size, write);
     return STEP_NEXT;
+}
+
+/* What comes before any translation of an explicit access. */
+static enum step check_access(struct cpu *cpu, gva_t linear, unsigned size, bool write)
+{
+    enum step step = check_address(cpu, linear, size);
+
+    if (!step && unlikely(cpu->tlb == cpu->tlb_tables[TLB_NEVER]))
+        check_data_breakpoints(cpu, linear, size, write);
+    return step;
 }
 
 /*
@@ -366,23 +363,24 @@ static enum tlb_kind kind_as(const struct cpu *cpu, bool user)
 
 enum step lin_read_as(struct cpu *cpu, bool user, gva_t linear, void *value, unsigned size)
 {
+    if (unlikely(cpu->x.dr[7] & X86_DR7_ENABLED))
+        check_data_breakpoints(cpu, linear, size, false);
     return kind_read(cpu, kind_as(cpu, user), linear, value, size);
 }
 
 enum step lin_write_as(struct cpu *cpu, bool user, gva_t linear, const void *value, unsigned size)
 {
+    if (unlikely(cpu->x.dr[7] & X86_DR7_ENABLED))
+        check_data_breakpoints(cpu, linear, size, true);
     return kind_write(cpu, kind_as(cpu, user), linear, value, size);
 }
 
 enum step lin_probe(struct cpu *cpu, gva_t linear, unsigned size, bool write)
 {
     struct pieces pieces;
-    enum step step = check_access(cpu, linear, size, write);
+    enum step step = check_address(cpu, linear, size);
 
-    if (!step)
-        step = translate_pieces(cpu, cpu->tlb_kind, linear, size,
-                                write ? ACCESS_WRITE : ACCESS_READ, &pieces);
-    if (!step)
-        debug_accessed(cpu, linear, size, !write, write);
-    return step;
+    return step ? step
+                : translate_pieces(cpu, cpu->tlb_kind, linear, size,
+                                   write ? ACCESS_WRITE : ACCESS_READ, &pieces);
 }

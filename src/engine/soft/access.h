@@ -181,7 +181,9 @@ enum step sys_write(struct cpu *cpu, gva_t linear, const void *value, unsigned s
 enum step lin_read_as(struct cpu *cpu, bool user, gva_t linear, void *value, unsigned size);
 enum step lin_write_as(struct cpu *cpu, bool user, gva_t linear, const void *value, unsigned size);
 
-/* Checks that [linear, linear + size) can be accessed so, without accessing it; A/D bits are set.
+/*
+ * Checks that [linear, linear + size) can be accessed so, without accessing it: A/D bits are set,
+ * breakpoints and watchpoints are not hit.
  */
 enum step lin_probe(struct cpu *cpu, gva_t linear, unsigned size, bool write);
 

@@ -8,8 +8,7 @@
 #include "base/trace.h"
 #include "engine/soft/block.h"
 #include "engine/soft/native.h"
-
-#define DR7_ENABLED 0xff
+#include "x86/debug.h"
 
 /* cpu->arith: AH as LAHF leaves it, AL is OF. */
 #define ARITH_LAHF_SHIFT 8
@@ -114,7 +113,7 @@ static bool alignment_checked(const struct cpu *cpu)
 
 void cpu_update_mode(struct cpu *cpu)
 {
-    bool breakpoints = cpu->x.dr[7] & DR7_ENABLED;
+    bool breakpoints = cpu->x.dr[7] & X86_DR7_ENABLED;
 
     cpu->legacy_real = !(cpu->x.cr0 & X86_CR0_PE) || (cpu->x.rflags & X86_FLAG_VM);
     if (cpu->legacy_real)
@@ -162,4 +161,11 @@ void cpu_request(struct cpu *cpu, uint32_t request)
     atomic_fetch_or_explicit(&cpu->requests, request, memory_order_release);
     /* After the request: who sees this, sees that. */
     atomic_store_explicit(&cpu->attention, 1, memory_order_release);
+}
+
+void cpu_pend_debug(struct cpu *cpu, uint64_t causes)
+{
+    cpu->dr6_pending |= causes;
+    /* The loop has to look even where it does not go by single instructions. */
+    cpu_request(cpu, CPU_REQUEST_TRAP);
 }

@@ -86,6 +86,7 @@ struct tlb_entry {
 #define CPU_REQUEST_CODE  BIT(6) /* somebody else wrote to pages that hold decoded code */
 #define CPU_REQUEST_LIMIT BIT(7) /* a limited run (run.h); stands until the limit is reached */
 #define CPU_REQUEST_DEBUG BIT(8) /* a single step or a watchpoint that was hit (debug.c) */
+#define CPU_REQUEST_TRAP  BIT(9) /* dr6_pending has something for the guest (single.c) */
 
 /* Where jumps through registers and memory lead; tag: the address XOR cpu->dbt_jump_tag. */
 struct dbt_jump {
@@ -143,7 +144,7 @@ struct cpu {
     uint8_t sipi_vector;
     uint64_t looks_left;          /* while CPU_REQUEST_LIMIT stands */
     _Atomic uint64_t count_until; /* host.count_reached is due then (engine.h); relaxed */
-    uint64_t dr6_pending;         /* #DB causes met by the running instruction */
+    uint64_t dr6_pending;         /* causes of a #DB that waits (single.c) */
     struct cpu_fault fault;
     enum engine_stop stop;
     _Atomic uint32_t requests; /* CPU_REQUEST_*; release on set, acquire on look */
@@ -330,11 +331,18 @@ static inline unsigned cpu_iopl(const struct cpu *cpu)
 void cpu_request(struct cpu *cpu, uint32_t request);
 
 /*
+ * Notes causes of a #DB trap, as bits of DR6: it is taken behind the running instruction, or behind
+ * the delivery of an event. The rules stand in single.c.
+ */
+void cpu_pend_debug(struct cpu *cpu, uint64_t causes);
+
+/*
  * Exception and interrupt delivery through the IDT or IVT (deliver.c).
  * cpu_deliver_fault takes cpu->fault, with the escalation to double and triple fault; its result is
  * STEP_JUMP, or STEP_STOP with ENGINE_STOP_SHUTDOWN.
  */
 enum step cpu_deliver_fault(struct cpu *cpu);
+enum step cpu_deliver_debug_trap(struct cpu *cpu);                /* of what waits */
 enum step cpu_deliver_interrupt(struct cpu *cpu, uint8_t vector); /* external */
 enum step cpu_deliver_nmi(struct cpu *cpu);
 

@@ -13,12 +13,9 @@
 #include "engine/soft/access.h"
 #include "engine/soft/task.h"
 #include "engine/soft/transfer.h"
+#include "x86/debug.h"
 
 #define MAX_NESTED 4
-
-#define DR6_CAUSES (BIT(0) | BIT(1) | BIT(2) | BIT(3))
-#define DR6_BD     BIT(13)
-#define DR7_GD     BIT(13)
 
 struct event {
     uint8_t vector;
@@ -332,19 +329,27 @@ static enum step shut_down(struct cpu *cpu)
     return STEP_STOP;
 }
 
+/* What every #DB does to the debug registers; causes: bits of DR6. */
+static void note_debug(struct cpu *cpu, uint64_t causes)
+{
+    if (causes)
+        cpu->x.dr[6] = (cpu->x.dr[6] & ~(uint64_t)X86_DR6_HITS) | causes;
+    cpu->x.dr[7] &= ~X86_DR7_GD;
+}
+
 /* What an exception leaves in CR2, DR6 and DR7 before its handler is looked for. */
 static bool note_fault(struct cpu *cpu, const struct cpu_fault *fault)
 {
+    uint64_t pending = cpu->dr6_pending;
     bool resume = !fault->is_trap;
 
+    cpu->dr6_pending = 0; /* another exception drops the trap that waits */
     if (fault->vector == X86_PF) {
         cpu->x.cr2 = fault->address;
     } else if (fault->vector == X86_DB) {
         /* An instruction breakpoint is a fault without RF: the handler sets it itself. */
-        resume = cpu->dr6_pending & DR6_BD;
-        cpu->x.dr[6] = (cpu->x.dr[6] & ~DR6_CAUSES) | cpu->dr6_pending;
-        cpu->x.dr[7] &= ~DR7_GD;
-        cpu->dr6_pending = 0;
+        resume = pending & X86_DR6_BD;
+        note_debug(cpu, pending);
     }
     return resume;
 }
@@ -381,6 +386,12 @@ enum step cpu_deliver_fault(struct cpu *cpu)
     }
 }
 
+enum step cpu_deliver_debug_trap(struct cpu *cpu)
+{
+    cpu->fault = (struct cpu_fault){.vector = X86_DB, .is_trap = true};
+    return cpu_deliver_fault(cpu);
+}
+
 enum step cpu_deliver_interrupt(struct cpu *cpu, uint8_t vector)
 {
     const struct event ev = {.vector = vector, .external = true};
@@ -408,4 +419,17 @@ enum step deliver_software(struct cpu *cpu, uint8_t vector, bool privileged)
 
     trace(cpu_interrupt, vector, cpu->x.gpr[X86_RIP]);
     return deliver(cpu, &ev);
+}
+
+enum step deliver_int1(struct cpu *cpu)
+{
+    uint64_t waiting = cpu->dr6_pending;
+    enum step step;
+
+    /* What its own pushes meet comes at the handler's first instruction. */
+    cpu->dr6_pending = 0;
+    step = deliver_software(cpu, X86_DB, false);
+    if (step == STEP_JUMP)
+        note_debug(cpu, waiting);
+    return step;
 }

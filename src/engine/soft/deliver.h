@@ -13,6 +13,9 @@
  */
 enum step deliver_software(struct cpu *cpu, uint8_t vector, bool privileged);
 
+/* Delivers INT1's #DB; a debug trap that waits is part of it. As deliver_software. */
+enum step deliver_int1(struct cpu *cpu);
+
 /*
  * Enters a real-mode style handler of a vector: FLAGS (as given), CS and IP on the stack, CS:IP
  * from the table of far pointers at base; IF and TF cleared. Also what VME redirects INT n to.

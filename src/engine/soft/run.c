@@ -11,15 +11,11 @@
  */
 #include "engine/soft/run.h"
 
-#include "base/trace.h"
 #include "engine/dbt/dbt.h"
 #include "engine/soft/block.h"
 #include "engine/soft/debug.h"
-#include "engine/soft/last_words.h"
 #include "engine/soft/native.h"
-
-#define DR6_BS      BIT(14)
-#define DR7_ENABLED 0xff
+#include "engine/soft/single.h"
 
 /* Inlined where the loop of each kind calls it: the call would cost a tenth of the speed. */
 static inline __attribute__((always_inline)) enum step run_ops(struct cpu *cpu, const struct op *op)
@@ -37,117 +33,6 @@ static inline __attribute__((always_inline)) enum step run_ops(struct cpu *cpu, 
     cpu->counters.instructions += (uint64_t)(op - first);
     if (unlikely(step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap)))
         cpu->x.gpr[X86_RIP] = rip;
-    return step;
-}
-
-/* Whether an instruction is a software interrupt or fast system call: its own #DB is not taken. */
-static bool suppresses_single_step(unsigned mnemonic)
-{
-    switch (mnemonic) {
-    case ZYDIS_MNEMONIC_INT:
-    case ZYDIS_MNEMONIC_INT3:
-    case ZYDIS_MNEMONIC_INT1:
-    case ZYDIS_MNEMONIC_INTO:
-    case ZYDIS_MNEMONIC_SYSCALL:
-    case ZYDIS_MNEMONIC_SYSENTER: return true;
-    default: return false;
-    }
-}
-
-static bool instruction_breakpoint(struct cpu *cpu)
-{
-    uint64_t dr7 = cpu->x.dr[7];
-    uint64_t linear = (cpu->seg_base[X86_CS] + cpu->x.gpr[X86_RIP]) & cpu->linear_mask;
-    uint64_t hit = 0;
-
-    if (cpu->x.rflags & X86_FLAG_RF)
-        return false;
-    for (unsigned i = 0; i < 4; i++) {
-        bool enabled = dr7 >> (2 * i) & 3;
-        bool execute = (dr7 >> (16 + 4 * i) & 3) == 0;
-
-        if (enabled && execute && cpu->x.dr[i] == linear)
-            hit |= BIT(i);
-    }
-    cpu->dr6_pending |= hit;
-    return hit;
-}
-
-static enum step deliver_debug(struct cpu *cpu, bool trap)
-{
-    cpu->fault = (struct cpu_fault){.vector = X86_DB, .is_trap = trap};
-    return cpu_deliver_fault(cpu);
-}
-
-static void trace_instruction(struct cpu *cpu, const struct op *op)
-{
-    trace(cpu_insn, cpu->x.seg[X86_CS].selector, cpu->x.gpr[X86_RIP]);
-    if (trace_on(TRACE_cpu_insn))
-        last_words_trace(cpu);
-}
-
-/*
- * RF lets one instruction pass, a repeated one as a whole: it stands between its iterations too.
- * DEVIATION: there it does so only while a breakpoint is set, for nobody else looks; RF makes the
- * loop go one iteration at a time.
- */
-static void update_resume_flag(struct cpu *cpu, unsigned mnemonic, bool rf, enum step step)
-{
-    uint64_t before = cpu->x.rflags;
-
-    if (step == STEP_AGAIN && (cpu->x.dr[7] & DR7_ENABLED))
-        cpu->x.rflags |= X86_FLAG_RF;
-    else if (rf && mnemonic != ZYDIS_MNEMONIC_IRET && mnemonic != ZYDIS_MNEMONIC_IRETD &&
-             mnemonic != ZYDIS_MNEMONIC_IRETQ)
-        cpu->x.rflags &= ~X86_FLAG_RF;
-    if (cpu->x.rflags != before)
-        cpu_update_mode(cpu);
-}
-
-/* One instruction with everything that can happen around it: TF, DR7, RF, shadows, trace. */
-static enum step run_one(struct cpu *cpu, struct block *block)
-{
-    const struct op *op = &block->ops[0];
-    uint64_t rip = cpu->x.gpr[X86_RIP];
-    unsigned mnemonic = op->mnemonic;
-    bool tf = cpu->x.rflags & X86_FLAG_TF;
-    bool rf = cpu->x.rflags & X86_FLAG_RF;
-    enum step step;
-
-    if (!cpu->debug_shadow && instruction_breakpoint(cpu))
-        return deliver_debug(cpu, false);
-    trace_instruction(cpu, op);
-    cpu->interrupt_shadow = false;
-    cpu->debug_shadow = false;
-    cpu->x.gpr[X86_RIP] = rip + op->len;
-    step = op->fn(cpu, op);
-    cpu->counters.instructions++;
-    if (step == STEP_FAULT || step == STEP_AGAIN) {
-        if (step == STEP_AGAIN || !cpu->fault.is_trap)
-            cpu->x.gpr[X86_RIP] = rip;
-        if (step == STEP_FAULT) {
-            if (cpu->fault.vector != X86_DB) /* general detect says so in dr6_pending */
-                cpu->dr6_pending = 0;
-            return step;
-        }
-    }
-    update_resume_flag(cpu, mnemonic, rf, step);
-    /* INTO that is not taken goes on with STEP_NEXT. */
-    if (tf && !(step == STEP_JUMP && suppresses_single_step(mnemonic)))
-        cpu->dr6_pending |= DR6_BS;
-    if (cpu->dr6_pending && !cpu->debug_shadow) {
-        cpu->halted = false; /* HLT ends by a debug exception as by an interrupt */
-        return deliver_debug(cpu, true);
-    }
-    return step;
-}
-
-static enum step run_single(struct cpu *cpu, struct block *block)
-{
-    enum step step = run_one(cpu, block);
-
-    if (unlikely(cpu->debug_pass))
-        debug_passed(cpu, step);
     return step;
 }
 
@@ -246,6 +131,11 @@ static enum step serve_requests(struct cpu *cpu, uint32_t requests)
     }
     if (cpu->wait_for_sipi)
         return stop(cpu, ENGINE_STOP_WAIT);
+    if ((requests & CPU_REQUEST_TRAP) && !cpu->debug_shadow) {
+        run_take_request(cpu, CPU_REQUEST_TRAP);
+        if (cpu->dr6_pending)
+            return debug_event(cpu, cpu_deliver_debug_trap(cpu));
+    }
     if (cpu->interrupt_shadow || debug_holds_interrupts(cpu))
         return STEP_JUMP;
     if ((requests & CPU_REQUEST_NMI) && !cpu->nmi_blocked) {
@@ -397,7 +287,7 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
     if (unlikely(step))
         return step;
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
-        return run_single(cpu, *last);
+        return single_run(cpu, *last);
     if (translates)
         translation = dbt_find(cpu, *last);
     if (translation)

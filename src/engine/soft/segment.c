@@ -247,12 +247,13 @@ void segment_drop_privileged(struct cpu *cpu, unsigned cpl)
     for (size_t i = 0; i < ARRAY_SIZE(data); i++) {
         struct x86_segment *seg = &cpu->x.seg[data[i]];
 
-        /*
-         * An unusable register holds no descriptor that could be too privileged; 64-bit kernels
-         * keep FS and GS bases in such registers, and IRET must not lose them.
-         */
-        if (!(seg->attr & X86_SEG_UNUSABLE) && !x86_attr_is_conforming(seg->attr) &&
-            x86_seg_dpl(seg) < cpl)
+        uint64_t base = seg->base;
+
+        if (seg->attr & X86_SEG_UNUSABLE) {
+            seg->selector = 0; /* of the null selectors 0 to 3 */
+        } else if (!x86_attr_is_conforming(seg->attr) && x86_seg_dpl(seg) < cpl) {
             *seg = x86_segment_null(0, 0);
+            seg->base = base; /* 64-bit code goes on with it, be FS and GS null or not */
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 #include "engine/soft/access.h"
 #include "engine/soft/transfer.h"
+#include "x86/debug.h"
 
 #define TSS_LINK 0
 
@@ -21,10 +22,6 @@
 #define TSS16_LIMIT   0x2b
 
 #define TSS_WORDS 10 /* IP, FLAGS and eight registers */
-
-/* DR7: the local breakpoint enables and LE end with their task. */
-#define DR7_LOCAL 0x155
-#define DR6_BT    BIT(15)
 
 /* What a TSS holds of a task, 16-bit ones widened. */
 struct task_image {
@@ -255,7 +252,7 @@ static void enter_image(struct cpu *cpu, const struct task_image *image, uint32_
     bool vm86 = image->wide && (eflags & X86_FLAG_VM);
 
     cpu->x.cr0 |= X86_CR0_TS;
-    cpu->x.dr[7] &= ~(uint64_t)DR7_LOCAL;
+    cpu->x.dr[7] &= ~(uint64_t)X86_DR7_LOCAL;
     cpu->x.gpr[X86_RIP] = image->word[0];
     for (unsigned i = 0; i < 8; i++)
         cpu->x.gpr[i] = image->word[2 + i];
@@ -285,10 +282,9 @@ static enum step enter_task(struct cpu *cpu, const struct descriptor *tss,
         return step;
     if (cpu->x.gpr[X86_RIP] > cpu->x.seg[X86_CS].limit)
         return cpu_raise_error(cpu, X86_GP, 0);
-    if (!image->trap)
-        return STEP_JUMP;
-    cpu->dr6_pending |= DR6_BT;
-    return cpu_raise(cpu, X86_DB);
+    if (image->trap)
+        cpu_pend_debug(cpu, X86_DR6_BT);
+    return STEP_JUMP;
 }
 
 enum step task_switch(struct cpu *cpu, struct descriptor *tss, enum task_cause cause,

@@ -24,10 +24,10 @@ enum step task_find(struct cpu *cpu, uint16_t selector, enum task_cause cause,
 
 /*
  * Switches to the task of a TSS that task_find found. RIP must stand where the old task is to go
- * on, and flags is what of RFLAGS its TSS gets. STEP_JUMP in the new task; STEP_FAULT either in
- * the old task, unchanged, or - when the new task's registers turn out wrong, and for the T bit's
- * #DB - in the new task before its first instruction. cpu->fault.is_trap tells the two apart: it
- * is set in the new task, where RIP must not be moved back.
+ * on, and flags is what of RFLAGS its TSS gets. STEP_JUMP in the new task, with the T bit's #DB
+ * pending; STEP_FAULT either in the old task, unchanged, or - when the new task's registers turn
+ * out wrong - in the new task before its first instruction. cpu->fault.is_trap tells the two
+ * apart: it is set in the new task, where RIP must not be moved back.
  */
 enum step task_switch(struct cpu *cpu, struct descriptor *tss, enum task_cause cause,
                       uint64_t flags);

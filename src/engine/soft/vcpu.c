@@ -184,8 +184,11 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
     struct cpu *cpu = &vcpu->cpu;
 
     native_sync(cpu);
-    if (state->gpr[X86_RIP] != cpu->x.gpr[X86_RIP])
-        cpu->halted = false; /* a debugger may look at a halted processor and change it */
+    if (state->gpr[X86_RIP] != cpu->x.gpr[X86_RIP]) {
+        /* A debugger may look at a processor and leave it as it is, or send it elsewhere. */
+        cpu->halted = cpu->interrupt_shadow = cpu->debug_shadow = false;
+        cpu->dr6_pending = 0;
+    }
     cpu->x = *state;
     cpu->x.gpr[X86_ZERO] = 0;
     cpu_put_rflags(cpu, state->rflags);

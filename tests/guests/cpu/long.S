@@ -26,6 +26,7 @@
 #define MSR_LSTAR   0xc0000082
 #define MSR_SFMASK  0xc0000084
 #define MSR_FS_BASE 0xc0000100
+#define MSR_GS_BASE 0xc0000101
 
     .data
 gdt_more:
@@ -250,6 +251,41 @@ back_from_compat:
     rdmsr
     cmp $0x89abcdef, %eax
     CHECK64(e)
+    /* GS base outlives the loss of a selector that level 3 may not have, by IRET and by RETF. */
+    LOAD(gs, KDATA)
+    WRITE_MSR(MSR_GS_BASE, 0x12345000, 0)
+    RING3(RETURN, 0, ring3_selectors)
+    mov $MSR_GS_BASE, %ecx
+    rdmsr
+    cmp $0x12345000, %eax
+    CHECK64(e)
+    LOAD(gs, KDATA)
+    WRITE_MSR(MSR_GS_BASE, 0x12345000, 0)
+    FAULTS64(RETURN, 0, pushq $UDATA; pushq $STACK3; pushq $UCODE; pushq $ring3_selectors; lretq)
+    mov $MSR_GS_BASE, %ecx
+    rdmsr
+    cmp $0x12345000, %eax
+    CHECK64(e)
+    /* Null selectors become 0 on the way out, whatever their RPL was. */
+    LOAD(ds, 1)
+    LOAD(es, 2)
+    LOAD(fs, 3)
+    LOAD(gs, 1)
+    UNLESS_TCG(RING3(RETURN, 0, ring3_selectors))
+    /* But not within a level. */
+    LOAD(es, 2)
+    mov %rsp, %rbx
+    pushq $KDATA
+    push %rbx
+    pushq $2
+    pushq $KCODE
+    pushq $1f
+    iretq
+1:  mov %es, %eax
+    cmp $2, %eax
+    CHECK64(e)
+    LOAD(es, KDATA)
+    LOAD(ds, KDATA)
 
     /* SYSCALL and SYSRET. */
     RING3(UD, 0, ring3_syscall)
@@ -353,6 +389,17 @@ on_sysenter:
     sysexitl
 
 ring3_return:
+    int $RETURN
+/* DS, ES, FS and GS are all 0. */
+ring3_selectors:
+    mov %ds, %eax
+    mov %es, %ecx
+    or %ecx, %eax
+    mov %fs, %ecx
+    or %ecx, %eax
+    mov %gs, %ecx
+    or %ecx, %eax
+    CHECK64(z)
     int $RETURN
 ring3_bad_rsp:
     mov $0x8000000000000000, %rsp

@@ -296,6 +296,34 @@ on_gate2:
     CHECK32(e)
     arpl %cx, %dx
     CHECK32(nz)
+    /* ARPL writes only what it changes. */
+    LOAD(fs, READ_ONLY)
+    movw $(KDATA + 3), scratch
+    UNLESS_TCG(FAULTS32(NONE, 0, movl $0, fault_error; arpl %cx, %fs:scratch); arpl %cx, %fs:scratch; CHECK32(nz))
+    movw $KDATA, scratch
+    UNLESS_TCG(FAULTS32(GP, 0, arpl %cx, %fs:scratch))
+    cmpw $KDATA, scratch
+    CHECK32(e)
+    arpl %cx, scratch
+    CHECK32(z)
+    cmpw $(KDATA + 3), scratch
+    CHECK32(e)
+
+    /* ENTER pushes a frame pointer as wide as its operand, also on a 16-bit stack. */
+    LOAD(ss, DATA16)
+    mov $0x57000, %esp
+    mov $0x12346000, %ebp
+    enter $4, $1
+    mov %esp, %ecx
+    mov %ebp, %edx
+    LOAD(ss, KDATA)
+    mov $0x7000, %esp
+    cmp $0x56ff4, %ecx
+    CHECK32(e)
+    cmp $0x56ffc, %edx
+    CHECK32(e)
+    EXPECT32(0x6ffc, 0x12346000)
+    UNLESS_TCG(EXPECT32(0x6ff8, 0x56ffc))
 
     /* Level 3. */
     RING3(RETURN, 0, ring3_plain)
