@@ -54,6 +54,10 @@ static inline uint64_t quiet_tsc_now(void *opaque)
     return 0;
 }
 
+static inline void quiet_tsc_offset_changed(void *opaque, unsigned vcpu, uint64_t offset)
+{
+}
+
 static inline uint64_t quiet_a20_mask(void *opaque)
 {
     return UINT64_MAX;
@@ -73,6 +77,7 @@ static inline struct engine_host quiet_host(void *opaque)
         .tpr_read = quiet_tpr_read,
         .tpr_write = quiet_tpr_write,
         .tsc_now = quiet_tsc_now,
+        .tsc_offset_changed = quiet_tsc_offset_changed,
         .tsc_hz = 1000000000,
         .a20_mask = quiet_a20_mask,
     };

@@ -349,6 +349,7 @@ void lapic_reset(struct lapic *lapic)
     if (lapic->config.bsp)
         lapic->base |= LAPIC_BASE_BSP;
     reset_registers(lapic);
+    lapic->timer.tsc_offset = 0;
     lapic_update(lapic);
     if (lapic->config.callbacks.base_changed)
         lapic->config.callbacks.base_changed(lapic->config.callbacks.opaque, lapic->base);

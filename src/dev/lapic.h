@@ -33,7 +33,7 @@ struct lapic_callbacks {
     void (*nmi)(void *opaque);
     void (*init)(void *opaque);                 /* the local APIC itself has done its INIT before */
     void (*sipi)(void *opaque, uint8_t vector); /* start at vector << 12 */
-    uint64_t (*tsc_now)(void *opaque);          /* the guest's TSC, for the deadline mode */
+    uint64_t (*tsc_now)(void *opaque);          /* for the deadline mode; lapic_set_tsc_offset */
     void (*base_changed)(void *opaque, uint64_t base); /* IA32_APIC_BASE was written */
     void *opaque;
 };
@@ -70,11 +70,14 @@ uint64_t lapic_base_read(const struct lapic *lapic);
 bool lapic_base_write(struct lapic *lapic, uint64_t value) must_check;
 
 /* IA32_TSC_DEADLINE: 0 when nothing is armed; writes outside the deadline mode are ignored. */
-uint64_t lapic_tsc_deadline_read(const struct lapic *lapic);
+uint64_t lapic_tsc_deadline_read(struct lapic *lapic);
 void lapic_tsc_deadline_write(struct lapic *lapic, uint64_t value);
 
-/* The guest's TSC has jumped: computes the deadline's time anew. */
-void lapic_tsc_changed(struct lapic *lapic);
+/*
+ * The processor's TSC is from now on tsc_now plus an offset, modulo 2^64 (0 after a reset): the
+ * guest has written to it. A deadline that it has passed so fires at once.
+ */
+void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset);
 
 /* The whole task priority register; CR8 is its bits 7:4. */
 uint8_t lapic_get_tpr(const struct lapic *lapic);

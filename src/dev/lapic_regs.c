@@ -98,6 +98,8 @@ static void write_lvt(struct lapic *lapic, enum lapic_lvt which, uint32_t value)
     uint32_t writable = (uint32_t)rules[LAPIC_REG_LVT_TIMER + which].known & ~read_only;
     uint32_t before = lapic->lvt[which];
 
+    if (which == LAPIC_LVT_TIMER)
+        lapic_timer_settle(lapic);
     value = (value & writable) | (before & read_only);
     /* While software keeps the APIC disabled, masks stay set. */
     if (!(lapic->svr & SVR_ENABLE))
@@ -198,6 +200,7 @@ static uint64_t lapic_mmio_read(void *dev, uint64_t offset, unsigned width)
 {
     struct lapic *lapic = dev;
 
+    lapic_timer_settle(lapic);
     if (page_is_live(lapic) && !is_register(offset >> 4))
         lapic_raise_error(lapic, ESR_ILLEGAL_REGISTER);
     return lapic_mmio_peek(lapic, offset, width);
@@ -232,6 +235,7 @@ bool lapic_msr_read(struct lapic *lapic, uint32_t index, uint64_t *value)
 
     if (!lapic_in_x2apic(lapic) || reg >= LAPIC_REG_COUNT || !(rules[reg].access & X2R))
         return false;
+    lapic_timer_settle(lapic);
     *value = read_register(lapic, reg);
     return true;
 }

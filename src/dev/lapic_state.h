@@ -77,6 +77,7 @@ struct lapic_timer {
     uint32_t lap_ticks; /* the count that the current lap began with; 0: stopped */
     uint64_t lap_start_ns;
     uint64_t tsc_deadline; /* 0: not armed */
+    uint64_t tsc_offset;   /* of the processor's TSC to tsc_now */
 };
 
 struct lapic {
@@ -131,9 +132,14 @@ void lapic_send_ipi(struct lapic *lapic);
 /* lapic_timer.c. */
 void lapic_timer_init(struct lapic *lapic);
 void lapic_timer_stop(struct lapic *lapic);
+/*
+ * Does what is due and was not done yet: the owner's timers run a little late, and nothing that
+ * the guest sees or does may come between the end of a count and its interrupt.
+ */
+void lapic_timer_settle(struct lapic *lapic);
 void lapic_timer_set_initial(struct lapic *lapic, uint32_t count);
 void lapic_timer_set_divide(struct lapic *lapic, uint32_t divide);
-/* After a write to the timer's LVT entry, which was `before`. */
+/* After a write to the timer's LVT entry, which was `before`; settled before the write. */
 void lapic_timer_lvt_changed(struct lapic *lapic, uint32_t before);
 uint32_t lapic_timer_current(const struct lapic *lapic);
 

@@ -104,7 +104,7 @@ static uint64_t tsc_now(const struct lapic *lapic)
 {
     const struct lapic_callbacks *callbacks = &lapic->config.callbacks;
 
-    return callbacks->tsc_now ? callbacks->tsc_now(callbacks->opaque) : 0;
+    return callbacks->tsc_now(callbacks->opaque) + lapic->timer.tsc_offset;
 }
 
 static bool has_deadline_mode(const struct lapic *lapic)
@@ -148,6 +148,16 @@ static void expire(void *opaque)
     lapic_post_lvt(lapic, LAPIC_LVT_TIMER);
 }
 
+void lapic_timer_settle(struct lapic *lapic)
+{
+    struct timer *timer = &lapic->timer.timer;
+
+    if (!timer_armed(timer) || timer->deadline_ns > clock_now_ns(lapic->config.clock))
+        return;
+    timer_cancel(timer);
+    expire(lapic);
+}
+
 void lapic_timer_init(struct lapic *lapic)
 {
     timer_init(&lapic->timer.timer, lapic->config.clock, expire, lapic);
@@ -176,14 +186,17 @@ void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)
 {
     if (timer_mode(lapic) == LVT_TIMER_DEADLINE)
         return;
+    lapic_timer_settle(lapic);
     lapic->timer.initial = count;
     start_lap(lapic, count);
 }
 
 void lapic_timer_set_divide(struct lapic *lapic, uint32_t divide)
 {
-    uint32_t current = lapic_timer_current(lapic);
+    uint32_t current;
 
+    lapic_timer_settle(lapic);
+    current = lapic_timer_current(lapic);
     if (current == 0 && lapic->timer.lap_ticks != 0)
         current = 1; /* its interrupt is still to come */
     lapic->timer.divide = divide & 0xb;
@@ -214,8 +227,9 @@ void lapic_timer_lvt_changed(struct lapic *lapic, uint32_t before)
     }
 }
 
-uint64_t lapic_tsc_deadline_read(const struct lapic *lapic)
+uint64_t lapic_tsc_deadline_read(struct lapic *lapic)
 {
+    lapic_timer_settle(lapic);
     return lapic->timer.tsc_deadline;
 }
 
@@ -223,12 +237,15 @@ void lapic_tsc_deadline_write(struct lapic *lapic, uint64_t value)
 {
     if (timer_mode(lapic) != LVT_TIMER_DEADLINE)
         return;
+    lapic_timer_settle(lapic);
     lapic->timer.tsc_deadline = value;
     check_tsc_deadline(lapic);
 }
 
-void lapic_tsc_changed(struct lapic *lapic)
+void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset)
 {
+    lapic_timer_settle(lapic);
+    lapic->timer.tsc_offset = offset;
     if (timer_mode(lapic) == LVT_TIMER_DEADLINE)
         check_tsc_deadline(lapic);
 }

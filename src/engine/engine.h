@@ -43,6 +43,12 @@ struct engine_host {
     void (*tpr_write)(void *opaque, unsigned vcpu, uint64_t value);
     /* The host-side time-stamp counter before any guest offset, at tsc_hz ticks a second. */
     uint64_t (*tsc_now)(void *opaque);
+    /*
+     * The guest's counter is from now on tsc_now plus this, modulo 2^64: it was written. RESET
+     * makes it 0 without a call. An engine with no use for the monitor's TSC-deadline timer never
+     * calls.
+     */
+    void (*tsc_offset_changed)(void *opaque, unsigned vcpu, uint64_t offset);
     uint64_t tsc_hz;
     /* The physical address mask for A20: ~0, or with bit 20 clear. Read at each TLB fill. */
     uint64_t (*a20_mask)(void *opaque);

@@ -29,7 +29,7 @@ struct board_events {
     void (*nmi)(void *opaque);
     void (*init)(void *opaque);
     void (*sipi)(void *opaque, uint8_t vector);
-    uint64_t (*tsc_now)(void *opaque);           /* the processor's time-stamp counter */
+    uint64_t (*tsc_now)(void *opaque);           /* as lapic.h has it */
     void (*address_space_changed)(void *opaque); /* A20, or what a range of memory is */
     void (*serial_output)(void *opaque, uint8_t byte);
     void (*serial_room)(void *opaque);                /* the UART takes input again */

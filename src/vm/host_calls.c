@@ -141,6 +141,15 @@ static uint64_t tsc_now(void *opaque)
     return clock_muldiv(clock_now_ns(vm->time), vm->model.tsc_hz, NS_PER_SEC);
 }
 
+static void tsc_offset_changed(void *opaque, unsigned vcpu, uint64_t offset)
+{
+    struct vm *vm = opaque;
+
+    lock_acquire(&vm->lock);
+    lapic_set_tsc_offset(vm->board->lapic, offset);
+    lock_release(&vm->lock);
+}
+
 static uint64_t host_ns(void *opaque)
 {
     return clock_host_ns();
@@ -167,6 +176,7 @@ void vm_host_init(struct vm *vm)
         .tpr_read = tpr_read,
         .tpr_write = tpr_write,
         .tsc_now = tsc_now,
+        .tsc_offset_changed = tsc_offset_changed,
         .tsc_hz = vm->model.tsc_hz,
         .a20_mask = a20_mask,
         .host_ns = vm_stats_wanted(vm) ? host_ns : NULL,

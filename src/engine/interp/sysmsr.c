@@ -211,7 +211,10 @@ static bool msr_write(struct cpu *cpu, uint32_t index, uint64_t value)
     if (is_variable_mtrr(index))
         return write_variable_mtrr(cpu, index, value);
     switch (index) {
-    case IA32_TIME_STAMP_COUNTER: cpu->x.msr.tsc_offset += value - system_tsc(cpu); return true;
+    case IA32_TIME_STAMP_COUNTER:
+        cpu->x.msr.tsc_offset += value - system_tsc(cpu);
+        cpu->host.tsc_offset_changed(cpu->host.opaque, cpu->index, cpu->x.msr.tsc_offset);
+        return true;
     case IA32_EFER: return write_efer(cpu, value);
     case IA32_MISC_ENABLE: cpu->x.msr.misc_enable = value & ~MISC_ENABLE_RO; return true;
     case IA32_DEBUGCTL:

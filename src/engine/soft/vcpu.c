@@ -184,6 +184,8 @@ static void vcpu_set_state(struct engine_vcpu *vcpu, const struct x86_state *sta
     struct cpu *cpu = &vcpu->cpu;
 
     native_sync(cpu);
+    if (state->msr.tsc_offset != cpu->x.msr.tsc_offset)
+        cpu->host.tsc_offset_changed(cpu->host.opaque, cpu->index, state->msr.tsc_offset);
     if (state->gpr[X86_RIP] != cpu->x.gpr[X86_RIP]) {
         /* A debugger may look at a processor and leave it as it is, or send it elsewhere. */
         cpu->halted = cpu->interrupt_shadow = cpu->debug_shadow = false;

@@ -205,6 +205,11 @@ static uint64_t tsc_now(void *opaque)
     return ((struct guest *)opaque)->clock.now_ns;
 }
 
+static void tsc_offset_changed(void *opaque, unsigned vcpu, uint64_t offset)
+{
+    lapic_set_tsc_offset(enter(opaque)->lapic, offset);
+}
+
 static uint64_t a20_mask(void *opaque)
 {
     return ((struct guest *)opaque)->board->a20_mask;
@@ -221,6 +226,7 @@ static const struct engine_host host_functions = {
     .tpr_read = tpr_read,
     .tpr_write = tpr_write,
     .tsc_now = tsc_now,
+    .tsc_offset_changed = tsc_offset_changed,
     .tsc_hz = NS_PER_SEC,
     .a20_mask = a20_mask,
 };

@@ -563,6 +563,94 @@ static void test_tsc_deadline(void **state)
     assert_false(cpu->intr);
 }
 
+/* The guest has written to its TSC: what is armed is armed for the TSC that it sees. */
+static void test_tsc_deadline_of_a_written_tsc(void **state)
+{
+    struct machine *machine = *state;
+    struct cpu *cpu = &machine->cpus[0];
+    const uint64_t far = UINT64_C(1) << 60;
+
+    enable(machine);
+    wr(cpu, TIMER, 0x400ec);
+    lapic_set_tsc_offset(cpu->lapic, far);
+    lapic_tsc_deadline_write(cpu->lapic, far + 20000);
+    clock_stepped_advance(&machine->clock, 9999);
+    assert_false(cpu->intr);
+    clock_stepped_advance(&machine->clock, 2);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0xec);
+    wr(cpu, EOI, 0);
+    /* Moved away from the deadline, and towards it. */
+    lapic_set_tsc_offset(cpu->lapic, 0);
+    lapic_tsc_deadline_write(cpu->lapic, 2 * machine->clock.now_ns + 20000);
+    lapic_set_tsc_offset(cpu->lapic, -(uint64_t)10000);
+    clock_stepped_advance(&machine->clock, 14999);
+    assert_false(cpu->intr);
+    lapic_set_tsc_offset(cpu->lapic, -(uint64_t)2);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0xec);
+    assert_int_equal(lapic_tsc_deadline_read(cpu->lapic), 0);
+    wr(cpu, EOI, 0);
+    /* INIT and the APIC's own reset are not the TSC's; the processor's RESET is. */
+    lapic_set_tsc_offset(cpu->lapic, far);
+    assert_true(lapic_base_write(cpu->lapic, 0xfee00100));
+    assert_true(lapic_base_write(cpu->lapic, 0xfee00900));
+    enable(machine);
+    wr(cpu, TIMER, 0x400ec);
+    lapic_tsc_deadline_write(cpu->lapic, far);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0xec);
+    lapic_reset(cpu->lapic);
+    enable(machine);
+    wr(cpu, TIMER, 0x400ec);
+    lapic_tsc_deadline_write(cpu->lapic, far);
+    assert_false(cpu->intr);
+}
+
+/* The clock has passed the end, and the owner has not yet run its timers. */
+static void test_late_timers(void **state)
+{
+    struct machine *machine = *state;
+    struct cpu *cpu = &machine->cpus[0];
+
+    enable(machine);
+    wr(cpu, DIVIDE, 0xb); /* by 1 */
+    /* A count that has ended stays 0 when the mode becomes periodic. */
+    wr(cpu, TIMER, 0x20);
+    wr(cpu, INITIAL, 1000);
+    machine->clock.now_ns += 1500;
+    wr(cpu, TIMER, 0x20021);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0x20);
+    wr(cpu, EOI, 0);
+    assert_int_equal(rd(cpu, CURRENT), 0);
+    clock_stepped_advance(&machine->clock, NS_PER_MS);
+    assert_false(cpu->intr);
+    /* Whoever reads 0 has the interrupt, before a mask that comes later. */
+    wr(cpu, TIMER, 0x20);
+    wr(cpu, INITIAL, 1000);
+    machine->clock.now_ns += 1000;
+    assert_int_equal(rd(cpu, CURRENT), 0);
+    assert_true(cpu->intr);
+    wr(cpu, TIMER, 0x10020);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0x20);
+    wr(cpu, EOI, 0);
+    /* It is not lost to a new count, divisor or deadline. */
+    wr(cpu, TIMER, 0x20);
+    wr(cpu, INITIAL, 1000);
+    machine->clock.now_ns += 1000;
+    wr(cpu, INITIAL, 0);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0x20);
+    wr(cpu, EOI, 0);
+    wr(cpu, INITIAL, 1000);
+    machine->clock.now_ns += 1000;
+    wr(cpu, DIVIDE, 0);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0x20);
+    wr(cpu, EOI, 0);
+    assert_int_equal(rd(cpu, CURRENT), 0);
+    wr(cpu, TIMER, 0x400ec);
+    lapic_tsc_deadline_write(cpu->lapic, 2 * machine->clock.now_ns + 1000);
+    machine->clock.now_ns += 600;
+    lapic_tsc_deadline_write(cpu->lapic, 0);
+    assert_int_equal(lapic_acknowledge(cpu->lapic), 0xec);
+}
+
 static void test_mode_transitions(void **state)
 {
     struct machine *machine = *state;
@@ -727,6 +815,8 @@ int main(void)
         TEST(test_virtual_wire),
         TEST(test_timer_one_shot),
         TEST(test_timer_periodic),
+        TEST(test_late_timers),
+        TEST(test_tsc_deadline_of_a_written_tsc),
         TEST(test_timer_divide_while_running),
         TEST(test_tsc_deadline),
         TEST(test_mode_transitions),

@@ -29,7 +29,7 @@
 struct fixture {
     struct cpu cpu;
     struct cpu_model model;
-    uint64_t tsc;
+    uint64_t tsc, tsc_offset; /* of the host's counter; what the vCPU said of its own */
     uint64_t tpr;
     /* The last port access. */
     uint16_t port;
@@ -75,6 +75,11 @@ static uint64_t fixture_a20(void *opaque)
 static uint64_t fixture_tsc(void *opaque)
 {
     return ((struct fixture *)opaque)->tsc;
+}
+
+static void fixture_tsc_offset_changed(void *opaque, unsigned vcpu, uint64_t offset)
+{
+    ((struct fixture *)opaque)->tsc_offset = offset;
 }
 
 static uint64_t fixture_tpr_read(void *opaque, unsigned vcpu)
@@ -186,6 +191,7 @@ static struct fixture *fixture_create(const char *model)
         .tpr_read = fixture_tpr_read,
         .tpr_write = fixture_tpr_write,
         .tsc_now = fixture_tsc,
+        .tsc_offset_changed = fixture_tsc_offset_changed,
         .a20_mask = fixture_a20,
     };
     cpu->tlb_entries = TLB_MAX_ENTRIES;

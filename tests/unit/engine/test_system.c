@@ -294,6 +294,7 @@ static void test_time_stamp_counter(void **state)
     assert_int_equal(GPR(f, RAX), 5);
     assert_int_equal(GPR(f, RDX), 1);
     write_msr(f, 0x10, 1000);
+    assert_int_equal(f->tsc + f->tsc_offset, 1000); /* the monitor's timer has to know */
     f->tsc += 7;
     write_msr(f, 0xc0000103, 3);
     assert_int_equal(RUN(f, "\x0f\x01\xf9"), STEP_NEXT); /* rdtscp */
