@@ -35,9 +35,14 @@ static int fill_standard_files(void)
 /* The status, unless what was printed did not arrive. */
 static int finish(int status)
 {
-    if (fflush(stdout) == 0)
+    bool failed = ferror(stdout); /* by an earlier flush of a full buffer */
+
+    if (fflush(stdout) != 0)
+        log_error("standard output cannot be written: %s", strerror(errno));
+    else if (failed)
+        log_error("standard output could not be written as a whole");
+    else
         return status;
-    log_error("standard output cannot be written: %s", strerror(errno));
     return COMMAND_ERROR;
 }
 

@@ -1,6 +1,7 @@
 /*
  * `umbra report A.json [B.json] [-o FILE.html]`: reads the statistics of one or two runs and writes
- * a page. Bad files are refused with one line and status 2 before anything is written.
+ * a page. Bad files are refused with one line and status 2 before anything is written; a page that
+ * cannot be written makes the status 1.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -144,8 +145,10 @@ static int write_page(const struct report *report, const char *name)
         err = -ENOMEM;
     else if (name)
         err = stats_file_replace(name, page, len);
-    else
-        fwrite(page, 1, len, stdout); /* main looks whether it arrived */
+    else if (fwrite(page, 1, len, stdout) != len || fflush(stdout) != 0)
+        err = -errno;
+    if (!name)
+        clearerr(stdout); /* what is wrong with it is told here, not once more at the end */
     free(page);
     return err;
 }
@@ -153,23 +156,25 @@ static int write_page(const struct report *report, const char *name)
 static int make_report(const struct request *request, const struct report *report)
 {
     bool to_file = request->output || isatty(STDOUT_FILENO);
+    int status = COMMAND_USAGE; /* a bad name */
     char *name = NULL;
     int err = 0;
 
     if (to_file) {
         name = request->output ? strdup(request->output) : output_name(request->file[0]);
-        if (!name)
-            err = -ENOMEM;
+        err = name ? stats_file_check(name) : -ENOMEM;
     }
-    if (!err)
+    if (!err) {
+        status = COMMAND_ERROR;
         err = write_page(report, name);
+    }
     if (err)
         log_error("the report cannot be written to %s: %s", name ? name : "standard output",
                   strerror(-err));
     else if (!request->output && to_file)
         log_info("wrote %s", name);
     free(name);
-    return err ? COMMAND_USAGE : COMMAND_OK;
+    return err ? status : COMMAND_OK;
 }
 
 int command_report(int argc, char **argv)

@@ -154,9 +154,14 @@ static void end(struct vm *vm, int status)
 
 static void fail(struct digest *digest, const char *path, int err)
 {
+    struct vm *vm = digest->vm;
+
     log_error("cannot write to %s: %s", path, strerror(err));
     digest->next = UINT64_MAX;
-    end(digest->vm, VM_EXIT_ERROR);
+    lock_acquire(&vm->lock);
+    vm_end_locked(vm, VM_EXIT_ERROR);
+    vm->status = VM_EXIT_ERROR; /* also of a guest that has ended well: what was asked for is missing */
+    lock_release(&vm->lock);
 }
 
 void digest_look(struct digest *digest)

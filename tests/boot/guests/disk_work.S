@@ -2,7 +2,7 @@
  * A guest that asks its disk for one thing, with the timer's interrupt on: a dot goes to port E9h at
  * each tick of the BIOS's clock, 18.2 a second. -DREAD, -DWRITE and -DFLUSH talk to the IDE drive
  * by programmed I/O, -DBIOS reads by INT 13h. -DUNCACHED turns the drive's write cache off before,
- * -DTIMES=N does it N times. "begin", then "done" with the status and error registers (of INT 13h:
+ * -DTIMES=N does it N times, with -DSTUBBORN also when it fails. "begin", then "done" with the status and error registers (of INT 13h:
  * AH), and isa-debug-exit.
  * Specification: ATA/ATAPI-6, chapter 8.
  */
@@ -68,8 +68,10 @@ again:
         out8    ATA_STATUS, 0xe7
 #endif
         call    wait_busy
+#ifndef STUBBORN
         testb   $1, %al
         jnz     failed
+#endif
 #endif
         decw    %bp
         jnz     again
