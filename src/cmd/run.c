@@ -24,6 +24,19 @@
 
 #define MAX_TIMEOUT_S (365 * 24 * 3600)
 
+/* What to do about a disk's image that cannot be opened. */
+static const char *drive_hint(int err)
+{
+    switch (err) {
+    case ENOENT: return "; truncate -s 8G NAME makes an empty disk";
+    case EISDIR: return "; name a file";
+    case EACCES:
+    case EPERM:
+    case EROFS: return "; the guest writes to it: make it writable, or give a copy";
+    default: return "";
+    }
+}
+
 /* Says whether the file can be opened; what is in it is the loaders' business. */
 static bool check_file(const char *path, int flags, const char *hint)
 {
@@ -34,8 +47,10 @@ static bool check_file(const char *path, int flags, const char *hint)
         return true;
     fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        log_error("cannot open %s%s: %s%s", path, flags == O_RDWR ? " for reading and writing" : "",
-                  strerror(errno), hint);
+        bool drive = flags == O_RDWR;
+
+        log_error("cannot open %s%s: %s%s", path, drive ? " for reading and writing" : "",
+                  strerror(errno), drive ? drive_hint(errno) : hint);
         return false;
     }
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) {

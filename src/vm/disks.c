@@ -12,6 +12,15 @@
 /* How long the end of a VM waits for the host's disk. A VM has to be gone within 100 ms. */
 #define LAST_WAIT_NS (40 * NS_PER_MS)
 
+static const char *way_out(int err)
+{
+    switch (err) {
+    case -EBUSY: return "; another VM or program has locked it: end that, or give a copy";
+    case -EINVAL: return "; it is neither a file nor a block device, copy it to a file";
+    default: return "";
+    }
+}
+
 static int open_image(struct vm_disk *disk, const char *path, bool read_only)
 {
     int err;
@@ -20,8 +29,7 @@ static int open_image(struct vm_disk *disk, const char *path, bool read_only)
         return 0;
     err = block_open(&disk->image, path, read_only);
     if (err)
-        log_error("cannot use %s as a drive: %s%s", path, strerror(-err),
-                  err == -EBUSY || err == -EAGAIN ? "; another VM has it open" : "");
+        log_error("cannot use %s as a drive: %s%s", path, strerror(-err), way_out(err));
     return err;
 }
 

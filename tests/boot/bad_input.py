@@ -216,7 +216,7 @@ def disk_in_use():
     disk = file("disk", b"\xfa\xf4" + bytes(508) + b"\x55\xaa" + bytes(SECTOR * 63))
     with Vm(assemble("button", "DEAF"), "--disk", disk, "--memory", "4M", limit_s=60) as vm:
         vm.expect("ready\r\n", 20)
-        refused("a disk in use", "--disk", disk, words="open")
+        refused("a disk in use", "--disk", disk, words="has locked it: end that, or give a copy")
 
 
 def test():

@@ -69,7 +69,8 @@ refuses "power of two" run --tlb-entries 3
 refuses "power of two" run --tlb-entries 8192
 refuses "No such file" run missing
 refuses "No such file" run --kernel missing
-refuses "No such file" run --disk missing
+refuses "No such file or directory; truncate -s 8G NAME makes an empty disk" run --disk missing
+refuses "Is a directory; name a file" run --disk folder
 refuses "No such file" run --bios missing
 refuses "empty" run empty
 refuses "empty" run --disk empty
