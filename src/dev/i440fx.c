@@ -103,7 +103,7 @@ static uint8_t pam_bits(const struct i440fx *chipset, unsigned segment)
     unsigned offset = segment == 0 ? PAM0 : PAM0 + 1 + (segment - 1) / 2;
     unsigned shift = segment == 0 || segment % 2 == 0 ? 4 : 0;
 
-    return (chipset->host_bridge.config[offset] >> shift) & (PAM_READ | PAM_WRITE);
+    return (chipset->host_bridge.state.config[offset] >> shift) & (PAM_READ | PAM_WRITE);
 }
 
 static void host_bridge_written(struct pci_function *function, unsigned offset, unsigned width)
@@ -128,7 +128,7 @@ static void isa_bridge_written(struct pci_function *function, unsigned offset, u
     if (offset > PIRQRCA + 3 || offset + width <= PIRQRCA)
         return;
     for (unsigned i = 0; i < PCI_PIRQS; i++) {
-        uint8_t route = function->config[PIRQRCA + i];
+        uint8_t route = function->state.config[PIRQRCA + i];
 
         pci_host_route(function->host, i, route & PIRQ_OFF ? PCI_ROUTE_NONE : route & 0xf);
     }
@@ -137,7 +137,8 @@ static void isa_bridge_written(struct pci_function *function, unsigned offset, u
 static void power_written(struct pci_function *function, unsigned offset, unsigned width)
 {
     struct i440fx *chipset = container_of(function, struct i440fx, power);
-    uint16_t base = (uint16_t)(function->config[PMBASE + 1] << 8 | function->config[PMBASE]);
+    uint16_t base =
+        (uint16_t)(function->state.config[PMBASE + 1] << 8 | function->state.config[PMBASE]);
 
     if (offset > PMBASE + 1 || offset + width <= PMBASE || !chipset->options.pm_moved)
         return;

@@ -23,18 +23,41 @@
 #define COMMAND_WRITABLE 0x0547 /* I/O, memory, master, parity, SERR, INTx off */
 #define STATUS_CLEARED   0xf900 /* the error bits */
 
-struct pci_host *pci_host_create(struct bus *bus, const struct pci_wiring *wiring)
+/* What software can't write stays as the function was made, whatever a saved state says. */
+static void resume_function(void *dev)
 {
-    struct pci_host *host = calloc(1, sizeof(*host));
+    struct pci_function *function = dev;
 
-    if (!host)
-        return NULL;
-    host->bus = bus;
-    host->wiring = *wiring;
-    for (size_t i = 0; i < PCI_PIRQS; i++)
-        host->route[i] = PCI_ROUTE_NONE;
-    return host;
+    for (unsigned i = 0; i < PCI_CONFIG_BYTES; i++) {
+        uint8_t mask = function->writable[i] | function->clear_on_1[i];
+        uint8_t *at = &function->state.config[i];
+
+        *at = (uint8_t)((*at & mask) | (function->at_reset[i] & ~mask));
+    }
 }
+
+static void reset_function(void *dev)
+{
+    struct pci_function *function = dev;
+
+    memcpy(function->state.config, function->at_reset, sizeof(function->state.config));
+    function->state.intx = false;
+}
+
+static const struct device_field function_fields[] = {
+    DEVICE_ARRAY(struct pci_function_state, config),
+    DEVICE_FIELD(struct pci_function_state, intx),
+};
+
+static const struct device_class function_class = {
+    .name = "PCI function",
+    .version = 1,
+    .state_bytes = sizeof(struct pci_function_state),
+    .fields = function_fields,
+    .field_count = ARRAY_SIZE(function_fields),
+    .reset = reset_function,
+    .resume = resume_function,
+};
 
 static void put(uint8_t *bytes, unsigned width, uint32_t value)
 {
@@ -55,13 +78,13 @@ void pci_function_set(struct pci_function *function, unsigned offset, unsigned w
                       uint32_t value, uint32_t writable)
 {
     ASSERT(offset + width <= PCI_CONFIG_BYTES, "a register lies in the configuration space");
-    put(function->config + offset, width, value);
+    put(function->state.config + offset, width, value);
     put(function->writable + offset, width, writable);
 }
 
 void pci_function_init(struct pci_function *function, const struct pci_identity *identity)
 {
-    memset(function, 0, sizeof(*function));
+    *function = (struct pci_function){.device = {&function_class, function, &function->state}};
     pci_function_set(function, PCI_VENDOR_ID, 2, identity->vendor, 0);
     pci_function_set(function, PCI_DEVICE_ID, 2, identity->device, 0);
     pci_function_set(function, PCI_COMMAND, 2, 0, COMMAND_WRITABLE);
@@ -90,9 +113,9 @@ static bool wanted_base(const struct pci_function *function, unsigned index, uin
     bool port = bar->space == BUS_PORT;
     uint32_t enable = port ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
 
-    if (!bar->size || !(get(function->config + PCI_COMMAND, 2) & enable))
+    if (!bar->size || !(get(function->state.config + PCI_COMMAND, 2) & enable))
         return false;
-    *base = get(function->config + PCI_BAR0 + 4 * index, 4) & ~(bar->size - 1);
+    *base = get(function->state.config + PCI_BAR0 + 4 * index, 4) & ~(bar->size - 1);
     /* Zero is what an unset BAR holds, and all ones what sizing writes: neither is a place. */
     return *base != 0 && *base + (bar->size - 1) != UINT32_MAX && (!port || *base <= 0xffff);
 }
@@ -154,7 +177,7 @@ int pci_function_register(struct pci_host *host, struct pci_function *function, 
         return -EEXIST;
     function->host = host;
     function->devfn = devfn;
-    memcpy(function->at_reset, function->config, sizeof(function->at_reset));
+    memcpy(function->at_reset, function->state.config, sizeof(function->at_reset));
     host->functions[devfn] = function;
     return 0;
 }
@@ -171,19 +194,88 @@ static void told_of_write(struct pci_host *host, struct pci_function *function, 
 
 void pci_host_reset(struct pci_host *host)
 {
-    host->address = 0;
-    host->reset_control = 0;
+    host->state.address = 0;
+    host->state.reset_control = 0;
     for (size_t i = 0; i < PCI_PIRQS; i++)
-        host->route[i] = PCI_ROUTE_NONE;
+        host->state.route[i] = PCI_ROUTE_NONE;
     for (size_t devfn = 0; devfn < PCI_FUNCTIONS; devfn++) {
         struct pci_function *function = host->functions[devfn];
 
         if (!function)
             continue;
-        memcpy(function->config, function->at_reset, sizeof(function->config));
-        function->intx = false;
+        reset_function(function);
         told_of_write(host, function, 0, PCI_CONFIG_BYTES);
     }
+}
+
+static void reset_host(void *dev)
+{
+    pci_host_reset(dev);
+}
+
+static bool host_sound(const void *opaque)
+{
+    const struct pci_host_state *state = opaque;
+
+    for (unsigned i = 0; i < PCI_PIRQS; i++) {
+        if (state->route[i] > PCI_ROUTE_NONE)
+            return false;
+    }
+    return !(state->address & ~CF8_STORED) && !(state->reset_control & ~RESET_STORED);
+}
+
+/* The functions were loaded before: windows, routes and what else hangs on registers follow now. */
+static void resume_host(void *dev)
+{
+    struct pci_host *host = dev;
+
+    for (size_t devfn = 0; devfn < PCI_FUNCTIONS; devfn++) {
+        if (host->functions[devfn])
+            told_of_write(host, host->functions[devfn], 0, PCI_CONFIG_BYTES);
+    }
+}
+
+static const struct device_field host_fields[] = {
+    DEVICE_FIELD(struct pci_host_state, address),
+    DEVICE_FIELD(struct pci_host_state, reset_control),
+    DEVICE_ARRAY(struct pci_host_state, route),
+    DEVICE_ARRAY(struct pci_host_state, pirq_level),
+    DEVICE_ARRAY(struct pci_host_state, isa_level),
+};
+
+static const struct device_class host_class = {
+    .name = "PCI host",
+    .version = 1,
+    .state_bytes = sizeof(struct pci_host_state),
+    .fields = host_fields,
+    .field_count = ARRAY_SIZE(host_fields),
+    .reset = reset_host,
+    .sound = host_sound,
+    .resume = resume_host,
+};
+
+struct pci_function *pci_host_function(const struct pci_host *host, uint8_t devfn)
+{
+    return host->functions[devfn];
+}
+
+const struct device *pci_host_device(const struct pci_host *host)
+{
+    return &host->device;
+}
+
+struct pci_host *pci_host_create(struct bus *bus, const struct pci_wiring *wiring)
+{
+    struct pci_host *host = calloc(1, sizeof(*host));
+
+    if (!host)
+        return NULL;
+    host->device = (struct device){&host_class, host, &host->state};
+    host->bus = bus;
+    host->wiring = *wiring;
+    for (size_t i = 0; i < PCI_PIRQS; i++)
+        host->state.route[i] = PCI_ROUTE_NONE;
+    return host;
 }
 
 void pci_function_unregister(struct pci_function *function)
@@ -192,8 +284,8 @@ void pci_function_unregister(struct pci_function *function)
 
     if (!host)
         return;
-    function->config[PCI_COMMAND] = 0;
-    function->intx = false;
+    function->state.config[PCI_COMMAND] = 0;
+    function->state.intx = false;
     update_bars(host, function);
     host->functions[function->devfn] = NULL;
     function->host = NULL;
@@ -217,7 +309,7 @@ uint32_t pci_config_read(struct pci_host *host, uint8_t devfn, unsigned offset, 
     uint32_t value = UINT32_MAX;
 
     if (function && offset + width <= PCI_CONFIG_BYTES)
-        value = get(function->config + offset, width);
+        value = get(function->state.config + offset, width);
     trace(pci_config_read, devfn, offset, width, value);
     return value;
 }
@@ -231,7 +323,7 @@ void pci_config_write(struct pci_host *host, uint8_t devfn, unsigned offset, uns
     if (!function || offset + width > PCI_CONFIG_BYTES)
         return;
     for (unsigned i = 0; i < width; i++) {
-        uint8_t *at = &function->config[offset + i];
+        uint8_t *at = &function->state.config[offset + i];
         uint8_t byte = (uint8_t)(value >> (8 * i));
         uint8_t mask = function->writable[offset + i];
 
@@ -244,8 +336,8 @@ void pci_config_write(struct pci_host *host, uint8_t devfn, unsigned offset, uns
 /* Whether CF8h points at bus 0, and whose configuration space it means. */
 static bool config_target(const struct pci_host *host, uint8_t *devfn)
 {
-    *devfn = (uint8_t)(host->address >> 8);
-    return (host->address & CF8_ENABLE) && ((host->address >> 16) & 0xff) == 0;
+    *devfn = (uint8_t)(host->state.address >> 8);
+    return (host->state.address & CF8_ENABLE) && ((host->state.address >> 16) & 0xff) == 0;
 }
 
 static bool is_data(uint64_t offset, unsigned width)
@@ -259,20 +351,20 @@ static uint64_t read_register(void *dev, uint64_t offset, unsigned width)
     uint8_t devfn;
 
     if (offset == REG_ADDRESS && width == 4)
-        return host->address;
+        return host->state.address;
     if (offset == REG_RESET && width == 1)
-        return host->reset_control;
+        return host->state.reset_control;
     if (!is_data(offset, width) || !config_target(host, &devfn))
         return UINT64_MAX;
-    return pci_config_read(host, devfn, (host->address & 0xfc) + (unsigned)(offset - REG_DATA),
-                           width);
+    return pci_config_read(host, devfn,
+                           (host->state.address & 0xfc) + (unsigned)(offset - REG_DATA), width);
 }
 
 static void write_reset_control(struct pci_host *host, uint8_t value)
 {
-    bool rises = (value & RESET_CPU) && !(host->reset_control & RESET_CPU);
+    bool rises = (value & RESET_CPU) && !(host->state.reset_control & RESET_CPU);
 
-    host->reset_control = value & RESET_STORED;
+    host->state.reset_control = value & RESET_STORED;
     if (rises && host->wiring.reset)
         host->wiring.reset(host->wiring.reset_opaque, value & RESET_HARD);
 }
@@ -283,12 +375,12 @@ static void write_register(void *dev, uint64_t offset, unsigned width, uint64_t 
     uint8_t devfn;
 
     if (offset == REG_ADDRESS && width == 4)
-        host->address = (uint32_t)value & CF8_STORED;
+        host->state.address = (uint32_t)value & CF8_STORED;
     else if (offset == REG_RESET && width == 1)
         write_reset_control(host, (uint8_t)value);
     else if (is_data(offset, width) && config_target(host, &devfn))
-        pci_config_write(host, devfn, (host->address & 0xfc) + (unsigned)(offset - REG_DATA), width,
-                         (uint32_t)value);
+        pci_config_write(host, devfn, (host->state.address & 0xfc) + (unsigned)(offset - REG_DATA),
+                         width, (uint32_t)value);
 }
 
 const struct bus_ops pci_host_ops = {

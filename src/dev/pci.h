@@ -24,6 +24,7 @@
 #include "base/irq.h"
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define PCI_CONFIG_PORT  0xcf8 /* where a PC has it; CF9h, the reset control register, is inside */
 #define PCI_CONFIG_PORTS 8
@@ -73,19 +74,24 @@ struct pci_bar {
     uint32_t base; /* while mapped */
 };
 
+struct pci_function_state {
+    uint8_t config[PCI_CONFIG_BYTES];
+    bool intx; /* what the function asks for, before COMMAND's gate */
+};
+
 /*
  * The base of every function, embedded in its owner. Fill it with pci_function_init, the
  * config_set functions and pci_function_add_bar, then register it.
  */
 struct pci_function {
+    struct device device;
     struct pci_host *host; /* once registered */
     uint8_t devfn;
-    uint8_t config[PCI_CONFIG_BYTES];
+    struct pci_function_state state;
     uint8_t writable[PCI_CONFIG_BYTES];   /* bits that a write stores */
     uint8_t clear_on_1[PCI_CONFIG_BYTES]; /* bits that writing a one clears */
     uint8_t at_reset[PCI_CONFIG_BYTES];   /* config as it was registered */
     struct pci_bar bars[PCI_BARS];
-    bool intx; /* what the function asks for, before COMMAND's gate */
     /* NULL, or told after a write changed [offset, offset + width) and after a reset (whole). */
     void (*config_written)(struct pci_function *function, unsigned offset, unsigned width);
 };
@@ -110,6 +116,15 @@ struct pci_host *pci_host_create(struct bus *bus, const struct pci_wiring *wirin
 
 /* Takes every function off the bus; they stay their owners', which may destroy them after. */
 void pci_host_destroy(struct pci_host *host);
+
+/*
+ * The bridge's own state: what was loaded into the functions before it takes effect with it. A
+ * function's is its `device`.
+ */
+const struct device *pci_host_device(const struct pci_host *host);
+
+/* The function at a place, or NULL. */
+struct pci_function *pci_host_function(const struct pci_host *host, uint8_t devfn);
 
 /* All functions back to the state in which they were registered; PIRQs unrouted. */
 void pci_host_reset(struct pci_host *host);
@@ -137,7 +152,7 @@ void pci_function_set_irq(struct pci_function *function, bool level);
 
 static inline bool pci_function_is_master(const struct pci_function *function)
 {
-    return function->config[PCI_COMMAND] & PCI_COMMAND_MASTER;
+    return function->state.config[PCI_COMMAND] & PCI_COMMAND_MASTER;
 }
 
 /* Configuration space by hand: what CF8h/CFCh do. Absent functions read as ones. */

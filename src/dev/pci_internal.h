@@ -6,15 +6,20 @@
 
 #define PCI_FUNCTIONS 256 /* 32 slots of 8 */
 
+struct pci_host_state {
+    uint32_t address;         /* CF8h */
+    uint8_t reset_control;    /* CF9h */
+    uint8_t route[PCI_PIRQS]; /* ISA interrupt or PCI_ROUTE_NONE */
+    bool pirq_level[PCI_PIRQS];
+    bool isa_level[16];
+};
+
 struct pci_host {
+    struct device device;
     struct bus *bus;
     struct pci_wiring wiring;
     struct pci_function *functions[PCI_FUNCTIONS]; /* by devfn */
-    uint32_t address;                              /* CF8h */
-    uint8_t reset_control;                         /* CF9h */
-    uint8_t route[PCI_PIRQS];                      /* ISA interrupt or PCI_ROUTE_NONE */
-    bool pirq_level[PCI_PIRQS];
-    bool isa_level[16];
+    struct pci_host_state state;
 };
 
 /* Computes all levels anew and drives the lines that changed. */

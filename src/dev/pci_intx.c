@@ -18,15 +18,16 @@ unsigned pci_pirq(unsigned slot, unsigned pin)
 /* The level after COMMAND's gate; STATUS shows it before the gate (PCI 3.0, 6.2.3). */
 static bool function_level(struct pci_function *function)
 {
-    uint8_t pin = function->config[PCI_INTERRUPT_PIN];
+    uint8_t pin = function->state.config[PCI_INTERRUPT_PIN];
 
-    if (function->intx)
-        function->config[PCI_STATUS] |= PCI_STATUS_INTX;
+    if (function->state.intx)
+        function->state.config[PCI_STATUS] |= PCI_STATUS_INTX;
     else
-        function->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
-    if (pin < 1 || pin > 4 || (function->config[PCI_COMMAND + 1] & (PCI_COMMAND_INTX_OFF >> 8)))
+        function->state.config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTX;
+    if (pin < 1 || pin > 4 ||
+        (function->state.config[PCI_COMMAND + 1] & (PCI_COMMAND_INTX_OFF >> 8)))
         return false;
-    return function->intx;
+    return function->state.intx;
 }
 
 void pci_intx_update(struct pci_host *host)
@@ -38,29 +39,29 @@ void pci_intx_update(struct pci_host *host)
         struct pci_function *function = host->functions[devfn];
 
         if (function && function_level(function))
-            pirq[pci_pirq(devfn >> 3, function->config[PCI_INTERRUPT_PIN])] = true;
+            pirq[pci_pirq(devfn >> 3, function->state.config[PCI_INTERRUPT_PIN])] = true;
     }
     for (unsigned i = 0; i < PCI_PIRQS; i++) {
-        if (pirq[i] && host->route[i] != PCI_ROUTE_NONE)
-            isa[host->route[i]] = true;
+        if (pirq[i] && host->state.route[i] != PCI_ROUTE_NONE)
+            isa[host->state.route[i]] = true;
     }
     for (unsigned i = 0; i < PCI_PIRQS; i++) {
-        if (pirq[i] != host->pirq_level[i])
+        if (pirq[i] != host->state.pirq_level[i])
             irq_set(&host->wiring.ioapic[i], pirq[i]);
-        host->pirq_level[i] = pirq[i];
+        host->state.pirq_level[i] = pirq[i];
     }
     for (unsigned i = 0; i < 16; i++) {
-        if (isa[i] != host->isa_level[i])
+        if (isa[i] != host->state.isa_level[i])
             irq_set(&host->wiring.isa[i], isa[i]);
-        host->isa_level[i] = isa[i];
+        host->state.isa_level[i] = isa[i];
     }
 }
 
 void pci_function_set_irq(struct pci_function *function, bool level)
 {
-    if (function->intx == level)
+    if (function->state.intx == level)
         return;
-    function->intx = level;
+    function->state.intx = level;
     if (function->host)
         pci_intx_update(function->host);
 }
@@ -70,6 +71,6 @@ void pci_host_route(struct pci_host *host, unsigned pirq, unsigned irq)
     ASSERT(pirq < PCI_PIRQS, "there are four PIRQs");
     if (irq > 15 || (UNROUTABLE & BIT(irq)))
         irq = PCI_ROUTE_NONE;
-    host->route[pirq] = (uint8_t)irq;
+    host->state.route[pirq] = (uint8_t)irq;
     pci_intx_update(host);
 }

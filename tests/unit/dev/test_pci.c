@@ -8,6 +8,7 @@
 
 #include "dev/i440fx.h"
 #include "dev/pci.h"
+#include "hostile.h"
 
 struct fixture {
     struct bus *bus;
@@ -177,7 +178,7 @@ static void masks_and_write_one_to_clear(void **state)
     assert_int_equal(rd(f, CARD, PCI_INTERRUPT_LINE, 2), 0x01ab);
     wr(f, CARD, PCI_COMMAND, 2, 0xffff);
     assert_int_equal(rd(f, CARD, PCI_COMMAND, 2), 0x0547);
-    f->card.config[PCI_STATUS + 1] = 0xf9;
+    f->card.state.config[PCI_STATUS + 1] = 0xf9;
     wr(f, CARD, PCI_STATUS, 2, 0x1000);
     assert_int_equal(rd(f, CARD, PCI_STATUS, 2), 0xe900);
     wr(f, CARD, PCI_STATUS, 2, 0xffff);
@@ -380,6 +381,110 @@ static void random_accesses(void **state)
     }
 }
 
+/* Every place, and the bridge behind them: what a board saves of PCI. */
+static void save(struct fixture *f, struct stream_writer *to)
+{
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        const struct pci_function *function = pci_host_function(f->host, (uint8_t)devfn);
+
+        if (function)
+            device_save(&function->device, to);
+    }
+    device_save(pci_host_device(f->host), to);
+}
+
+static void load(struct fixture *f, const struct stream_writer *from)
+{
+    struct stream_reader reader = {.at = from->bytes, .left = from->count};
+
+    for (unsigned devfn = 0; devfn < 256; devfn++) {
+        const struct pci_function *function = pci_host_function(f->host, (uint8_t)devfn);
+
+        if (function)
+            assert_int_equal(device_load(&function->device, &reader), 0);
+    }
+    assert_int_equal(device_load(pci_host_device(f->host), &reader), 0);
+    assert_int_equal(reader.left, 0);
+}
+
+static void use_at_random(struct fixture *f, struct hostile *h, unsigned count)
+{
+    static const uint8_t devfns[] = {0, 8, 11, 24, 32, 40};
+
+    for (unsigned i = 0; i < count; i++) {
+        uint8_t devfn = devfns[hostile_next(h) % ARRAY_SIZE(devfns)];
+        unsigned width = 1u << hostile_next(h) % 3;
+
+        wr(f, devfn, (unsigned)hostile_next(h) % 0x100, width, (uint32_t)hostile_next(h));
+        wr(f, devfn, PCI_COMMAND, 1, hostile_next(h) & 7);
+        if (hostile_next(h) & 1)
+            pci_function_set_irq(hostile_next(h) & 1 ? &f->card : &f->other, hostile_next(h) & 1);
+    }
+}
+
+static void assert_same(struct fixture *a, struct fixture *b)
+{
+    struct stream_writer first = {0}, second = {0};
+
+    save(a, &first);
+    save(b, &second);
+    assert_int_equal(first.count, second.count);
+    assert_memory_equal(first.bytes, second.bytes, first.count);
+    stream_writer_fini(&first);
+    stream_writer_fini(&second);
+    assert_memory_equal(a->pam, b->pam, sizeof(a->pam));
+    assert_int_equal(a->pm_base, b->pm_base);
+    for (unsigned i = 0; i < PCI_BARS; i++) {
+        assert_int_equal(a->card.bars[i].mapped, b->card.bars[i].mapped);
+        assert_true(!a->card.bars[i].mapped || a->card.bars[i].base == b->card.bars[i].base);
+    }
+}
+
+/* A saved state makes another bus the same: registers, windows, routes, and what PAM and PM say. */
+static void twins(void **state)
+{
+    struct hostile h = {.seed = 440};
+    struct fixture *a = *state, *b;
+    void *other;
+
+    set_up(&other);
+    b = other;
+    for (unsigned round = 0; round < 100; round++) {
+        struct stream_writer saved = {0};
+
+        use_at_random(a, &h, 100);
+        use_at_random(b, &h, 20);
+        save(a, &saved);
+        load(b, &saved);
+        stream_writer_fini(&saved);
+        assert_same(a, b);
+        for (unsigned i = 0; i < 50; i++) {
+            uint64_t seed = hostile_next(&h);
+
+            use_at_random(a, &(struct hostile){.seed = seed | 1}, 1);
+            use_at_random(b, &(struct hostile){.seed = seed | 1}, 1);
+        }
+        assert_same(a, b);
+    }
+    tear_down(&other);
+}
+
+/* What software can't write, a saved state can't either. */
+static void read_only_registers_stay(void **state)
+{
+    struct fixture *f = *state;
+    struct stream_writer saved = {0};
+
+    save(f, &saved);
+    for (size_t i = 0; i + 4 <= saved.count; i++) {
+        if (memcmp(saved.bytes + i, "\x34\x12\x78\x56", 4) == 0)
+            saved.bytes[i] = 0xff; /* the card's vendor */
+    }
+    load(f, &saved);
+    stream_writer_fini(&saved);
+    assert_int_equal(rd(f, PCI_DEVFN(3, 0), PCI_VENDOR_ID, 4), 0x56781234);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -393,6 +498,8 @@ int main(void)
         TEST(power_function),
         TEST(reset_control),
         TEST(random_accesses),
+        TEST(twins),
+        TEST(read_only_registers_stay),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
