@@ -23,6 +23,10 @@ static inline void monitor_vm_event(void *opaque)
 {
 }
 
+static inline void monitor_vm_panic(void *opaque, bool goes_on)
+{
+}
+
 static inline void monitor_vm_level(void *opaque, bool level)
 {
 }
@@ -48,7 +52,7 @@ static inline void monitor_vm_make_board(struct vm *vm)
                 .opaque = vm,
                 .power_off = monitor_vm_event,
                 .reset = monitor_vm_event,
-                .panic = monitor_vm_event,
+                .panic = monitor_vm_panic,
                 .debug_exit = monitor_vm_status,
                 .intr = monitor_vm_level,
                 .nmi = monitor_vm_event,

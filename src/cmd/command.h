@@ -2,12 +2,15 @@
 #ifndef UMBRA_CMD_COMMAND_H
 #define UMBRA_CMD_COMMAND_H
 
+#include "vm/vm.h"
+
 #define UMBRA_VERSION "0.1"
 
+/* What every command may return; the numbers stand in vm/vm.h. */
 enum command_status {
-    COMMAND_OK = 0,
-    COMMAND_ERROR = 1, /* Umbra's or the host's failure */
-    COMMAND_USAGE = 2, /* bad usage, bad file */
+    COMMAND_OK = VM_EXIT_POWEROFF,
+    COMMAND_ERROR = VM_EXIT_ERROR, /* Umbra's or the host's failure */
+    COMMAND_USAGE = VM_EXIT_USAGE, /* bad usage, bad file */
 };
 
 /* `umbra run`: starts a VM; see vm/vm.h for its exit status. */

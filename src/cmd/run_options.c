@@ -158,6 +158,6 @@ void help_print_run(void)
            "drive a small guest inside Umbra runs.\n");
     options_print_help(&run_option_table);
     printf("\nOn a terminal Ctrl-a x quits, Ctrl-a c opens the monitor, Ctrl-a h helps.\n"
-           "Exit status: 0 power-off, 1 own error, 2 bad usage or file, 32 reset,\n"
-           "34 guest panic, 36 time-out, 38 triple fault.\n");
+           "Exit status: 0 power-off, 2 bad usage or file, 4 own error, 32 reset,\n"
+           "34 guest panic, 36 time-out, 38 triple fault; odd ones: the guest's port F4h.\n");
 }

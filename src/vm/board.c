@@ -223,9 +223,7 @@ static void guest_panic(void *opaque, enum debugport_panic what)
 {
     const struct board_events *events = &((struct board *)opaque)->config.events;
 
-    /* A guest that goes on in its crash kernel ends itself when it is done. */
-    if (what == DEBUGPORT_PANICKED)
-        events->panic(events->opaque);
+    events->panic(events->opaque, what == DEBUGPORT_CRASH_LOADED);
 }
 
 static void debug_output(void *opaque, uint8_t byte)

@@ -23,7 +23,7 @@ struct board_events {
     void *opaque;
     void (*power_off)(void *opaque);
     void (*reset)(void *opaque);
-    void (*panic)(void *opaque);
+    void (*panic)(void *opaque, bool goes_on); /* goes_on: in its crash kernel */
     void (*debug_exit)(void *opaque, unsigned status);
     void (*intr)(void *opaque, bool level); /* the processor's INTR input */
     void (*nmi)(void *opaque);

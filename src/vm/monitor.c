@@ -102,6 +102,7 @@ static void run_reset(struct monitor_call *call)
 
     lock_acquire(&vm->lock);
     vm->reset_requested = true;
+    vm->panicked = false; /* somebody wants it to begin anew */
     vm->engine->vcpu_kick(vm->vcpu);
     pthread_cond_broadcast(&vm->wake);
     lock_release(&vm->lock);

@@ -16,6 +16,10 @@ static void carry_out_reset(struct vm *vm)
     int err;
 
     vm->reset_requested = false;
+    if (vm->panicked) {
+        vm_end_locked(vm, VM_EXIT_PANIC);
+        return;
+    }
     if (vm->config->no_reboot) {
         log_info("the guest asked for a reset; --no-reboot ends the VM");
         vm_end_locked(vm, VM_EXIT_RESET);
@@ -31,12 +35,23 @@ static void carry_out_reset(struct vm *vm)
     }
 }
 
+/* Whether the vCPU halts with interrupts off, as who has nothing more to do. */
+static bool halts_for_ever(struct vm *vm)
+{
+    struct x86_state state;
+
+    vm->engine->vcpu_get_state(vm->vcpu, &state);
+    return !(state.rflags & X86_FLAG_IF);
+}
+
 /* Waits until a halted vCPU has something to do or the VM ends. */
 static void wait_while_halted(struct vm *vm)
 {
     uint64_t since_ns = vm->stats ? clock_host_ns() : 0;
 
     lock_acquire(&vm->lock);
+    if (vm->panicked && halts_for_ever(vm))
+        vm_guest_ends_locked(vm, VM_EXIT_PANIC);
     while (!vm->ended && !vm->reset_requested && !vm->pauses && !vm_disks_ready(vm) &&
            !vm->engine->vcpu_pending(vm->vcpu)) {
         if (!guest_time_counts(vm) || !guest_time_skip_locked(vm)) {
@@ -98,7 +113,7 @@ static void on_shutdown(struct vm *vm)
     if (gdb_vm_stopped_locked(vm->gdb, true))
         park_locked(vm);
     if (!vm->reset_requested)
-        vm_end_locked(vm, VM_EXIT_TRIPLE_FAULT);
+        vm_guest_ends_locked(vm, VM_EXIT_TRIPLE_FAULT);
     lock_release(&vm->lock);
 }
 

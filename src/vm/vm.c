@@ -44,9 +44,14 @@ void vm_end_locked(struct vm *vm, int status)
 
 /* --- what the devices ask of the VM; the machine lock is held --- */
 
+void vm_guest_ends_locked(struct vm *vm, int status)
+{
+    vm_end_locked(vm, vm->panicked ? VM_EXIT_PANIC : status);
+}
+
 static void on_power_off(void *opaque)
 {
-    vm_end_locked(opaque, VM_EXIT_POWEROFF);
+    vm_guest_ends_locked(opaque, VM_EXIT_POWEROFF);
 }
 
 static void on_reset(void *opaque)
@@ -58,10 +63,16 @@ static void on_reset(void *opaque)
     pthread_cond_broadcast(&vm->wake);
 }
 
-static void on_panic(void *opaque)
+/* A guest with a crash kernel writes its memory somewhere, and then ends by itself. */
+static void on_panic(void *opaque, bool goes_on)
 {
-    log_error("the guest reports a panic");
-    vm_end_locked(opaque, VM_EXIT_PANIC);
+    struct vm *vm = opaque;
+
+    if (!vm->panicked)
+        log_error("the guest reports a panic%s", goes_on ? "; its crash kernel goes on" : "");
+    vm->panicked = true;
+    if (!goes_on)
+        vm_end_locked(vm, VM_EXIT_PANIC);
 }
 
 static void on_debug_exit(void *opaque, unsigned status)

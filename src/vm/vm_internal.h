@@ -64,6 +64,7 @@ struct vm {
 
     /* With lock: what the vCPU's thread does when it is kicked. */
     bool reset_requested;
+    bool panicked;         /* the guest has reported a panic; it may go on in its crash kernel */
     unsigned pauses;       /* vm_pause without their vm_resume (control.h) */
     bool vcpu_parked;      /* it waits outside the engine until pauses is 0 */
     pthread_cond_t parked; /* vcpu_parked became true */
@@ -73,6 +74,9 @@ struct vm {
 
 /* Ends the VM with an exit status; the first one counts. Machine lock held, any thread. */
 void vm_end_locked(struct vm *vm, int status);
+
+/* The same where the guest itself ends: with VM_EXIT_PANIC if it has reported a panic. */
+void vm_guest_ends_locked(struct vm *vm, int status);
 
 /*
  * Keeps the sentence that says why the VM cannot be made: vm_run prints it as the one line about

@@ -7,9 +7,8 @@ import re
 import subprocess
 import termios
 
-from vm import POWER_OFF, TMP, Vm, assemble, check, cpu_seconds, main
+from vm import ERROR, POWER_OFF, TMP, Vm, assemble, check, cpu_seconds, main
 
-OWN_ERROR = 1
 UART_BYTES = 64  # at most, that a UART and a BIOS that reads keys may swallow before the guest looks
 CTRL_A = "\x01"
 HALTED_CPU_S = 0.15  # of three seconds
@@ -57,7 +56,7 @@ def end_of_input():
     with flat("echo", stdin=subprocess.DEVNULL) as vm:
         vm.expect("ready\r\n", 10)
         vm.terminate_twice()
-        vm.ends_with(OWN_ERROR, 10)
+        vm.ends_with(ERROR, 10)
 
 
 def on_terminal(end):
@@ -83,7 +82,7 @@ def keys(vm):
 
 def terminated(vm):
     vm.terminate_twice()
-    vm.ends_with(OWN_ERROR, 10)
+    vm.ends_with(ERROR, 10)
 
 
 def powered_off(vm):

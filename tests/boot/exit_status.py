@@ -5,23 +5,22 @@
 import signal
 import subprocess
 
-from vm import PANIC, POWER_OFF, RESET, TIME_OUT, TRIPLE_FAULT, Vm, assemble, check, main
-
-OWN_ERROR = 1
+from vm import ERROR, PANIC, POWER_OFF, RESET, TIME_OUT, TRIPLE_FAULT, Vm, assemble, check, main
 
 
 def flat(name, *defines, options=(), limit_s=20):
     return Vm(assemble(name, *defines), "--memory", "4M", *options, limit_s=limit_s)
 
 
-def ends(way, status, words="", options=()):
+def ends(way, status, words="", errors=0, options=()):
+    """It ends in this way after one start, with these words and so many errors."""
     with flat("end", way, options=options) as vm:
         vm.expect("start\r\n", 10)
         vm.ends_with(status, 10)
         check(vm.output.count("start") == 1, "the guest started more than once")
         check(words in vm.errors, f"no {words!r} on standard error")
-        errors = vm.errors.count("umbra: error:")
-        check(errors == (1 if words.startswith("umbra: error") else 0), f"{errors} errors are told")
+        told = vm.errors.count("umbra: error:")
+        check(told == errors, f"{told} errors are told")
 
 
 def resets(way):
@@ -45,7 +44,7 @@ def button():
     with flat("button", "DEAF") as vm:
         vm.expect("ready\r\n", 10)
         vm.terminate_twice()
-        vm.ends_with(OWN_ERROR, 10)
+        vm.ends_with(ERROR, 10)
 
 
 def output_closed():
@@ -60,8 +59,10 @@ def output_closed():
 def test():
     ends("WAY_POWER_OFF", POWER_OFF)
     ends("WAY_DEBUG_EXIT", 0x15 << 1 | 1)
-    ends("WAY_PANIC", PANIC, "umbra: error: the guest reports a panic")
-    ends("WAY_TRIPLE_FAULT", TRIPLE_FAULT, "umbra: error: the guest's processor shut down")
+    ends("WAY_PANIC", PANIC, "umbra: error: the guest reports a panic", 1)
+    for way in range(1, 5):  # power-off, reset, triple fault, HLT with interrupts off
+        ends(f"WAY_CRASH={way}", PANIC, "a panic; its crash kernel goes on", 2 if way == 3 else 1)
+    ends("WAY_TRIPLE_FAULT", TRIPLE_FAULT, "umbra: error: the guest's processor shut down", 1)
     for way in ("WAY_RESET_CF9", "WAY_RESET_KEYBOARD", "WAY_RESET_PORT92"):
         resets(way)
     with flat("end", "WAY_REBOOT") as vm:

@@ -21,7 +21,7 @@ UMBRA = os.environ.get("UMBRA", "build/umbra")
 CACHE = os.environ.get("CACHE", "cache")
 TMP = os.environ.get("TEST_TMP", "/tmp")
 
-POWER_OFF, ERROR, USAGE, RESET, PANIC, TIME_OUT, TRIPLE_FAULT = 0, 1, 2, 32, 34, 36, 38
+POWER_OFF, ERROR, USAGE, RESET, PANIC, TIME_OUT, TRIPLE_FAULT = 0, 4, 2, 32, 34, 36, 38
 SHOWN_BYTES = 3000  # of the guest's output, when a test fails
 
 
@@ -212,16 +212,16 @@ class Vm:
         return answer
 
 
-def linux(*arguments, arch="amd64", **more):
-    """Debian's kernel with the test guest's initramfs."""
+def linux(*arguments, arch="amd64", initrd=None, **more):
+    """Debian's kernel with the test guest's initramfs, or with one that is made of it."""
     guest, initramfs = {
         "amd64": ("cloud", "initramfs.cpio.gz"),
         "i386": ("i386", "initramfs-i386.cpio.gz"),
     }[arch]
-    kernel, initrd = f"{CACHE}/{guest}/vmlinuz", f"{CACHE}/{initramfs}"
+    kernel, initramfs = f"{CACHE}/{guest}/vmlinuz", f"{CACHE}/{initramfs}"
     need(kernel, f"tools/fetch-guests {guest}")
-    need(initrd, f"tools/make-initramfs {arch}")
-    return Vm("--kernel", kernel, "--initrd", initrd, *arguments, **more)
+    need(initramfs, f"tools/make-initramfs {arch}")
+    return Vm("--kernel", kernel, "--initrd", initrd or initramfs, *arguments, **more)
 
 
 def need(path, how):

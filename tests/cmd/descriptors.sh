@@ -47,16 +47,16 @@ limited "ulimit -f" -f 1
 
 status=0
 "$UMBRA" run --help >/dev/full 2>err || status=$?
-[ $status -eq 1 ] || fail "help into a full output" $status
+[ $status -eq 4 ] || fail "help into a full output" $status
 
-# A report that cannot be written makes the status 1, and is told in one line, whatever the guest's was.
+# A report that cannot be written makes the status 4, and is told in one line, whatever the guest's was.
 run_quietly() {
     "$UMBRA" run --engine soft --memory 32M "$@" >/dev/null
 }
 lost() {
     local status=0
     "$@" </dev/null >/dev/full 2>err || status=$?
-    { [ $status -eq 1 ] && [ "$(grep -c "No space left on device" err)" -eq 1 ]; } || fail "$*" $status
+    { [ $status -eq 4 ] && [ "$(grep -c "No space left on device" err)" -eq 1 ]; } || fail "$*" $status
 }
 run_quietly --stats=stats.json </dev/null 2>err
 lost "$UMBRA" report stats.json

@@ -60,7 +60,7 @@ def end_by_two_signals(process):
     process.send_signal(signal.SIGTERM)  # the power button: this guest does not care
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    finish(process, 1)
+    finish(process, 4)
 
 
 def reader_gone():

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from vm import TMP, UMBRA, USAGE, check, main  # noqa: E402
 
 FAKE = f"{os.environ.get('O', 'build')}/tests/kvm/fake_kvm.so"
-POWERED_OFF, ERROR = 0, 1
+POWERED_OFF, ERROR = 0, 4
 FAKE_STATUS, FAKE_OUTPUT = 41, "fake guest\n"  # of the guest that the fake pretends to run
 LATE = "no answer within 150 ms"  # what auto says on a host that is too busy for the trial
 TRIES = 5

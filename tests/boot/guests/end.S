@@ -16,6 +16,19 @@
         outb    %al, $0x92
 #elif defined(WAY_PANIC)
         out8    0x505, 0x01
+#elif defined(WAY_CRASH)
+        out8    0x505, 0x02
+        say     "the crash kernel runs\r\n"
+#if WAY_CRASH == 1
+        jmp     power_off
+#elif WAY_CRASH == 2
+        out8    0xcf9, 0x06
+#elif WAY_CRASH == 3
+        lidt    no_idt
+        int3
+#elif WAY_CRASH == 4
+        cli
+#endif
 #elif defined(WAY_DEBUG_EXIT)
         movb    $0x15, %al
         outb    %al, $0xf4

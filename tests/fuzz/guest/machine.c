@@ -42,7 +42,7 @@ static void on_reset(void *opaque)
         engine_soft.vcpu_kick(guest->vcpu);
 }
 
-static void on_panic(void *opaque)
+static void on_panic(void *opaque, bool goes_on)
 {
 }
 

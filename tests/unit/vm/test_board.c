@@ -31,6 +31,10 @@ static void on_event(void *opaque)
 {
 }
 
+static void on_panic(void *opaque, bool goes_on)
+{
+}
+
 static void on_reset(void *opaque)
 {
     ((struct rig *)opaque)->resets++;
@@ -65,7 +69,7 @@ static int setup(void **state)
                 .opaque = rig,
                 .power_off = on_event,
                 .reset = on_reset,
-                .panic = on_event,
+                .panic = on_panic,
                 .debug_exit = on_status,
                 .intr = on_intr,
                 .nmi = on_event,
