@@ -1,7 +1,7 @@
 /*
  * `umbra report A.json [B.json] [-o FILE.html]`: reads the statistics of one or two runs and writes
  * a page. Bad files are refused with one line and status 2 before anything is written; a page that
- * cannot be written makes the status 1.
+ * cannot be written makes the status COMMAND_ERROR.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -73,7 +73,7 @@ static const struct {
 /*
  * Set 2 to set 1, as the mask ROM of the AT's controller has it: each byte up to 7Fh, also those
  * of no key, such as the number of a scan code set, which a keyboard may answer (43h, 41h and 3Fh
- * arrive) and 00h, its overrun. Codes from 80h on pass but for two, which are 0 here.
+ * arrive) and 00h, its overrun. Of the codes from 80h on all but two pass: a 0 here.
  */
 static const uint8_t set1_codes[0x85] = {
     [0x00] = 0xff, [0x01] = 0x43, [0x02] = 0x41, [0x03] = 0x3f, [0x04] = 0x3d, [0x05] = 0x3b,

@@ -327,10 +327,20 @@ flat_copy_real:
 /*
  * To EBP: selectors for DS (upper half) and ES with the limits that they have. No instruction
  * tells a limit in real mode, but a word at FFFFh raises #GP or does not; it is the ROM that is
- * read. Both segments come back as EBDA_SEGMENT. Uses EAX, EBX, EDX and FS.
+ * read. Where the vectors are not at 0, where we could catch that, they count as 4 GiB. Both
+ * segments come back as EBDA_SEGMENT. Uses EAX, EBX, EDX and FS.
  */
 probe_limits:
-    xorw %ax, %ax
+    movl $(SELECTOR_DATA32 << 16 | SELECTOR_DATA32), %ebp
+    subw $8, %sp
+    movl %esp, %ebx
+    sidtl %ss:(%ebx)
+    movl %ss:2(%ebx), %eax
+    cmpw $(14 * 4 - 1), %ss:(%ebx)
+    leal 8(%esp), %esp
+    jb 3f
+    testl %eax, %eax
+    jnz 3f
     movw %ax, %fs
     pushl %fs:13 * 4
     movl $(ROM_SEGMENT << 16), %fs:13 * 4
@@ -338,7 +348,6 @@ probe_limits:
     movw $(ROM_SEGMENT - 0x800), %ax
     movw %ax, %ds
     movw %ax, %es
-    movl $(SELECTOR_DATA32 << 16 | SELECTOR_DATA32), %ebp
     movl $(SELECTOR_DATA16 << 16 | SELECTOR_DATA32), %edx
     movw $1f, %bx
     movw %ds:0xffff, %ax
@@ -347,7 +356,7 @@ probe_limits:
     movw $2f, %bx
     movw %es:0xffff, %ax
 2:  popl %fs:13 * 4
-    movw $EBDA_SEGMENT, %ax
+3:  movw $EBDA_SEGMENT, %ax
     movw %ax, %ds
     movw %ax, %es
     ret

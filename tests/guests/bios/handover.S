@@ -204,7 +204,27 @@ test_move_keeps_limits:
     EXPECT e, "87h: DS and ES have their limits again"
     cmpw $limit_fault, 13 * 4
     EXPECT e, "87h: vector 0Dh is as it was"
+    /* A program may have its vectors elsewhere; a fault there is none of the BIOS's. */
+    xorw %si, %si
+    movw $0x6000, %di
+    movw $0x200, %cx
+    rep movsw
+    movw $other_fault, 0x6000 + 13 * 4
+    lidtl other_vectors
+    movb $0x87, %ah
+    movw $2, %cx
+    movw $move_table, %si
+    int $0x15
+    lidtl table
+    EXPECT nc, "87h: moves a block with vectors elsewhere"
+    cmpb $0, other_faults
+    EXPECT e, "87h: and raises nothing there"
     ret
+
+other_fault:
+    incb %cs:other_faults
+    hlt
+    jmp other_fault
 
     .data
     .balign 8
@@ -217,5 +237,10 @@ move_table:
     .quad 0, 0
 table:
     .quad 0
+other_vectors:
+    .word 0x3ff
+    .long 0x6000
+other_faults:
+    .byte 0
 environment:
     .fill 14, 1, 0
