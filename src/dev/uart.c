@@ -73,11 +73,14 @@ struct uart_state {
     bool thre_pending; /* THRE became true and nobody was told yet */
     uint8_t fifo[FIFO_SIZE];
     uint16_t fifo_break; /* bit i: the i-th oldest byte is a break */
+    uint16_t fifo_host;  /* bit i: it came by uart_receive, not by loopback */
     unsigned fifo_count;
     uint8_t errors; /* the LSR's error bits */
     uint8_t ier, fcr, lcr, mcr, msr, scratch;
     uint8_t divisor[2];
-    uint8_t last; /* what a read of an empty receiver gives */
+    uint8_t last;   /* what a read of an empty receiver gives */
+    uint32_t polls; /* reads of the LSR that found nothing, since the guest sent or set up */
+    bool polled;    /* enough of them: the guest reads by polling */
 };
 
 struct uart {
@@ -127,10 +130,25 @@ static void uart_update(struct uart *uart)
     irq_set(&uart->irq, level);
 }
 
+/*
+ * Empties the receiver; the host's end is offered what it had sent and nobody read.
+ * DEVIATION: on a PC that is lost. A driver clears the FIFO as it starts, right after it enabled
+ * the interrupt by which it asks for input.
+ */
 static void fifo_clear(struct uart *uart)
 {
+    uint8_t unread[FIFO_SIZE];
+    size_t count = 0;
+
+    for (unsigned i = 0; i < uart->state.fifo_count; i++) {
+        if (uart->state.fifo_host & BIT(i))
+            unread[count++] = uart->state.fifo[i];
+    }
     uart->state.fifo_count = 0;
     uart->state.fifo_break = 0;
+    uart->state.fifo_host = 0;
+    if (count && uart->backend.unread)
+        uart->backend.unread(uart->backend.opaque, unread, count);
 }
 
 /* The break of a byte shows in the LSR when that byte is the next to be read. */
@@ -148,6 +166,7 @@ static void fifo_push(struct uart *uart, uint8_t byte, bool is_break)
             uart->state.fifo[0] = byte;
         return;
     }
+    uart->state.fifo_host &= (uint16_t)~BIT(uart->state.fifo_count);
     uart->state.fifo[uart->state.fifo_count] = byte;
     if (is_break)
         uart->state.fifo_break |= (uint16_t)BIT(uart->state.fifo_count);
@@ -164,6 +183,7 @@ static uint8_t fifo_pop(struct uart *uart)
     uart->state.fifo_count--;
     for (unsigned i = 0; i < uart->state.fifo_count; i++)
         uart->state.fifo[i] = uart->state.fifo[i + 1];
+    uart->state.fifo_host >>= 1;
     uart->state.fifo_break >>= 1;
     uart->state.fifo_break &= ~1u | (uart->state.fifo_count != 0);
     fifo_expose(uart);
@@ -218,6 +238,25 @@ static void uart_transmit(struct uart *uart, uint8_t byte)
     else if (uart->backend.write)
         uart->backend.write(uart->backend.opaque, byte);
     uart->state.thre_pending = true; /* full and empty again within this write */
+    uart->state.polls = 0;
+}
+
+/*
+ * A guest that reads the LSR over and over and sends nothing waits for input: the transmitter is
+ * always empty, so one read before each byte is all that sending takes.
+ */
+static void uart_note_poll(struct uart *uart)
+{
+    if (uart->state.fifo_count || (uart->state.mcr & MCR_LOOP) || uart->state.polled)
+        return;
+    uart->state.polled = ++uart->state.polls >= UART_READER_POLLS;
+}
+
+/* Software that sets the line up anew has still to show that it reads. */
+static void uart_forget_polls(struct uart *uart)
+{
+    uart->state.polls = 0;
+    uart->state.polled = false;
 }
 
 static void uart_write_fcr(struct uart *uart, uint8_t value)
@@ -262,6 +301,7 @@ static uint8_t uart_read_register(struct uart *uart, uint64_t port)
     case PORT_LSR:
         value = uart_lsr(uart);
         uart->state.errors = 0;
+        uart_note_poll(uart);
         return value;
     case PORT_MSR:
         value = uart->state.msr;
@@ -280,8 +320,14 @@ static void uart_write_register(struct uart *uart, uint64_t port, uint8_t value)
     }
     switch ((enum uart_port)port) {
     case PORT_DATA: uart_transmit(uart, value); break;
-    case PORT_IER: uart_write_ier(uart, value); break;
-    case PORT_IIR_FCR: uart_write_fcr(uart, value); break;
+    case PORT_IER:
+        uart_forget_polls(uart);
+        uart_write_ier(uart, value);
+        break;
+    case PORT_IIR_FCR:
+        uart_forget_polls(uart);
+        uart_write_fcr(uart, value);
+        break;
     case PORT_LCR: uart->state.lcr = value; break;
     case PORT_MCR:
         uart->state.mcr = value & MCR_WRITABLE;
@@ -293,42 +339,62 @@ static void uart_write_register(struct uart *uart, uint64_t port, uint8_t value)
     }
 }
 
-/* Tells the host when input went to nothing, or the loop opened, within an access. */
-static void uart_offer_room(struct uart *uart, bool had_room)
+/* What of a UART decides whether the host's end may send. */
+struct readiness {
+    bool idle, read;
+};
+
+static struct readiness uart_readiness(const struct uart *uart)
 {
-    if (!had_room && uart->state.fifo_count == 0 && uart_can_receive(uart) && uart->backend.room)
-        uart->backend.room(uart->backend.opaque);
+    bool idle = uart->state.fifo_count == 0 && !(uart->state.mcr & MCR_LOOP);
+
+    return (struct readiness){idle, uart_is_read(uart)};
 }
 
-static bool uart_idle(const struct uart *uart)
+/* Tells the host when input went to nothing, the loop opened, or a reader came, in an access. */
+static void uart_offer_room(struct uart *uart, struct readiness before)
 {
-    return uart->state.fifo_count == 0 && !(uart->state.mcr & MCR_LOOP);
+    struct readiness now = uart_readiness(uart);
+
+    if (now.idle && (!before.idle || (now.read && !before.read)) && uart->backend.room)
+        uart->backend.room(uart->backend.opaque);
 }
 
 static uint64_t uart_read(void *dev, uint64_t offset, unsigned width)
 {
     struct uart *uart = dev;
-    bool had_room = uart_idle(uart);
+    struct readiness before = uart_readiness(uart);
     uint8_t value = uart_read_register(uart, offset & 7);
 
     trace(uart_read, offset & 7, value);
     uart_update(uart);
-    uart_offer_room(uart, had_room);
+    uart_offer_room(uart, before);
     return value;
 }
 
 static void uart_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
     struct uart *uart = dev;
-    bool had_room = uart_idle(uart);
+    struct readiness before = uart_readiness(uart);
 
     trace(uart_write, offset & 7, value);
     uart_write_register(uart, offset & 7, (uint8_t)value);
     uart_update(uart);
-    uart_offer_room(uart, had_room);
+    uart_offer_room(uart, before);
 }
 
 const struct bus_ops uart_ops = {.read = uart_read, .write = uart_write};
+
+/*
+ * A driver that enables the receive interrupt reads. One that only tries out which bits the IER
+ * has, as Linux does to recognise the chip, sets all four of them, with OUT2 off.
+ */
+bool uart_is_read(const struct uart *uart)
+{
+    bool trying = uart->state.ier == IER_WRITABLE && !(uart->state.mcr & MCR_OUT2);
+
+    return uart->state.polled || ((uart->state.ier & IER_RECEIVED) && !trying);
+}
 
 bool uart_can_receive(const struct uart *uart)
 {
@@ -337,9 +403,13 @@ bool uart_can_receive(const struct uart *uart)
 
 void uart_receive(struct uart *uart, uint8_t byte)
 {
+    unsigned at = uart->state.fifo_count;
+
     if (uart->state.mcr & MCR_LOOP)
         return;
     fifo_push(uart, byte, false);
+    if (uart->state.fifo_count > at)
+        uart->state.fifo_host |= (uint16_t)BIT(at);
     uart_update(uart);
 }
 
@@ -361,18 +431,21 @@ static bool sound(const void *opaque)
     const struct uart_state *state = opaque;
 
     return state->fifo_count <= (state->fcr & FCR_ENABLE ? FIFO_SIZE : 1u) &&
-           !(state->fifo_break >> state->fifo_count) && !(state->ier & ~IER_WRITABLE) &&
-           !(state->mcr & ~MCR_WRITABLE) && !(state->fcr & ~(FCR_ENABLE | 3u << FCR_TRIGGER_SHIFT));
+           !((state->fifo_break | state->fifo_host) >> state->fifo_count) &&
+           !(state->ier & ~IER_WRITABLE) && !(state->mcr & ~MCR_WRITABLE) &&
+           !(state->fcr & ~(FCR_ENABLE | 3u << FCR_TRIGGER_SHIFT));
 }
 
 static const struct device_field fields[] = {
-    DEVICE_FIELD(struct uart_state, irq_level),  DEVICE_FIELD(struct uart_state, thre_pending),
-    DEVICE_ARRAY(struct uart_state, fifo),       DEVICE_FIELD(struct uart_state, fifo_break),
-    DEVICE_FIELD(struct uart_state, fifo_count), DEVICE_FIELD(struct uart_state, errors),
-    DEVICE_FIELD(struct uart_state, ier),        DEVICE_FIELD(struct uart_state, fcr),
-    DEVICE_FIELD(struct uart_state, lcr),        DEVICE_FIELD(struct uart_state, mcr),
-    DEVICE_FIELD(struct uart_state, msr),        DEVICE_FIELD(struct uart_state, scratch),
-    DEVICE_ARRAY(struct uart_state, divisor),    DEVICE_FIELD(struct uart_state, last),
+    DEVICE_FIELD(struct uart_state, irq_level), DEVICE_FIELD(struct uart_state, thre_pending),
+    DEVICE_ARRAY(struct uart_state, fifo),      DEVICE_FIELD(struct uart_state, fifo_break),
+    DEVICE_FIELD(struct uart_state, fifo_host), DEVICE_FIELD(struct uart_state, polls),
+    DEVICE_FIELD(struct uart_state, polled),    DEVICE_FIELD(struct uart_state, fifo_count),
+    DEVICE_FIELD(struct uart_state, errors),    DEVICE_FIELD(struct uart_state, ier),
+    DEVICE_FIELD(struct uart_state, fcr),       DEVICE_FIELD(struct uart_state, lcr),
+    DEVICE_FIELD(struct uart_state, mcr),       DEVICE_FIELD(struct uart_state, msr),
+    DEVICE_FIELD(struct uart_state, scratch),   DEVICE_ARRAY(struct uart_state, divisor),
+    DEVICE_FIELD(struct uart_state, last),
 };
 
 static const struct device_class class = {
@@ -410,13 +483,14 @@ void uart_destroy(struct uart *uart)
 
 void uart_reset(struct uart *uart)
 {
-    bool had_room = uart_idle(uart);
+    struct readiness before = uart_readiness(uart);
 
+    fifo_clear(uart);
     uart->state = (struct uart_state){
         .irq_level = uart->state.irq_level,
         .msr = MSR_CONNECTED,
         .divisor = {12}, /* 9600 baud; undefined on the chip */
     };
     uart_update(uart);
-    uart_offer_room(uart, had_room);
+    uart_offer_room(uart, before);
 }

@@ -21,9 +21,14 @@ struct uart;
 /* The host's end of the line; each function may be NULL. */
 struct uart_backend {
     void (*write)(void *opaque, uint8_t byte); /* the guest sent a byte */
-    void (*room)(void *opaque);                /* the guest read all input: uart_receive more */
+    void (*room)(void *opaque);                /* the guest read all input, or begins to read */
+    /* The guest cleared bytes that it had not read; the oldest first. No call into the UART. */
+    void (*unread)(void *opaque, const uint8_t *bytes, size_t count);
     void *opaque;
 };
+
+/* So many reads of the LSR in a row, with nothing to read and nothing sent, mean a reader. */
+#define UART_READER_POLLS 32
 
 /* Makes a UART in its reset state. NULL: no memory. */
 struct uart *uart_create(const struct uart_backend *backend, const struct irq_line *irq);
@@ -35,6 +40,12 @@ const struct device *uart_device(const struct uart *uart);
 
 /* Whether uart_receive would find room (never in loopback mode, where the line is cut). */
 bool uart_can_receive(const struct uart *uart);
+
+/*
+ * Whether software reads the line: the receive interrupt is enabled, or the guest polls. A sender
+ * that can wait sends nothing before; room is called when it changes to true.
+ */
+bool uart_is_read(const struct uart *uart);
 
 /* A byte arrives from the host; without room the newest byte is lost with an overrun error. */
 void uart_receive(struct uart *uart, uint8_t byte);

@@ -240,7 +240,11 @@ static int make_legacy(struct board *board)
     struct irq_line reset = {reset_line_set, board, 0};
     struct irq_line com1 = isa_irq(board, IRQ_COM1);
     struct uart_backend serial = {
-        .write = events->serial_output, .room = events->serial_room, .opaque = events->opaque};
+        .write = events->serial_output,
+        .room = events->serial_room,
+        .unread = events->serial_unread,
+        .opaque = events->opaque,
+    };
     struct i8042_lines keyboard = {
         .keyboard = isa_irq(board, IRQ_KEYBOARD),
         .aux = isa_irq(board, IRQ_MOUSE),

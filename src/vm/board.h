@@ -32,7 +32,8 @@ struct board_events {
     uint64_t (*tsc_now)(void *opaque);           /* as lapic.h has it */
     void (*address_space_changed)(void *opaque); /* A20, or what a range of memory is */
     void (*serial_output)(void *opaque, uint8_t byte);
-    void (*serial_room)(void *opaque);                /* the UART takes input again */
+    void (*serial_room)(void *opaque); /* the UART takes input again */
+    void (*serial_unread)(void *opaque, const uint8_t *bytes, size_t count); /* uart.h, unread */
     void (*debug_output)(void *opaque, uint8_t byte); /* ports E9h and 402h */
 };
 

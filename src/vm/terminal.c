@@ -16,9 +16,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 
-#define IN_QUEUE_BYTES  4096
+#define IN_QUEUE_BYTES  (1024 * 1024)
 #define OUT_QUEUE_BYTES (128 * 1024)
 #define READ_BYTES      512
 /* A pipe that poll calls writable takes so many bytes without blocking (POSIX, PIPE_BUF). */
@@ -43,7 +44,7 @@ struct terminal {
     bool escape;     /* the last key was Ctrl-a */
     bool monitor;    /* keys go to the monitor console */
     atomic_bool abandoned;
-    size_t in_count; /* bytes held back in in_queue */
+    size_t in_first, in_count; /* bytes held back in in_queue, a ring */
     uint8_t in_queue[IN_QUEUE_BYTES];
     size_t out_first, out_count;
     uint8_t out_queue[OUT_QUEUE_BYTES];
@@ -234,24 +235,50 @@ void terminal_abandon(struct terminal *terminal)
     atomic_store_explicit(&terminal->abandoned, true, memory_order_relaxed);
 }
 
-void terminal_resume(struct terminal *terminal)
+/* A pipe is read again when nothing is held back; a terminal, for its escape keys, before. */
+static bool wants_input(const struct terminal *terminal)
 {
-    size_t taken;
+    size_t most = terminal->raw ? IN_QUEUE_BYTES - READ_BYTES : 0;
 
-    if (terminal->in_count > 0) {
-        taken = terminal->ops->input(terminal->opaque, terminal->in_queue, terminal->in_count);
-        terminal->in_count -= taken;
-        memmove(terminal->in_queue, terminal->in_queue + taken, terminal->in_count);
-    }
-    /* A pipe is read again only when nothing is held back; a terminal always. */
-    watch_input(terminal, !terminal->in_ended && (terminal->raw || terminal->in_count == 0));
+    return !terminal->in_ended && terminal->in_count <= most;
 }
 
-/* Queues a byte for the guest; a full queue loses it, as a PC's keyboard buffer does. */
+void terminal_resume(struct terminal *terminal)
+{
+    size_t chunk, taken;
+
+    do {
+        chunk = MIN(terminal->in_count, IN_QUEUE_BYTES - terminal->in_first);
+        taken = chunk ? terminal->ops->input(terminal->opaque,
+                                             terminal->in_queue + terminal->in_first, chunk)
+                      : 0;
+        terminal->in_first = (terminal->in_first + taken) % IN_QUEUE_BYTES;
+        terminal->in_count -= taken;
+    } while (taken == chunk && terminal->in_count > 0);
+    watch_input(terminal, wants_input(terminal));
+}
+
+void terminal_take_back(struct terminal *terminal, const uint8_t *bytes, size_t count)
+{
+    if (terminal->raw)
+        return;
+    ASSERT(count <= IN_QUEUE_BYTES - terminal->in_count, "a pipe's queue is never near full");
+    for (size_t i = count; i-- > 0; terminal->in_count++) {
+        terminal->in_first = (terminal->in_first + IN_QUEUE_BYTES - 1) % IN_QUEUE_BYTES;
+        terminal->in_queue[terminal->in_first] = bytes[i];
+    }
+}
+
+bool terminal_is_keyboard(const struct terminal *terminal)
+{
+    return terminal->raw;
+}
+
+/* Queues a byte for the guest. */
 static void take_byte(struct terminal *terminal, uint8_t byte)
 {
-    if (terminal->in_count < IN_QUEUE_BYTES)
-        terminal->in_queue[terminal->in_count++] = byte;
+    ASSERT(terminal->in_count < IN_QUEUE_BYTES, "nothing is read that the queue can't hold");
+    terminal->in_queue[(terminal->in_first + terminal->in_count++) % IN_QUEUE_BYTES] = byte;
 }
 
 static void print_help(void)
@@ -314,7 +341,7 @@ static bool read_some(struct terminal *terminal)
     uint8_t bytes[READ_BYTES];
     ssize_t n;
 
-    if (!terminal->in_watched || terminal->in_ended || poll(&poll_fd, 1, 0) <= 0)
+    if (!wants_input(terminal) || poll(&poll_fd, 1, 0) <= 0)
         return false;
     n = read(terminal->in_fd, bytes, sizeof(bytes));
     if (n < 0 && (errno == EINTR || errno == EAGAIN))

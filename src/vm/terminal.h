@@ -4,8 +4,8 @@
  * input ends the input, not the VM. On a pipe or a file, Ctrl-a is an ordinary byte.
  *
  * It is driven by an event loop: watch terminal_fd for input (EPOLLIN) and call terminal_ready when
- * it reports. Input that the guest does not take is held back: a pipe is then not read any more; of
- * a terminal, whose escape keys must work even then, 4 KiB are kept and what comes after is lost.
+ * it reports. Input that the guest does not take is held back: a pipe is then not read any more. A
+ * terminal, whose escape keys must work even then, is read until 1 MiB waits; nothing is lost.
  *
  * Locking: the owner serialises all calls, but terminal_abandon and terminal_restore_now.
  */
@@ -49,6 +49,15 @@ void terminal_ready(struct terminal *terminal);
 
 /* The guest has room again: delivers what was held back. */
 void terminal_resume(struct terminal *terminal);
+
+/*
+ * The guest threw away bytes that it had been given and had not read: at most as many as it was
+ * given last. From a pipe they are the next to be delivered; keys of a terminal are gone.
+ */
+void terminal_take_back(struct terminal *terminal, const uint8_t *bytes, size_t count);
+
+/* Whether input comes from somebody at a terminal, and not from a pipe or a file. */
+bool terminal_is_keyboard(const struct terminal *terminal);
 
 /*
  * Writes guest output. When the reader is slow it is queued; the owner then asks terminal_congested

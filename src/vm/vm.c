@@ -138,6 +138,14 @@ static void on_serial_room(void *opaque)
         terminal_resume(vm->terminal);
 }
 
+static void on_serial_unread(void *opaque, const uint8_t *bytes, size_t count)
+{
+    struct vm *vm = opaque;
+
+    if (vm->terminal)
+        terminal_take_back(vm->terminal, bytes, count);
+}
+
 /* --- what the terminal asks; called with the lock held, from terminal_ready or _resume --- */
 
 static size_t on_terminal_input(void *opaque, const uint8_t *bytes, size_t count)
@@ -145,6 +153,9 @@ static size_t on_terminal_input(void *opaque, const uint8_t *bytes, size_t count
     struct vm *vm = opaque;
     size_t taken = 0;
 
+    /* A pipe has all the time: what it sends waits for software that reads the line. */
+    if (!terminal_is_keyboard(vm->terminal) && !uart_is_read(vm->board->uart))
+        return 0;
     while (taken < count && uart_can_receive(vm->board->uart))
         uart_receive(vm->board->uart, bytes[taken++]);
     return taken;
@@ -353,6 +364,7 @@ static int make_board(struct vm *vm)
                 .address_space_changed = on_address_space_changed,
                 .serial_output = on_serial_output,
                 .serial_room = on_serial_room,
+                .serial_unread = on_serial_unread,
                 .debug_output = on_serial_output,
             },
     };

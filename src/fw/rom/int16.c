@@ -58,8 +58,10 @@ static void read_key(struct regs *r, bool enhanced)
 {
     uint16_t key;
 
-    while (!look(&key, enhanced))
-        rom_idle();
+    while (!look(&key, enhanced)) {
+        if (!serial_listen())
+            rom_idle();
+    }
     drop();
     r->ax = key;
 }

@@ -55,6 +55,8 @@ void serial_teletype(uint8_t c, uint8_t column, uint8_t row);
 void serial_cell(uint8_t c, uint8_t attribute, uint8_t column, uint8_t row);
 void serial_clear(void);
 bool serial_read(uint8_t *byte);
+/* Lets Umbra's UART know that a key is waited for: a pipe sends nothing before. True: one came. */
+bool serial_listen(void);
 
 /* kbd.c */
 void kbd_init(void);

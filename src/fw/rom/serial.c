@@ -18,6 +18,8 @@
 #define LSR_READY  0x01
 #define LSR_EMPTY  0x20
 #define SEND_TRIES 20000
+/* By so many looks in a row the UART knows a reader: UART_READER_POLLS of dev/uart.h. */
+#define LISTEN_POLLS 32
 
 static bool present;
 static uint8_t at_column, at_row; /* where the terminal's cursor is, in screen cells */
@@ -192,6 +194,17 @@ void serial_cell(uint8_t c, uint8_t attribute, uint8_t column, uint8_t row)
 void serial_clear(void)
 {
     clear_pending = true;
+}
+
+bool serial_listen(void)
+{
+    if (!mirrored())
+        return false;
+    for (uint8_t i = 0; i < LISTEN_POLLS; i++) {
+        if (inb(COM1 + UART_LSR) & LSR_READY)
+            return true;
+    }
+    return false;
 }
 
 bool serial_read(uint8_t *byte)

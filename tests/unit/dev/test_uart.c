@@ -18,6 +18,8 @@ struct bench {
     unsigned sent_count;
     unsigned rooms;
     unsigned refill; /* bytes that the room callback still delivers */
+    uint8_t unread[64];
+    unsigned unread_count;
 };
 
 static void on_irq(void *opaque, unsigned number, bool level)
@@ -41,11 +43,20 @@ static void on_room(void *opaque)
         uart_receive(b->uart, (uint8_t)b->refill--);
 }
 
+static void on_unread(void *opaque, const uint8_t *bytes, size_t count)
+{
+    struct bench *b = opaque;
+
+    for (size_t i = 0; i < count; i++)
+        b->unread[b->unread_count++ % sizeof(b->unread)] = bytes[i];
+}
+
 static int setup(void **state)
 {
     struct bench *b = calloc(1, sizeof(*b));
     struct irq_line irq = {.set = on_irq, .opaque = b};
-    struct uart_backend backend = {.write = on_write, .room = on_room, .opaque = b};
+    struct uart_backend backend = {
+        .write = on_write, .room = on_room, .unread = on_unread, .opaque = b};
 
     if (!b)
         return -1;
@@ -142,7 +153,7 @@ static void test_receive_without_fifo(void **state)
     assert_int_equal(in(b, LSR), 0x61);
     assert_int_equal(in(b, DATA), 'b');
     assert_false(b->irq);
-    assert_int_equal(b->rooms, 1);
+    assert_int_equal(b->rooms, 2); /* the first one: the guest enabled the interrupt */
 }
 
 static void test_receive_fifo_trigger_and_timeout(void **state)
@@ -151,6 +162,7 @@ static void test_receive_fifo_trigger_and_timeout(void **state)
 
     out(b, IIR, 0x81); /* trigger at 8 */
     out(b, IER, 0x01);
+    b->rooms = 0;
     uart_receive(b->uart, 0);
     assert_int_equal(in(b, IIR), 0xcc);
     for (unsigned i = 1; i < 8; i++)
@@ -169,6 +181,81 @@ static void test_receive_fifo_trigger_and_timeout(void **state)
     assert_false(b->irq);
     assert_int_equal(b->rooms, 1);
     assert_int_equal(in(b, LSR) & 1, 0);
+}
+
+/* Who can wait with sending: until the receive interrupt is wanted, or the guest polls. */
+static void test_reader(void **state)
+{
+    struct bench *b = *state;
+
+    assert_false(uart_is_read(b->uart));
+    out(b, IER, 0x0f); /* Linux tries out the register */
+    assert_false(uart_is_read(b->uart));
+    out(b, IER, 0x02); /* a sender */
+    for (unsigned i = 0; i < 1000; i++) {
+        in(b, LSR);
+        in(b, LSR); /* before the byte, and behind the one before */
+        out(b, DATA, 'x');
+    }
+    assert_false(uart_is_read(b->uart));
+    assert_int_equal(b->rooms, 0);
+
+    out(b, IER, 0x01);
+    assert_true(uart_is_read(b->uart));
+    assert_int_equal(b->rooms, 1);
+    out(b, IER, 0);
+    assert_false(uart_is_read(b->uart));
+    out(b, MCR, 0x08);
+    out(b, IER, 0x0f); /* with OUT2 it is meant */
+    assert_true(uart_is_read(b->uart));
+    out(b, IER, 0);
+    assert_int_equal(b->rooms, 2);
+
+    for (unsigned i = 1; i < UART_READER_POLLS; i++)
+        in(b, LSR);
+    assert_false(uart_is_read(b->uart));
+    in(b, LSR);
+    assert_true(uart_is_read(b->uart));
+    assert_int_equal(b->rooms, 3);
+    out(b, DATA, 'x'); /* an echo: it goes on reading */
+    assert_true(uart_is_read(b->uart));
+    out(b, IER, 0); /* other software sets the line up */
+    assert_false(uart_is_read(b->uart));
+    uart_reset(b->uart);
+    assert_false(uart_is_read(b->uart));
+}
+
+/* The bytes that a driver clears away as it starts come back; its own and breaks do not. */
+static void test_unread(void **state)
+{
+    struct bench *b = *state;
+
+    out(b, IER, 0x05); /* Linux enables the interrupt before the FIFO */
+    b->rooms = 0;
+    uart_receive(b->uart, 'a');
+    out(b, IIR, 0x01);
+    assert_int_equal(b->unread_count, 1);
+    assert_int_equal(b->unread[0], 'a');
+    assert_int_equal(b->rooms, 1);
+
+    uart_receive(b->uart, 'b');
+    uart_receive_break(b->uart);
+    uart_receive(b->uart, 'c');
+    uart_receive(b->uart, 'd');
+    assert_int_equal(in(b, DATA), 'b');
+    out(b, IIR, 0x03);
+    assert_int_equal(b->unread_count, 3);
+    assert_memory_equal(b->unread, "acd", 3);
+    assert_int_equal(in(b, LSR) & 1, 0);
+
+    uart_receive(b->uart, 'e');
+    out(b, MCR, 0x10); /* loop */
+    out(b, DATA, 'f');
+    uart_reset(b->uart);
+    assert_int_equal(b->unread_count, 4);
+    assert_memory_equal(b->unread, "acde", 4);
+    uart_reset(b->uart);
+    assert_int_equal(b->unread_count, 4);
 }
 
 static void test_room_refills(void **state)
@@ -282,6 +369,8 @@ int main(void)
         TEST(test_thre_interrupt),
         TEST(test_receive_without_fifo),
         TEST(test_receive_fifo_trigger_and_timeout),
+        TEST(test_reader),
+        TEST(test_unread),
         TEST(test_room_refills),
         TEST(test_break),
         TEST(test_loopback),

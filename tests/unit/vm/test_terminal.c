@@ -323,6 +323,107 @@ static void test_escapes(void **state)
     close(keyboard);
 }
 
+/* A paste that is far more than the guest takes at once arrives whole, from a terminal too. */
+static void test_paste(void **state)
+{
+    static char line[100];
+    static struct guest guest;
+    struct terminal *terminal;
+    int keyboard, tty = open_pty(&keyboard);
+    size_t pasted = 0;
+
+    guest.room = 0;
+    terminal = terminal_create(tty, tty, &ops, &guest);
+    while (pasted + sizeof(line) <= sizeof(guest.bytes)) {
+        struct pollfd poll_fd = {.fd = terminal_fd(terminal), .events = POLLIN};
+
+        memset(line, 'a' + (int)(pasted / sizeof(line) % 26), sizeof(line));
+        assert_int_equal(write(keyboard, line, sizeof(line)), sizeof(line));
+        pasted += sizeof(line);
+        assert_true(poll(&poll_fd, 1, 10000) > 0);
+        terminal_ready(terminal);
+    }
+    for (size_t taken = 0; taken < pasted; taken = guest.count) {
+        struct pollfd poll_fd = {.fd = terminal_fd(terminal), .events = POLLIN};
+
+        guest.room = 1000;
+        terminal_resume(terminal);
+        if (guest.count == taken && poll(&poll_fd, 1, 10000) <= 0)
+            fail_msg("%zu of %zu bytes came", taken, pasted);
+        terminal_ready(terminal);
+    }
+    for (size_t i = 0; i < pasted; i++)
+        assert_int_equal(guest.bytes[i], 'a' + (int)(i / sizeof(line) % 26));
+    terminal_destroy(terminal);
+    close(tty);
+    close(keyboard);
+}
+
+/* A terminal whose bytes nobody takes is not read for ever, and what waits is not lost. */
+static void test_paste_too_large(void **state)
+{
+    static struct guest guest;
+    struct terminal *terminal;
+    int keyboard, tty = open_pty(&keyboard);
+    char bytes[1024] = {'x'};
+    struct pollfd writable = {.fd = keyboard, .events = POLLOUT};
+    size_t pasted = 0, taken = 0;
+
+    terminal = terminal_create(tty, tty, &ops, &guest);
+    fcntl(keyboard, F_SETFL, O_NONBLOCK);
+    /* Until neither side moves: the terminal is not ready, the keyboard takes no more. */
+    for (unsigned idle = 0; idle < 3;) {
+        ssize_t n = write(keyboard, bytes, sizeof(bytes));
+        bool ready = readable(terminal_fd(terminal));
+
+        pasted += n > 0 ? (size_t)n : 0;
+        if (ready)
+            terminal_ready(terminal);
+        idle = n > 0 || ready || poll(&writable, 1, 20) > 0 ? 0 : idle + 1;
+    }
+    assert_true(pasted >= 1024 * 1024);
+    while (taken < pasted) {
+        struct pollfd poll_fd = {.fd = terminal_fd(terminal), .events = POLLIN};
+
+        guest.count = 0;
+        guest.room = sizeof(guest.bytes);
+        terminal_resume(terminal);
+        taken += guest.count;
+        if (guest.count == 0 && poll(&poll_fd, 1, 10000) <= 0)
+            fail_msg("%zu of %zu bytes came", taken, pasted);
+        if (guest.count == 0)
+            terminal_ready(terminal), taken += guest.count;
+    }
+    assert_int_equal(taken, pasted);
+    terminal_destroy(terminal);
+    close(tty);
+    close(keyboard);
+}
+
+/* What the guest threw away unread comes again from a pipe, in its order. */
+static void test_take_back(void **state)
+{
+    struct guest guest = {.room = 4};
+    struct terminal *terminal;
+    int in[2];
+
+    assert_int_equal(pipe(in), 0);
+    terminal = terminal_create(in[0], STDERR_FILENO, &ops, &guest);
+    assert_false(terminal_is_keyboard(terminal));
+    assert_int_equal(write(in[1], "012345", 6), 6);
+    settle(terminal);
+    assert_int_equal(guest.count, 4);
+    terminal_take_back(terminal, guest.bytes + 2, 2);
+    guest.count = 2;
+    guest.room = 100;
+    terminal_resume(terminal);
+    assert_int_equal(guest.count, 6);
+    assert_memory_equal(guest.bytes, "012345", 6);
+    terminal_destroy(terminal);
+    close(in[0]);
+    close(in[1]);
+}
+
 /* A guest that reads nothing does not keep its user from quitting. */
 static void test_escape_while_held_back(void **state)
 {
@@ -340,7 +441,7 @@ static void test_escape_while_held_back(void **state)
     await(terminal, &guest.quits, 1);
     guest.room = sizeof(guest.bytes);
     terminal_resume(terminal);
-    assert_int_equal(guest.count, 4096);
+    assert_int_equal(guest.count, 6 * (sizeof(line) - 1));
     terminal_destroy(terminal);
     close(tty);
     close(keyboard);
@@ -429,6 +530,9 @@ int main(void)
         cmocka_unit_test(test_abandon),
         cmocka_unit_test(test_closed_output),
         cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_paste),
+        cmocka_unit_test(test_paste_too_large),
+        cmocka_unit_test(test_take_back),
         cmocka_unit_test(test_escape_while_held_back),
         cmocka_unit_test(test_escape_while_writing),
     };
