@@ -72,6 +72,22 @@ tests:
     EXPECT be, "86h: 200 ms from within INT 1Ch"
     call wait_6_s
     EXPECT be, "86h: 6 s, longer than ACPI's timer takes to wrap"
+    movw $PM_TIMER, %dx
+    inl %dx, %eax
+    movl %eax, hook_took
+    movw $0xb001, %ax
+    call set_pm_ports
+    movl $50000, %edx
+    call wait
+    movw $0x601, %ax
+    call set_pm_ports
+    movw $PM_TIMER, %dx
+    inl %dx, %eax
+    subl hook_took, %eax
+    andl $0xffffff, %eax
+    movl $MS_50, %edx
+    call check
+    EXPECT be, "86h: 50 ms when ACPI's ports are elsewhere"
     xorl %edx, %edx
     call wait
     cmpl $MS_1, %eax
@@ -85,6 +101,17 @@ program:
     outb %al, $0x40
     movb %bh, %al
     outb %al, $0x40
+    ret
+
+/* Moves ACPI's ports to AX: register 40h of the PIIX4's function 01.3. */
+set_pm_ports:
+    pushl %eax
+    movl $0x80000b40, %eax
+    movw $0xcf8, %dx
+    outl %eax, %dx
+    popl %eax
+    movw $0xcfc, %dx
+    outw %ax, %dx
     ret
 
 /* Waits EDX microseconds; EAX: the ticks that went by, as far as 24 bits tell. */
