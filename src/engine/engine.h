@@ -97,12 +97,13 @@ struct engine_counters {
     uint64_t flushes[ENGINE_FLUSHES];
     uint64_t block_bytes; /* of decoded blocks, now */
     uint64_t translations_made, translations_dropped;
-    uint64_t translation_bytes;       /* of the host code, now */
-    uint64_t translation_flushes;     /* the memory for it was full */
-    uint64_t translation_entries;     /* from the run loop */
-    uint64_t translation_helpers;     /* instructions of it that C functions ran */
-    uint64_t translated_instructions; /* of `instructions` */
-    uint64_t tsc_reads;               /* RDTSC and RDTSCP; they do not exit */
+    uint64_t translation_bytes;        /* of the host code: memory that was touched stays */
+    uint64_t translation_record_bytes; /* of what is known about it, now */
+    uint64_t translation_flushes;      /* the memory for it was full */
+    uint64_t translation_entries;      /* from the run loop */
+    uint64_t translation_helpers;      /* instructions of it that C functions ran */
+    uint64_t translated_instructions;  /* of `instructions` */
+    uint64_t tsc_reads;                /* RDTSC and RDTSCP; they do not exit */
     uint64_t tlb_bytes;
     uint64_t faults_injected; /* exceptions delivered into the guest */
     uint64_t page_faults;     /* of those, #PF */
@@ -151,6 +152,7 @@ struct engine_vcpu_config {
      * choice. ENGINE_TRANSLATE_NEVER: it interprets everything.
      */
     unsigned translate_after;
+    size_t block_bytes; /* of memory for decoded blocks; 0: its choice */
     /* Of memory for translated code, at least ENGINE_TRANSLATE_MIN_BYTES; 0: its choice. */
     size_t translate_bytes;
     unsigned tlb_entries; /* a power of two, for engines with a TLB of their own; 0: their choice */

@@ -55,7 +55,4 @@ void dbt_drop(struct cpu *cpu, struct block *block);
  */
 void dbt_forget_addresses(struct cpu *cpu, uint64_t before, uint64_t now);
 
-/* The generation in the fetch key begins anew: what goes by old keys is forgotten. */
-void dbt_forget_keys(struct cpu *cpu);
-
 #endif

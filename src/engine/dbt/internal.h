@@ -62,14 +62,21 @@ struct host_block {
     struct block *block;
     struct host_block *next; /* of the same block */
     struct host_block *newer, *older;
+    const uint8_t *start; /* of its code, in the writable view */
     gva_t linear;
     uint8_t context;
     /* Entries in the writable view: with the flags in the host's, or in memory. */
     const uint8_t *entry_host, *entry_memory;
     struct site *incoming;
+    unsigned incoming_count;
     struct site site[MAX_SITES];
     unsigned sites;
 };
+
+#define DBT_ROOM_BYTES (256 * KIB) /* what one block needs at most, with room to spare */
+
+/* What a translation takes beside its code, with what malloc takes. */
+#define DBT_RECORD_BYTES (sizeof(struct host_block) + 16)
 
 typedef uint64_t (*enter_fn)(const void *code);
 
@@ -83,8 +90,9 @@ struct dbt {
     const uint8_t *vectors_enter; /* before a vector instruction, the op in PLACE */
     const uint8_t *vectors_load;  /* behind helper, where the vectors were in the host before */
     size_t first_used;            /* the code memory that is never given back */
-    struct host_block *newest;
-    struct site *pending; /* the site by which code was left last, to be linked */
+    struct host_block *newest, *oldest;
+    size_t record_bytes, max_record_bytes; /* of struct host_block, all together */
+    struct site *pending;                  /* the site by which code was left last, to be linked */
     struct x86_insn insns[BLOCK_MAX_OPS];
 };
 

@@ -1,7 +1,7 @@
 /*
  * Finding, linking, running and dropping translations.
  *
- * Code memory is filled from one end to the other; when it is full all translations go. Jumps are
+ * Code memory is a ring: the oldest translations make room for new ones. Jumps are
  * patched while no translated code of the vCPU runs, through another view of the same memory: the
  * host's instruction caches are kept coherent by physical address.
  */
@@ -18,9 +18,15 @@
 #include "engine/soft/paging.h"
 
 #define CODE_BYTES (64 * MIB)
-#define ROOM_BYTES (256 * KIB) /* what one block needs at most, with room to spare */
 
-_Static_assert(ENGINE_TRANSLATE_MIN_BYTES >= ROOM_BYTES + 32 * KIB, "some blocks fit");
+/*
+ * A guest decides how many jumps lead to one place, and at how many linear addresses one block
+ * runs. Real programs stay far below both.
+ */
+#define LINKS_MAX        4096
+#define TRANSLATIONS_MAX 16
+
+_Static_assert(ENGINE_TRANSLATE_MIN_BYTES >= DBT_ROOM_BYTES + 32 * KIB, "some blocks fit");
 
 int dbt_create(struct cpu *cpu, size_t code_bytes)
 {
@@ -37,6 +43,7 @@ int dbt_create(struct cpu *cpu, size_t code_bytes)
         free(dbt);
         return err;
     }
+    dbt->max_record_bytes = dbt->code.size_bytes; /* a record is about as large as its code */
     cpu->dbt_closed = DBT_NO_VECTORS;
     cpu->dbt = dbt;
     return 0;
@@ -73,12 +80,16 @@ static void unlink_site(struct site *site)
     *site->link = site->next;
     if (site->next)
         site->next->link = site->link;
+    site->to->incoming_count--;
     site->to = NULL;
     patch_jump(site->jump, site->slow);
 }
 
 static void link_site(struct site *site, struct host_block *to)
 {
+    if (to->incoming_count >= LINKS_MAX)
+        unlink_site(to->incoming);
+    to->incoming_count++;
     site->to = to;
     site->next = to->incoming;
     site->link = &to->incoming;
@@ -111,34 +122,76 @@ static void forget(struct cpu *cpu, struct host_block *t)
         dbt->newest = t->older;
     if (t->older)
         t->older->newer = t->newer;
+    else
+        dbt->oldest = t->newer;
+}
+
+/* Takes one translation from its block, which stays. */
+static void drop(struct cpu *cpu, struct host_block *t)
+{
+    struct host_block **link = &t->block->translations;
+
+    while (*link != t)
+        link = &(*link)->next;
+    *link = t->next;
+    forget(cpu, t);
+    cpu->dbt->record_bytes -= DBT_RECORD_BYTES;
+    cpu->counters.translation_record_bytes = cpu->dbt->record_bytes;
+    free(t);
+    cpu->counters.translations_dropped++;
 }
 
 void dbt_drop(struct cpu *cpu, struct block *block)
 {
-    while (block->translations) {
-        struct host_block *t = block->translations;
-
-        block->translations = t->next;
-        forget(cpu, t);
-        free(t);
-        cpu->counters.translations_dropped++;
-    }
+    while (block->translations)
+        drop(cpu, block->translations);
 }
 
-/* All translations go; the blocks stay. */
-static void drop_all(struct cpu *cpu)
+static bool lies_within(const struct host_block *t, const uint8_t *from, const uint8_t *end)
 {
-    while (cpu->dbt->newest)
-        dbt_drop(cpu, cpu->dbt->newest->block);
-    cpu->dbt->code.used_bytes = cpu->dbt->first_used;
-    cpu->counters.translation_flushes++;
+    return t && t->start >= from && t->start < end;
+}
+
+/*
+ * Room for one more translation: code memory is a ring, and what stands in the way are the oldest
+ * ones. So nothing ever waits for all of them to go.
+ */
+static void make_room(struct cpu *cpu)
+{
+    struct dbt *dbt = cpu->dbt;
+    struct execmem *code = &dbt->code;
+    const uint8_t *at = code->write + code->used_bytes, *end = code->write + code->size_bytes;
+
+    if (code->size_bytes - code->used_bytes < DBT_ROOM_BYTES) {
+        while (lies_within(dbt->oldest, at, end))
+            drop(cpu, dbt->oldest);
+        code->used_bytes = dbt->first_used;
+        at = code->write + code->used_bytes;
+        cpu->counters.translation_flushes++;
+    }
+    while (lies_within(dbt->oldest, at, at + DBT_ROOM_BYTES) ||
+           (dbt->oldest && dbt->record_bytes >= dbt->max_record_bytes))
+        drop(cpu, dbt->oldest);
+}
+
+/* A block at many linear addresses keeps the translations that were made last. */
+static void cut_translations(struct cpu *cpu, struct block *block)
+{
+    struct host_block *last = block->translations;
+    unsigned count = 1;
+
+    for (; last && last->next; count++)
+        last = last->next;
+    if (last && count >= TRANSLATIONS_MAX)
+        drop(cpu, last);
 }
 
 void dbt_destroy(struct cpu *cpu)
 {
     if (!cpu->dbt)
         return;
-    drop_all(cpu);
+    while (cpu->dbt->oldest)
+        drop(cpu, cpu->dbt->oldest);
     execmem_fini(&cpu->dbt->code);
     free(cpu->dbt);
     cpu->dbt = NULL;
@@ -154,7 +207,7 @@ void dbt_claim_thread(struct cpu *cpu)
 struct cpu *dbt_where(uintptr_t host_pc, gva_t *block)
 {
     struct cpu *cpu = NULL;
-    const uint8_t *code;
+    const uint8_t *code, *start = NULL;
 
     if (syscall(SYS_arch_prctl, ARCH_GET_GS, &cpu) != 0 || !cpu || !cpu->dbt ||
         !execmem_contains(&cpu->dbt->code, host_pc))
@@ -162,9 +215,9 @@ struct cpu *dbt_where(uintptr_t host_pc, gva_t *block)
     code = cpu->dbt->code.write + (host_pc - (uintptr_t)cpu->dbt->code.exec);
     *block = cpu->x.gpr[X86_RIP]; /* in a thunk: as a helper's call has set it */
     for (const struct host_block *t = cpu->dbt->newest; t; t = t->older) {
-        if (MIN(t->entry_host, t->entry_memory) <= code) {
+        if (t->start <= code && t->start > start) {
+            start = t->start;
             *block = t->linear;
-            break;
         }
     }
     return cpu;
@@ -210,17 +263,6 @@ void dbt_update(struct cpu *cpu)
                         (cpu->dbt_context & ((1u << CONTEXT_BITS) - 1));
 }
 
-/* Links to other pages go: their keys, of as many bits of the generation, may come again. */
-void dbt_forget_keys(struct cpu *cpu)
-{
-    for (struct host_block *t = cpu->dbt ? cpu->dbt->newest : NULL; t; t = t->older) {
-        for (unsigned i = 0; i < t->sites; i++) {
-            if (t->site[i].key && t->site[i].to)
-                unlink_site(&t->site[i]);
-        }
-    }
-}
-
 /* The tag holds a part of the generation only: once that has begun anew, old entries must go. */
 void dbt_forget_addresses(struct cpu *cpu, uint64_t before, uint64_t now)
 {
@@ -251,12 +293,10 @@ static void link_pending(struct cpu *cpu, struct host_block *t)
 
 static struct host_block *make(struct cpu *cpu, struct block *block, gva_t linear)
 {
-    struct dbt *dbt = cpu->dbt;
-
     if (block->second_page != BLOCK_ONE_PAGE || ++block->runs < cpu->translate_after)
         return NULL;
-    if (dbt->code.size_bytes - dbt->code.used_bytes < ROOM_BYTES)
-        drop_all(cpu);
+    cut_translations(cpu, block);
+    make_room(cpu);
     return translate(cpu, block, linear);
 }
 

@@ -177,9 +177,9 @@ static void link_translation(struct dbt *dbt, struct block *block, struct host_b
     fresh->next = block->translations;
     block->translations = fresh;
     fresh->older = dbt->newest;
-    if (dbt->newest)
-        dbt->newest->newer = fresh;
+    *(dbt->newest ? &dbt->newest->newer : &dbt->oldest) = fresh;
     dbt->newest = fresh;
+    dbt->record_bytes += DBT_RECORD_BYTES;
 }
 
 struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
@@ -189,14 +189,15 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     struct host_block *fresh = calloc(1, sizeof(*fresh));
     const uint8_t *start;
 
-    ASSERT(fresh, "the host has memory for a translation");
+    if (!fresh)
+        return NULL;
     fresh->block = block;
     fresh->linear = linear;
     fresh->context = cpu->dbt_context;
     t.t = fresh;
     t.e = (struct emitter){.at = dbt->code.write + dbt->code.used_bytes,
-                           .end = dbt->code.write + dbt->code.size_bytes};
-    start = t.e.at;
+                           .end = dbt->code.write + dbt->code.used_bytes + DBT_ROOM_BYTES};
+    start = fresh->start = t.e.at;
     if (!decode(dbt, block)) {
         free(fresh);
         return NULL;
@@ -210,7 +211,9 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     dbt->code.used_bytes = ALIGN_UP((size_t)(t.e.at - dbt->code.write), CODE_ALIGN);
     link_translation(dbt, block, fresh);
     cpu->counters.translations_made++;
-    cpu->counters.translation_bytes = dbt->code.used_bytes - dbt->first_used;
+    cpu->counters.translation_bytes =
+        MAX(cpu->counters.translation_bytes, dbt->code.used_bytes - dbt->first_used);
+    cpu->counters.translation_record_bytes = dbt->record_bytes;
     trace(dbt_translate, linear, block->gpa, block->count, (uint64_t)(t.e.at - start));
     return fresh;
 }

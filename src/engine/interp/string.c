@@ -92,20 +92,22 @@ ALWAYS_INLINE enum step repeat_pieces(struct cpu *cpu, const struct op *op, stri
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
     do {
-        uint64_t done = 0;
+        uint64_t done = 0, cost;
 
         if (budget > 1 && !(cpu->x.rflags & X86_FLAG_DF))
             done = fast(cpu, op, op->size, budget);
+        cost = done;
         if (!done) {
             enum step step = one(cpu, op);
 
             if (unlikely(step))
                 return step;
             done = 1;
+            cost = STRING_SLOW_COST;
         }
         if (string_count_down(cpu, op, done))
             return STEP_NEXT;
-        budget -= done;
+        budget -= MIN(budget, cost);
     } while (budget && likely(!cpu->debug_hit));
     return STEP_AGAIN;
 }
@@ -118,7 +120,7 @@ ALWAYS_INLINE enum step repeat_compare(struct cpu *cpu, const struct op *op, str
 
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
-    while (budget--) {
+    for (; budget > 0; budget -= MIN(budget, STRING_SLOW_COST)) {
         enum step step = one(cpu, op);
 
         if (unlikely(step))

@@ -8,8 +8,13 @@
 
 #include "engine/interp/place.h"
 
-/* Iterations of one step; what remains is asked for again by STEP_AGAIN. */
-#define STRING_BUDGET 16384
+/*
+ * What one step may cost; the iterations that remain are asked for again by STEP_AGAIN. An
+ * iteration that goes the long way costs more than one of a piece that is moved at once: it may
+ * walk page tables, drop blocks, or write to a device, which takes microseconds.
+ */
+#define STRING_BUDGET    16384
+#define STRING_SLOW_COST 16
 
 /* One iteration; registers move only when it succeeds. */
 typedef enum step (*string_fn)(struct cpu *cpu, const struct op *op);
@@ -65,7 +70,7 @@ ALWAYS_INLINE enum step string_repeat(struct cpu *cpu, const struct op *op, stri
         return fn(cpu, op);
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
-    while (budget--) {
+    for (; budget > 0; budget -= MIN(budget, STRING_SLOW_COST)) {
         enum step step = fn(cpu, op);
 
         if (unlikely(step))

@@ -29,7 +29,13 @@ struct block_link {
 
 #define BLOCK_LINKS 2 /* taken and not taken */
 
+/* A link in a ring of blocks. */
+struct block_ring {
+    struct block_ring *next, *before;
+};
+
 struct block {
+    struct block_ring age; /* first: among the live blocks, or those that are being dropped */
     struct block_link links[BLOCK_LINKS];
     gpa_t gpa;
     gpa_t second_page; /* where a crossing instruction continues, or BLOCK_ONE_PAGE */
@@ -37,11 +43,14 @@ struct block {
     uint8_t count;     /* ops without the end marker */
     uint16_t bytes;
     uint16_t lookups; /* of all ops together */
-    uint32_t runs;    /* interpreted, while there is a translator */
+    uint64_t drops;   /* how often all blocks had been dropped when it was made */
+    bool dropped;
+    uint32_t runs; /* interpreted, while there is a translator */
     struct host_block *translations;
     struct block *hash_next;
-    struct block *page_next[2]; /* in the lists of its pages */
-    struct code_page *page[2];
+    struct block *page_next[2];  /* in the lists of its pages */
+    struct block **page_link[2]; /* what points to it there */
+    struct code_page *page[2];   /* NULL: in no list any more, nor in the hash */
     struct op ops[]; /* count + 1, and behind them the bytes that they were decoded from */
 };
 
@@ -53,8 +62,8 @@ static inline const uint8_t *block_bytes(const struct block *block)
     return (const uint8_t *)&block->ops[block->count + 1];
 }
 
-/* 0 or -ENOMEM. */
-int block_cache_create(struct cpu *cpu) must_check;
+/* The blocks may take so many bytes; the oldest make room. 0 or -ENOMEM. */
+int block_cache_create(struct cpu *cpu, size_t max_bytes) must_check;
 void block_cache_destroy(struct cpu *cpu);
 
 /*
@@ -97,7 +106,10 @@ void block_remember(struct cpu *cpu, struct block *before, struct block *to);
 /* Drops what was decoded from [gpa, gpa + len), which lies in one page. Safe while it executes. */
 void block_invalidate(struct cpu *cpu, gpa_t gpa, uint64_t len);
 
-/* Drops every block (and with them all native stubs). Safe while one executes. */
+/*
+ * Drops every block, and with them all native stubs, in a time that does not depend on how many
+ * there are: block_collect has the work. Safe while one executes.
+ */
 void block_drop_all(struct cpu *cpu);
 
 /* Forgets which linear addresses lead where: translations changed, the code did not. */
@@ -117,12 +129,19 @@ void block_note_found(struct cpu *cpu, gva_t linear);
 void block_update_key(struct cpu *cpu);
 
 /*
- * Frees what was dropped while it may have been executing; the run loop calls it between blocks.
- * True when something was: no block pointer from before holds then.
+ * Takes apart and frees what was dropped, a piece at a call; the run loop calls it between blocks.
+ * Until it has said BLOCK_COLLECT_NOTHING since the last drop, no translated code may be entered,
+ * for it may still be linked to what was dropped. A guest decides how much there is: requests are
+ * looked at between two calls.
  */
-bool block_collect(struct cpu *cpu);
+enum block_collect {
+    BLOCK_COLLECT_NOTHING,
+    BLOCK_COLLECT_DONE, /* no block pointer from before holds */
+    BLOCK_COLLECT_MORE, /* the same; call it again before anything runs */
+};
+enum block_collect block_collect(struct cpu *cpu);
 
-/* Whether it would free something: then no block may be gone on with. */
+/* Whether there is something to collect: then no block may be gone on with. */
 bool block_dropped(const struct cpu *cpu);
 
 /* Writes by other threads to pages with code: queued here, dropped by the vCPU at its next block.

@@ -148,6 +148,13 @@ enum step cpu_raise_error(struct cpu *cpu, enum x86_vector vector, uint32_t erro
     return STEP_FAULT;
 }
 
+enum step cpu_fail(struct cpu *cpu, const char *words)
+{
+    cpu->failure = words;
+    cpu->stop = ENGINE_STOP_ERROR;
+    return STEP_STOP;
+}
+
 enum step cpu_raise_page_fault(struct cpu *cpu, gva_t address, uint32_t error)
 {
     cpu->fault =

@@ -157,6 +157,8 @@ struct cpu {
     struct shadow_root shadow_root; /* what CR3 holds in non-root, under shadow */
     struct mmu_tlb tlb_link;        /* how the monitor reaches this TLB */
     struct block_cache *blocks;
+    struct block *block_running; /* the one interpreted last, while it lives; or NULL */
+    const char *failure;         /* words for ENGINE_STOP_ERROR */
     struct native *native;
     struct dbt *dbt; /* the translator; NULL: everything is interpreted */
     struct engine_counters counters;
@@ -223,6 +225,9 @@ void cpu_update_mode(struct cpu *cpu);
 enum step cpu_raise(struct cpu *cpu, enum x86_vector vector);
 enum step cpu_raise_error(struct cpu *cpu, enum x86_vector vector, uint32_t error);
 enum step cpu_raise_page_fault(struct cpu *cpu, gva_t address, uint32_t error);
+
+/* The VM can't go on, through no fault of the guest's processor: STEP_STOP, ENGINE_STOP_ERROR. */
+enum step cpu_fail(struct cpu *cpu, const char *words);
 
 /*
  * Where a linear address stands in its TLB table. Higher bits are folded in, because programs like

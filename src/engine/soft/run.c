@@ -190,7 +190,7 @@ static inline __attribute__((always_inline)) enum step next_block(struct cpu *cp
         step = block_find(cpu, &block);
         if (unlikely(step))
             return step;
-        /* Making it may have dropped the one before, which then waits in the graveyard. */
+        /* Making it may have dropped the one before, which then waits to be collected. */
         if (before)
             block_remember(cpu, before, block);
     }
@@ -277,8 +277,11 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
     struct host_block *translation = NULL;
     enum step step;
 
-    if (unlikely(block_collect(cpu)))
+    if (unlikely(block_dropped(cpu))) {
         *last = NULL;
+        if (block_collect(cpu) == BLOCK_COLLECT_MORE)
+            return STEP_JUMP; /* by way of the requests */
+    }
     if (translates && likely(!cpu->interrupt_shadow))
         translation = dbt_find_again(cpu);
     if (likely(translation))
@@ -286,12 +289,15 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
     step = next_block(cpu, last);
     if (unlikely(step))
         return step;
+    if (unlikely(block_dropped(cpu)))
+        return STEP_JUMP; /* finding it has dropped others, which must be collected first */
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return single_run(cpu, *last);
     if (translates)
         translation = dbt_find(cpu, *last);
     if (translation)
         return run_translation(cpu, last, translation);
+    cpu->block_running = *last;
     switch (counting) {
     case COUNT_LOOKUPS: return run_ops_counted(cpu, *last);
     case COUNT_EXACT: return run_ops_exact(cpu, (*last)->ops);

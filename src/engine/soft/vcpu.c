@@ -24,6 +24,8 @@
  */
 #define TRANSLATE_AFTER 64
 
+#define BLOCK_BYTES (128 * MIB) /* of memory for decoded blocks */
+
 struct engine_vcpu {
     struct cpu cpu;
     pthread_t thread; /* the one that runs it, for writes to its own code */
@@ -145,7 +147,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
         .slots_changed = drop_code,
     };
     mmu_attach(cpu->mmu, &cpu->tlb_link);
-    err = block_cache_create(cpu);
+    err = block_cache_create(cpu, config->block_bytes ? config->block_bytes : BLOCK_BYTES);
     if (!err)
         err = native_create(cpu);
     if (!err && config->translate_after != ENGINE_TRANSLATE_NEVER)
@@ -258,7 +260,7 @@ static void vcpu_count_until(struct engine_vcpu *vcpu, uint64_t instructions)
 
 static const char *vcpu_error(struct engine_vcpu *vcpu)
 {
-    return "the soft engine has no failures of its own";
+    return vcpu->cpu.failure ? vcpu->cpu.failure : "it does not say why";
 }
 
 static bool vcpu_read_gva(struct engine_vcpu *vcpu, gva_t gva, void *buffer, size_t len)
