@@ -1,6 +1,6 @@
 /*
  * A floppy image: it is drive 00h, with its medium's geometry, and there is no hard disk. The first
- * sector loads the rest. umbra.sh builds images of all sizes: it writes the geometry at 500 to 504
+ * sector loads the rest. soft.sh builds images of all sizes: it writes the geometry at 500 to 504
  * and begins the last sector with "LAST", or has the image end before it.
  */
     .code16

@@ -1,6 +1,6 @@
 /*
  * What a BIOS hands over to a boot sector: the processor and the chips as programs of a PC expect
- * them. umbra.sh starts it from a disk, by Umbra's BIOS and by SeaBIOS, the second opinion.
+ * them. soft.sh starts it from a disk, by Umbra's BIOS and by SeaBIOS, the second opinion.
  * Engines and machines that check no segment limits fail it.
  */
     .code16

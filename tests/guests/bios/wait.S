@@ -1,6 +1,6 @@
 /*
  * INT 15h 86h waits as long as it is asked to, whatever a program has made of the 8254: ACPI's
- * timer is the measure. umbra.sh runs it with the clock that counts instructions, where no busy
+ * timer is the measure. soft.sh runs it with the clock that counts instructions, where no busy
  * host makes a wait longer.
  */
 #include "bios.h"
