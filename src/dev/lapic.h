@@ -14,6 +14,7 @@
 #include "base/types.h"
 #include "dev/apic_bus.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 #define LAPIC_PAGE_SIZE 0x1000
 
@@ -55,6 +56,9 @@ void lapic_destroy(struct lapic *lapic);
 
 /* Power-up reset, IA32_APIC_BASE included. */
 void lapic_reset(struct lapic *lapic);
+
+/* Its state, for the board; the device's own. */
+const struct device *lapic_device(const struct lapic *lapic);
 
 uint32_t lapic_id(const struct lapic *lapic);
 

@@ -28,22 +28,22 @@ static bool shorthand_allows(enum icr_shorthand shorthand, uint8_t delivery)
 
 void lapic_send_ipi(struct lapic *lapic)
 {
-    enum icr_shorthand shorthand = (enum icr_shorthand)bits_get(lapic->icr, 19, 18);
+    enum icr_shorthand shorthand = (enum icr_shorthand)bits_get(lapic->state.icr, 19, 18);
     bool wide = lapic_in_x2apic(lapic);
     struct apic_message message = {
-        .destination = (uint32_t)(wide ? lapic->icr >> 32 : lapic->icr >> 56),
-        .logical = lapic->icr & ICR_LOGICAL,
+        .destination = (uint32_t)(wide ? lapic->state.icr >> 32 : lapic->state.icr >> 56),
+        .logical = lapic->state.icr & ICR_LOGICAL,
         .wide = wide,
         /* Level-triggered IPIs but INIT de-assert have gone: they act as edges. */
         .level = false,
-        .delivery = ICR_DELIVERY(lapic->icr),
-        .vector = (uint8_t)lapic->icr,
+        .delivery = ICR_DELIVERY(lapic->state.icr),
+        .vector = (uint8_t)lapic->state.icr,
     };
     bool fixed = message.delivery == APIC_DELIVER_FIXED || message.delivery == APIC_DELIVER_LOWEST;
 
     /* INIT level de-assert has no effect since the Pentium 4. */
-    if (message.delivery == APIC_DELIVER_INIT && lapic->icr & ICR_LEVEL &&
-        !(lapic->icr & ICR_ASSERT))
+    if (message.delivery == APIC_DELIVER_INIT && lapic->state.icr & ICR_LEVEL &&
+        !(lapic->state.icr & ICR_ASSERT))
         return;
     if (fixed && message.vector < LAPIC_FIRST_LEGAL_VECTOR) {
         lapic_raise_error(lapic, ESR_SEND_ILLEGAL_VECTOR);

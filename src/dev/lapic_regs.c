@@ -68,27 +68,27 @@ static uint64_t read_register(const struct lapic *lapic, unsigned reg)
     switch (reg) {
     case LAPIC_REG_ID: return x2 ? lapic->config.id : lapic->config.id << 24;
     case LAPIC_REG_VERSION: return VERSION_VALUE;
-    case LAPIC_REG_TPR: return lapic->tpr;
+    case LAPIC_REG_TPR: return lapic->state.tpr;
     case LAPIC_REG_PPR: return lapic_processor_priority(lapic);
     case LAPIC_REG_LDR: return lapic_logical_id(lapic);
-    case LAPIC_REG_DFR: return lapic->dfr;
-    case LAPIC_REG_SVR: return lapic->svr;
-    case LAPIC_REG_ESR: return lapic->esr;
-    case LAPIC_REG_ICR_LOW: return x2 ? lapic->icr : (uint32_t)lapic->icr;
-    case LAPIC_REG_ICR_HIGH: return lapic->icr >> 32;
-    case LAPIC_REG_TIMER_INITIAL: return lapic->timer.initial;
+    case LAPIC_REG_DFR: return lapic->state.dfr;
+    case LAPIC_REG_SVR: return lapic->state.svr;
+    case LAPIC_REG_ESR: return lapic->state.esr;
+    case LAPIC_REG_ICR_LOW: return x2 ? lapic->state.icr : (uint32_t)lapic->state.icr;
+    case LAPIC_REG_ICR_HIGH: return lapic->state.icr >> 32;
+    case LAPIC_REG_TIMER_INITIAL: return lapic->state.timer.initial;
     case LAPIC_REG_TIMER_CURRENT: return lapic_timer_current(lapic);
-    case LAPIC_REG_TIMER_DIVIDE: return lapic->timer.divide;
+    case LAPIC_REG_TIMER_DIVIDE: return lapic->state.timer.divide;
     default: break;
     }
     if (reg >= LAPIC_REG_ISR && reg < LAPIC_REG_TMR)
-        return lapic->isr[reg - LAPIC_REG_ISR];
+        return lapic->state.isr[reg - LAPIC_REG_ISR];
     if (reg >= LAPIC_REG_TMR && reg < LAPIC_REG_IRR)
-        return lapic->tmr[reg - LAPIC_REG_TMR];
+        return lapic->state.tmr[reg - LAPIC_REG_TMR];
     if (reg >= LAPIC_REG_IRR && reg < LAPIC_REG_ESR)
-        return lapic->irr[reg - LAPIC_REG_IRR];
+        return lapic->state.irr[reg - LAPIC_REG_IRR];
     if (reg >= LAPIC_REG_LVT_TIMER && reg <= LAPIC_REG_LVT_ERROR)
-        return lapic->lvt[reg - LAPIC_REG_LVT_TIMER];
+        return lapic->state.lvt[reg - LAPIC_REG_LVT_TIMER];
     return 0; /* arbitration and remote read: gone since the Pentium 4 */
 }
 
@@ -96,18 +96,18 @@ static void write_lvt(struct lapic *lapic, enum lapic_lvt which, uint32_t value)
 {
     uint32_t read_only = (uint32_t)(LVT_STATUS | LVT_REMOTE_IRR);
     uint32_t writable = (uint32_t)rules[LAPIC_REG_LVT_TIMER + which].known & ~read_only;
-    uint32_t before = lapic->lvt[which];
+    uint32_t before = lapic->state.lvt[which];
 
     if (which == LAPIC_LVT_TIMER)
         lapic_timer_settle(lapic);
     value = (value & writable) | (before & read_only);
     /* While software keeps the APIC disabled, masks stay set. */
-    if (!(lapic->svr & SVR_ENABLE))
+    if (!(lapic->state.svr & SVR_ENABLE))
         value |= LVT_MASKED;
     /* An entry that is no level any more has nothing to wait an EOI for. */
     if (!(value & LVT_LEVEL))
         value &= ~(uint32_t)LVT_REMOTE_IRR;
-    lapic->lvt[which] = value;
+    lapic->state.lvt[which] = value;
     if (which == LAPIC_LVT_TIMER)
         lapic_timer_lvt_changed(lapic, before);
     if (which == LAPIC_LVT_LINT0)
@@ -116,20 +116,20 @@ static void write_lvt(struct lapic *lapic, enum lapic_lvt which, uint32_t value)
 
 static void write_svr(struct lapic *lapic, uint32_t value)
 {
-    lapic->svr = value & rules[LAPIC_REG_SVR].known;
-    if (lapic->svr & SVR_ENABLE) {
+    lapic->state.svr = value & rules[LAPIC_REG_SVR].known;
+    if (lapic->state.svr & SVR_ENABLE) {
         lapic_update_lint(lapic);
         return;
     }
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
-        write_lvt(lapic, (enum lapic_lvt)i, lapic->lvt[i]);
+        write_lvt(lapic, (enum lapic_lvt)i, lapic->state.lvt[i]);
     lapic_update(lapic);
 }
 
 static void write_icr(struct lapic *lapic, uint64_t value)
 {
     /* The delivery status, bit 12, always says that the message has left. */
-    lapic->icr = value & ICR_KNOWN;
+    lapic->state.icr = value & ICR_KNOWN;
     lapic_send_ipi(lapic);
 }
 
@@ -147,18 +147,18 @@ static void write_register(struct lapic *lapic, unsigned reg, uint64_t value)
     switch (reg) {
     case LAPIC_REG_TPR: lapic_set_tpr(lapic, (uint8_t)value); return;
     case LAPIC_REG_EOI: lapic_end_interrupt(lapic); return;
-    case LAPIC_REG_LDR: lapic->ldr = low & 0xff000000; return;
-    case LAPIC_REG_DFR: lapic->dfr = low | 0x0fffffff; return;
+    case LAPIC_REG_LDR: lapic->state.ldr = low & 0xff000000; return;
+    case LAPIC_REG_DFR: lapic->state.dfr = low | 0x0fffffff; return;
     case LAPIC_REG_SVR: write_svr(lapic, low); return;
     case LAPIC_REG_ESR:
-        lapic->esr = lapic->esr_pending;
-        lapic->esr_pending = 0;
+        lapic->state.esr = lapic->state.esr_pending;
+        lapic->state.esr_pending = 0;
         return;
     case LAPIC_REG_ICR_LOW:
-        write_icr(lapic, lapic_in_x2apic(lapic) ? value : (lapic->icr >> 32) << 32 | low);
+        write_icr(lapic, lapic_in_x2apic(lapic) ? value : (lapic->state.icr >> 32) << 32 | low);
         return;
     case LAPIC_REG_ICR_HIGH:
-        lapic->icr = (uint64_t)(low & 0xff000000) << 32 | (uint32_t)lapic->icr;
+        lapic->state.icr = (uint64_t)(low & 0xff000000) << 32 | (uint32_t)lapic->state.icr;
         return;
     case LAPIC_REG_TIMER_INITIAL: lapic_timer_set_initial(lapic, low); return;
     case LAPIC_REG_TIMER_DIVIDE: lapic_timer_set_divide(lapic, low); return;

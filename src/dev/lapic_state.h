@@ -70,18 +70,17 @@ enum lapic_lvt {
 #define LAPIC_FIRST_LEGAL_VECTOR 16
 #define LAPIC_VECTOR_WORDS       8
 
-struct lapic_timer {
-    struct timer timer;
+struct lapic_timer_state {
     uint32_t initial;   /* the initial count register */
     uint32_t divide;    /* the divide register */
     uint32_t lap_ticks; /* the count that the current lap began with; 0: stopped */
     uint64_t lap_start_ns;
     uint64_t tsc_deadline; /* 0: not armed */
     uint64_t tsc_offset;   /* of the processor's TSC to tsc_now */
+    uint64_t deadline_ns;  /* saved: of the timer; CLOCK_NEVER: it is idle */
 };
 
-struct lapic {
-    struct lapic_config config;
+struct lapic_state {
     uint64_t base; /* IA32_APIC_BASE */
     uint32_t isr[LAPIC_VECTOR_WORDS];
     uint32_t tmr[LAPIC_VECTOR_WORDS];
@@ -96,23 +95,30 @@ struct lapic {
     uint8_t tpr;
     bool lint[2];
     bool told_pending; /* what `intr` last said */
-    struct lapic_timer timer;
+    struct lapic_timer_state timer;
+};
+
+struct lapic {
+    struct device device;
+    struct lapic_config config;
+    struct timer timer;
+    struct lapic_state state;
 };
 
 static inline bool lapic_hardware_enabled(const struct lapic *lapic)
 {
-    return lapic->base & LAPIC_BASE_ENABLE;
+    return lapic->state.base & LAPIC_BASE_ENABLE;
 }
 
 static inline bool lapic_in_x2apic(const struct lapic *lapic)
 {
-    return lapic->base & LAPIC_BASE_EXTD;
+    return lapic->state.base & LAPIC_BASE_EXTD;
 }
 
 /* Takes fixed interrupts: enabled by both IA32_APIC_BASE and SVR. */
 static inline bool lapic_software_enabled(const struct lapic *lapic)
 {
-    return lapic_hardware_enabled(lapic) && lapic->svr & SVR_ENABLE;
+    return lapic_hardware_enabled(lapic) && lapic->state.svr & SVR_ENABLE;
 }
 
 /* lapic.c: interrupt logic. */

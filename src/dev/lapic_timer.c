@@ -15,13 +15,13 @@
 
 static uint32_t timer_mode(const struct lapic *lapic)
 {
-    return lapic->lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE;
+    return lapic->state.lvt[LAPIC_LVT_TIMER] & LVT_TIMER_MODE;
 }
 
 /* The divide register's bits 3, 1 and 0: 0 divides by 2, 6 by 128, 7 by 1. */
 static unsigned divisor(const struct lapic *lapic)
 {
-    uint32_t divide = lapic->timer.divide;
+    uint32_t divide = lapic->state.timer.divide;
     unsigned code = (divide & 3) | ((divide & 8) >> 1);
 
     return 1u << ((code + 1) & 7);
@@ -40,13 +40,13 @@ static uint64_t ns_to_ticks(const struct lapic *lapic, uint64_t ns)
 /* The ticks since the lap's first; a lap lasts lap_ticks, the ones after it `initial` each. */
 static uint64_t ticks_since_lap(const struct lapic *lapic)
 {
-    return ns_to_ticks(lapic, clock_now_ns(lapic->config.clock) - lapic->timer.lap_start_ns);
+    return ns_to_ticks(lapic, clock_now_ns(lapic->config.clock) - lapic->state.timer.lap_start_ns);
 }
 
 /* The count where the timer counts in this mode. */
 static uint32_t count_in(const struct lapic *lapic, uint32_t mode)
 {
-    const struct lapic_timer *timer = &lapic->timer;
+    const struct lapic_timer_state *timer = &lapic->state.timer;
     uint64_t ticks;
 
     if (timer->lap_ticks == 0 || mode == LVT_TIMER_DEADLINE)
@@ -67,7 +67,7 @@ uint32_t lapic_timer_current(const struct lapic *lapic)
 /* Arms for the end of a periodic lap that is at least PERIOD_MIN_NS ahead. */
 static void arm_periodic(struct lapic *lapic)
 {
-    struct lapic_timer *timer = &lapic->timer;
+    struct lapic_timer_state *timer = &lapic->state.timer;
     uint64_t ticks = ticks_since_lap(lapic);
     uint64_t ahead = timer->lap_ticks;
     uint64_t now = clock_now_ns(lapic->config.clock);
@@ -76,7 +76,7 @@ static void arm_periodic(struct lapic *lapic)
     if (ticks >= ahead)
         ahead += ((ticks - ahead) / timer->initial + 1) * timer->initial;
     deadline = timer->lap_start_ns + ticks_to_ns(lapic, ahead);
-    timer_arm(&timer->timer, MAX(deadline, now + PERIOD_MIN_NS));
+    timer_arm(&lapic->timer, MAX(deadline, now + PERIOD_MIN_NS));
 }
 
 /*
@@ -86,17 +86,17 @@ static void arm_periodic(struct lapic *lapic)
  */
 static void rearm(struct lapic *lapic)
 {
-    struct lapic_timer *timer = &lapic->timer;
+    struct lapic_timer_state *timer = &lapic->state.timer;
 
-    timer_cancel(&timer->timer);
+    timer_cancel(&lapic->timer);
     if (timer->lap_ticks == 0)
         return;
     /* A masked period would only wake the host. */
     if (timer_mode(lapic) == LVT_TIMER_PERIODIC) {
-        if (!(lapic->lvt[LAPIC_LVT_TIMER] & LVT_MASKED))
+        if (!(lapic->state.lvt[LAPIC_LVT_TIMER] & LVT_MASKED))
             arm_periodic(lapic);
     } else {
-        timer_arm(&timer->timer, timer->lap_start_ns + ticks_to_ns(lapic, timer->lap_ticks));
+        timer_arm(&lapic->timer, timer->lap_start_ns + ticks_to_ns(lapic, timer->lap_ticks));
     }
 }
 
@@ -104,7 +104,7 @@ static uint64_t tsc_now(const struct lapic *lapic)
 {
     const struct lapic_callbacks *callbacks = &lapic->config.callbacks;
 
-    return callbacks->tsc_now(callbacks->opaque) + lapic->timer.tsc_offset;
+    return callbacks->tsc_now(callbacks->opaque) + lapic->state.timer.tsc_offset;
 }
 
 static bool has_deadline_mode(const struct lapic *lapic)
@@ -115,10 +115,10 @@ static bool has_deadline_mode(const struct lapic *lapic)
 /* Fires when the TSC has reached the deadline, else arms for the time when it will have. */
 static void check_tsc_deadline(struct lapic *lapic)
 {
-    struct lapic_timer *timer = &lapic->timer;
+    struct lapic_timer_state *timer = &lapic->state.timer;
     uint64_t tsc = tsc_now(lapic), ahead_ns;
 
-    timer_cancel(&timer->timer);
+    timer_cancel(&lapic->timer);
     if (timer->tsc_deadline == 0)
         return;
     if (tsc >= timer->tsc_deadline) {
@@ -130,7 +130,7 @@ static void check_tsc_deadline(struct lapic *lapic)
         return;
     /* One more: rounding down would fire a nanosecond early, and again. */
     ahead_ns = clock_muldiv(timer->tsc_deadline - tsc, NS_PER_SEC, lapic->config.tsc_hz) + 1;
-    timer_arm(&timer->timer, clock_now_ns(lapic->config.clock) + ahead_ns);
+    timer_arm(&lapic->timer, clock_now_ns(lapic->config.clock) + ahead_ns);
 }
 
 static void expire(void *opaque)
@@ -144,13 +144,14 @@ static void expire(void *opaque)
     if (timer_mode(lapic) == LVT_TIMER_PERIODIC)
         rearm(lapic);
     else
-        lapic->timer.lap_ticks = 0; /* one shot is over; the next initial count starts another */
+        lapic->state.timer.lap_ticks =
+            0; /* one shot is over; the next initial count starts another */
     lapic_post_lvt(lapic, LAPIC_LVT_TIMER);
 }
 
 void lapic_timer_settle(struct lapic *lapic)
 {
-    struct timer *timer = &lapic->timer.timer;
+    struct timer *timer = &lapic->timer;
 
     if (!timer_armed(timer) || timer->deadline_ns > clock_now_ns(lapic->config.clock))
         return;
@@ -160,14 +161,14 @@ void lapic_timer_settle(struct lapic *lapic)
 
 void lapic_timer_init(struct lapic *lapic)
 {
-    timer_init(&lapic->timer.timer, lapic->config.clock, expire, lapic);
+    timer_init(&lapic->timer, lapic->config.clock, expire, lapic);
 }
 
 void lapic_timer_stop(struct lapic *lapic)
 {
-    struct lapic_timer *timer = &lapic->timer;
+    struct lapic_timer_state *timer = &lapic->state.timer;
 
-    timer_cancel(&timer->timer);
+    timer_cancel(&lapic->timer);
     timer->initial = 0;
     timer->divide = 0;
     timer->lap_ticks = 0;
@@ -177,8 +178,8 @@ void lapic_timer_stop(struct lapic *lapic)
 /* A new lap of `ticks` starts now. */
 static void start_lap(struct lapic *lapic, uint32_t ticks)
 {
-    lapic->timer.lap_ticks = ticks;
-    lapic->timer.lap_start_ns = clock_now_ns(lapic->config.clock);
+    lapic->state.timer.lap_ticks = ticks;
+    lapic->state.timer.lap_start_ns = clock_now_ns(lapic->config.clock);
     rearm(lapic);
 }
 
@@ -187,7 +188,7 @@ void lapic_timer_set_initial(struct lapic *lapic, uint32_t count)
     if (timer_mode(lapic) == LVT_TIMER_DEADLINE)
         return;
     lapic_timer_settle(lapic);
-    lapic->timer.initial = count;
+    lapic->state.timer.initial = count;
     start_lap(lapic, count);
 }
 
@@ -197,17 +198,17 @@ void lapic_timer_set_divide(struct lapic *lapic, uint32_t divide)
 
     lapic_timer_settle(lapic);
     current = lapic_timer_current(lapic);
-    if (current == 0 && lapic->timer.lap_ticks != 0)
+    if (current == 0 && lapic->state.timer.lap_ticks != 0)
         current = 1; /* its interrupt is still to come */
-    lapic->timer.divide = divide & 0xb;
+    lapic->state.timer.divide = divide & 0xb;
     if (timer_mode(lapic) != LVT_TIMER_DEADLINE)
         start_lap(lapic, current);
 }
 
 void lapic_timer_lvt_changed(struct lapic *lapic, uint32_t before)
 {
-    struct lapic_timer *timer = &lapic->timer;
-    uint32_t *entry = &lapic->lvt[LAPIC_LVT_TIMER];
+    struct lapic_timer_state *timer = &lapic->state.timer;
+    uint32_t *entry = &lapic->state.lvt[LAPIC_LVT_TIMER];
     uint32_t mode_before = before & LVT_TIMER_MODE;
     bool was_deadline = mode_before == LVT_TIMER_DEADLINE;
 
@@ -216,7 +217,7 @@ void lapic_timer_lvt_changed(struct lapic *lapic, uint32_t before)
         (timer_mode(lapic) == LVT_TIMER_DEADLINE && !has_deadline_mode(lapic)))
         *entry &= ~(uint32_t)LVT_TIMER_MODE;
     if (was_deadline != (timer_mode(lapic) == LVT_TIMER_DEADLINE)) {
-        timer_cancel(&timer->timer);
+        timer_cancel(&lapic->timer);
         timer->lap_ticks = 0;
         timer->initial = 0;
         timer->tsc_deadline = 0;
@@ -230,7 +231,7 @@ void lapic_timer_lvt_changed(struct lapic *lapic, uint32_t before)
 uint64_t lapic_tsc_deadline_read(struct lapic *lapic)
 {
     lapic_timer_settle(lapic);
-    return lapic->timer.tsc_deadline;
+    return lapic->state.timer.tsc_deadline;
 }
 
 void lapic_tsc_deadline_write(struct lapic *lapic, uint64_t value)
@@ -238,14 +239,14 @@ void lapic_tsc_deadline_write(struct lapic *lapic, uint64_t value)
     if (timer_mode(lapic) != LVT_TIMER_DEADLINE)
         return;
     lapic_timer_settle(lapic);
-    lapic->timer.tsc_deadline = value;
+    lapic->state.timer.tsc_deadline = value;
     check_tsc_deadline(lapic);
 }
 
 void lapic_set_tsc_offset(struct lapic *lapic, uint64_t offset)
 {
     lapic_timer_settle(lapic);
-    lapic->timer.tsc_offset = offset;
+    lapic->state.timer.tsc_offset = offset;
     if (timer_mode(lapic) == LVT_TIMER_DEADLINE)
         check_tsc_deadline(lapic);
 }

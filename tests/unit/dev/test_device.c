@@ -12,6 +12,7 @@
 #include "dev/fw_cfg.h"
 #include "dev/hpet.h"
 #include "dev/ioapic.h"
+#include "dev/lapic.h"
 #include "dev/pic.h"
 #include "dev/pit.h"
 #include "dev/rtc.h"
@@ -69,6 +70,16 @@ KIND(uart, &(struct uart_backend){0}, &nowhere)
 KIND(ioapic, 1, bench->apic_bus)
 KIND(hpet, &(struct hpet_config){.clock = &bench->time.clock})
 KIND(acpi_pm, &(struct acpi_pm_config){.clock = &bench->time.clock})
+static uint64_t tsc_now(void *opaque)
+{
+    return ((struct bench *)opaque)->time.now_ns;
+}
+
+KIND(lapic, &(struct lapic_config){.bsp = true,
+                                   .clock = &bench->time.clock,
+                                   .tsc_hz = NS_PER_SEC,
+                                   .bus = bench->apic_bus,
+                                   .callbacks = {.tsc_now = tsc_now, .opaque = bench}})
 KIND(vga, &bench->time.clock)
 KIND(fw_cfg, bench->mem)
 KIND(sysctl, bench->pit, &bench->a20, &nowhere)
@@ -102,6 +113,25 @@ static int stir_fw_cfg(struct bench *bench, uint64_t random)
     return (int)fw_cfg_ops.read(bench->dev, 1, 1);
 }
 
+/* Registers that matter, aligned; interrupts come and are taken. */
+static int stir_lapic(struct bench *bench, uint64_t random)
+{
+    static const uint16_t registers[] = {0x0b0, 0x080, 0x0f0, 0x320, 0x380,
+                                         0x3e0, 0x350, 0x300, 0x0f0};
+    uint16_t reg = registers[random % ARRAY_SIZE(registers)];
+
+    if (random % 7 == 0)
+        return (int)lapic_mmio_ops.read(bench->dev, reg, 4);
+    lapic_mmio_ops.write(bench->dev, 0xf0, 4, 0x100 | (random >> 36 & 0xff));
+    lapic_mmio_ops.write(bench->dev, reg, 4, random >> 8 & 0x7ffff);
+    lapic_set_lint(bench->dev, random >> 32 & 1, random >> 33 & 1);
+    if (random % 3 == 0)
+        return (int)lapic_tsc_deadline_read(bench->dev);
+    if (random & BIT(34))
+        lapic_tsc_deadline_write(bench->dev, bench->time.now_ns + (random >> 40));
+    return random & BIT(35) ? lapic_acknowledge(bench->dev) : lapic_pending(bench->dev);
+}
+
 /* Memory that answers, and in half of the cases takes the latches as they are (write mode 1). */
 static int stir_vga(struct bench *bench, uint64_t random)
 {
@@ -126,6 +156,7 @@ static const struct kind kinds[] = {
     {NAMES(hpet), .range = {{&hpet_ops, HPET_SIZE}, {&hpet_ops, 0x20}, {&hpet_ops, 0x140}}},
     {NAMES(acpi_pm),
      .range = {{&acpi_pm_ops, ACPI_PM_SIZE}, {&acpi_gpe_ops, 4}, {&acpi_smi_ops, 2}}},
+    {NAMES(lapic), .stir = stir_lapic, .range = {{&lapic_mmio_ops, 0x400}}},
     {NAMES(vga), .stir = stir_vga,
      .range = {{&vga_port_ops, VGA_PORT_COUNT}, {&vga_memory_ops, 0x20000}}},
     {NAMES(fw_cfg), .stir = stir_fw_cfg, .range = {{&fw_cfg_ops, FW_CFG_PORTS}}},
