@@ -101,6 +101,7 @@ struct engine_counters {
     uint64_t translation_record_bytes; /* of what is known about it, now */
     uint64_t translation_flushes;      /* the memory for it was full */
     uint64_t translation_entries;      /* from the run loop */
+    uint64_t host_faults;              /* in code made for the guest; they cost a block */
     uint64_t translation_helpers;      /* instructions of it that C functions ran */
     uint64_t translated_instructions;  /* of `instructions` */
     uint64_t tsc_reads;                /* RDTSC and RDTSCP; they do not exit */

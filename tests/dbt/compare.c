@@ -101,6 +101,8 @@ bool outcome_same(const struct outcome *want, const struct outcome *got, bool di
     compare(&c, "devices", want->devices, got->devices);
     compare_state(&c, &want->state, &got->state);
     compare_memory(&c, want->memory, got->memory);
+    compare(&c, "host faults", 0, want->counters.host_faults);
+    compare(&c, "host faults", want->counters.host_faults, got->counters.host_faults);
     if (!disturbed)
         compare_counters(&c, &want->counters, &got->counters);
     if (!c.same && !quiet)

@@ -200,7 +200,8 @@ static void run_case(struct test *t, uint64_t index)
     t->failures++;
     print_before(&c);
     if (err)
-        printf("  the engine stopped otherwise than by the case's end\n");
+        printf(err == -EFAULT ? "  the host faulted in code made for the guest\n"
+                              : "  the engine stopped otherwise than by the case's end\n");
     else
         compare(t, &c, &host, &guest, true);
 }

@@ -251,13 +251,17 @@ static bool get_state(struct diff_guest *guest, struct diff_state *after)
 int diff_guest_run(struct diff_guest *guest, const struct diff_case *c, struct diff_state *after,
                    uint8_t *data)
 {
+    const struct engine_counters *counters = engine_soft.vcpu_counters(guest->vcpu);
     uint8_t *memory = mem_host(guest->mem, GPA_DATA, DIFF_DATA_SIZE, true);
+    uint64_t host_faults = counters->host_faults;
 
     put_code(guest, c);
     memcpy(memory, c->data, DIFF_DATA_SIZE);
     put_state(guest, c);
     if (engine_soft.vcpu_run(guest->vcpu) != ENGINE_STOP_HALT || !get_state(guest, after))
         return -EIO;
+    if (counters->host_faults != host_faults) /* the guest need not notice, but it is a mistake */
+        return -EFAULT;
     memcpy(data, memory, DIFF_DATA_SIZE);
     return 0;
 }

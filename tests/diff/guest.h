@@ -25,7 +25,10 @@ struct diff_guest {
 int diff_guest_start(struct diff_guest *guest, unsigned translate_after) must_check;
 void diff_guest_stop(struct diff_guest *guest);
 
-/* Runs a case; data gets DIFF_DATA_SIZE bytes. 0, or -EIO when the engine stopped otherwise. */
+/*
+ * Runs a case; data gets DIFF_DATA_SIZE bytes. 0; -EIO when the engine stopped otherwise; -EFAULT
+ * when the host met a fault in code that was made for the guest.
+ */
 int diff_guest_run(struct diff_guest *guest, const struct diff_case *c, struct diff_state *after,
                    uint8_t *data) must_check;
 

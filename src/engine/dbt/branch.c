@@ -7,7 +7,7 @@
  * with the mappings. What jumps backwards, and what jumps through a table, looks at cpu->attention
  * first, so no loop runs without it.
  */
-#include "engine/dbt/internal.h"
+#include "engine/dbt/fault.h"
 
 static void look_at_attention(struct translator *t)
 {
@@ -198,6 +198,7 @@ static bool emit_jcc_insn(struct translator *t)
     branch_direct(t, t->next);
     emit_patch(&t->e, taken, t->e.at);
     t->flags = flags;
+    fault_note_flags(t);
     branch_direct(t, relative_target(t));
     return true;
 }

@@ -9,6 +9,8 @@
 #ifndef UMBRA_ENGINE_DBT_DBT_H
 #define UMBRA_ENGINE_DBT_DBT_H
 
+#include <ucontext.h>
+
 #include "engine/soft/cpu.h"
 
 struct block;
@@ -27,6 +29,14 @@ void dbt_claim_thread(struct cpu *cpu);
  * and in cpu->x as the last C function saw them.
  */
 struct cpu *dbt_where(uintptr_t host_pc, gva_t *block);
+
+/*
+ * For a signal handler, on the thread that met a fault of the host: if that is in a translation,
+ * changes the context so that the translation is left before the guest's instruction that is at
+ * fault, with the guest's state as it is there, and the block is interpreted from then on. False:
+ * it is not, and nothing has been done.
+ */
+bool dbt_take_fault(ucontext_t *context);
 
 /* Derives cpu->dbt_context from the mode; for cpu_update_mode. */
 void dbt_update(struct cpu *cpu);

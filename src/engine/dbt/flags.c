@@ -3,7 +3,7 @@
  * cpu->arith is AX after LAHF and SETO AL (interp/operand.h).
  * Source: SDM 2, "EFLAGS Cross-Reference" of volume 1.
  */
-#include "engine/dbt/internal.h"
+#include "engine/dbt/fault.h"
 
 void emit_flags_save(struct emitter *e)
 {
@@ -24,9 +24,13 @@ void emit_flags_load(struct emitter *e)
 
 void flags_spoil(struct translator *t)
 {
-    if (!(t->flags & FLAGS_MEMORY))
-        emit_flags_save(&t->e);
+    bool saved = t->flags & FLAGS_MEMORY;
+
     t->flags = FLAGS_MEMORY;
+    if (saved)
+        return;
+    emit_flags_save(&t->e);
+    fault_note_flags(t);
 }
 
 void flags_need(struct translator *t)

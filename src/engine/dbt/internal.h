@@ -71,6 +71,9 @@ struct host_block {
     unsigned incoming_count;
     struct site site[MAX_SITES];
     unsigned sites;
+    const uint8_t *end;   /* behind its code, in the writable view */
+    const uint32_t *note; /* fault.c's */
+    unsigned notes;
 };
 
 #define DBT_ROOM_BYTES (256 * KIB) /* what one block needs at most, with room to spare */
@@ -89,17 +92,21 @@ struct dbt {
     const uint8_t *leave;         /* to the run loop with the flags in memory; PLACE is the site */
     const uint8_t *vectors_enter; /* before a vector instruction, the op in PLACE */
     const uint8_t *vectors_load;  /* behind helper, where the vectors were in the host before */
+    const uint8_t *fault;         /* where a signal handler sends a translation; the op in PLACE */
     size_t first_used;            /* the code memory that is never given back */
     struct host_block *newest, *oldest;
     size_t record_bytes, max_record_bytes; /* of struct host_block, all together */
     struct site *pending;                  /* the site by which code was left last, to be linked */
+    struct block *faulted;                 /* between handler and fault_leave: whose translation */
+    bool fault_uncounted;                  /* the same: nothing of it is counted yet */
     struct x86_insn insns[BLOCK_MAX_OPS];
 };
 
 #define FLAGS_HOST   1u
 #define FLAGS_MEMORY 2u
 
-#define MAX_SLOW (3 * BLOCK_MAX_OPS + 4)
+#define MAX_SLOW  (3 * BLOCK_MAX_OPS + 4)
+#define MAX_NOTES (6 * BLOCK_MAX_OPS + 2 * MAX_SLOW)
 
 /* What a slow path does. */
 enum slow_kind {
@@ -128,8 +135,9 @@ struct translator {
     uint64_t next;   /* RIP behind the instruction */
     unsigned flags;  /* FLAGS_*: where they are valid */
     uint8_t vectors; /* gates that are open, the vectors being in the host's registers; or 0 */
-    unsigned slows;
+    unsigned slows, notes;
     struct slow_path slow[MAX_SLOW];
+    uint32_t note[MAX_NOTES]; /* fault.c's */
 };
 
 /* Bytes of an address, of a stack slot and of a near branch target. */
@@ -250,7 +258,12 @@ void branch_leave(struct translator *t);
 /* Makes the translation of a block at a linear address; NULL when the code memory is full. */
 struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear);
 
-/* --- run.c: called by helper thunks --- */
+/* --- run.c --- */
+
+/* Takes back that the ops of a block from one to before another were counted by its head. */
+void dbt_uncount(struct cpu *cpu, const struct op *from, const struct op *to);
+
+/* Called by helper thunks. */
 uint64_t dbt_step(struct cpu *cpu, const struct op *op);
 /* Whether vectors may enter the host's registers: 0; else it has run the instruction. */
 uint64_t dbt_enter_vectors(struct cpu *cpu, const struct op *op);

@@ -9,7 +9,7 @@
  *   PLACE   <- PLACE + host page
  */
 #include "base/assert.h"
-#include "engine/dbt/internal.h"
+#include "engine/dbt/fault.h"
 
 #define ENTRY_SHIFT 5
 _Static_assert(sizeof(struct tlb_entry) == 1 << ENTRY_SHIFT, "a TLB entry is indexed by a shift");
@@ -49,6 +49,7 @@ static void call_thunk(struct translator *t, const uint8_t *thunk, const struct 
 void call_helper(struct translator *t, const struct op *op, uint64_t next)
 {
     call_thunk(t, t->dbt->helper, op, next);
+    fault_note(t, op + 1, 0);
     t->vectors = 0;
 }
 
@@ -58,8 +59,11 @@ void slow_paths_emit(struct translator *t)
         const struct slow_path *slow = &t->slow[i];
 
         emit_patch(&t->e, slow->from, t->e.at);
+        t->flags = FLAGS_MEMORY;
+        fault_note(t, slow->op, 0);
         call_thunk(t, slow->kind == SLOW_ENTER_VECTORS ? t->dbt->vectors_enter : t->dbt->helper,
                    slow->op, slow->next);
+        fault_note(t, slow->op + (slow->kind != SLOW_ENTER_VECTORS), 0);
         if (slow->kind == SLOW_STEP_VECTORS)
             emit_patch(&t->e, emit_call(&t->e), t->dbt->vectors_load);
         emit_patch(&t->e, emit_jmp(&t->e), slow->resume);

@@ -3,6 +3,7 @@
  * immediates. Refuses operands that are no general registers.
  * Source: SDM 2 "Instruction Format".
  */
+#include "engine/dbt/fault.h"
 #include "engine/dbt/insn.h"
 
 int guest_register(ZydisRegister reg)
@@ -242,9 +243,13 @@ static bool emit_high(struct translator *t, const struct operands *o, bool accum
         emit_move(&t->e, SCRATCH, dbt_host_reg[X86_RAX]);
     if (memory)
         emit_op(&t->e, rax ? OPCODE_XCHG : OPCODE_LOAD, 8, address, rm_reg(PLACE));
-    emit_modrm(&t->e, &encoding, reg, memory ? rm_at(address, 0) : rm_reg(legacy_number(o->rm)));
     if (memory && rax)
+        fault_note(t, t->op, FAULT_EXCHANGED);
+    emit_modrm(&t->e, &encoding, reg, memory ? rm_at(address, 0) : rm_reg(legacy_number(o->rm)));
+    if (memory && rax) {
         emit_op(&t->e, OPCODE_XCHG, 8, address, rm_reg(PLACE));
+        fault_note(t, t->op, 0);
+    }
     if (rax)
         emit_move(&t->e, dbt_host_reg[X86_RAX], SCRATCH);
     if (use == FLAG_USE_WRITE || use == FLAG_USE_CHANGE)

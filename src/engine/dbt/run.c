@@ -204,25 +204,6 @@ void dbt_claim_thread(struct cpu *cpu)
     ASSERT(err == 0, "a thread's GS base is its own to set");
 }
 
-struct cpu *dbt_where(uintptr_t host_pc, gva_t *block)
-{
-    struct cpu *cpu = NULL;
-    const uint8_t *code, *start = NULL;
-
-    if (syscall(SYS_arch_prctl, ARCH_GET_GS, &cpu) != 0 || !cpu || !cpu->dbt ||
-        !execmem_contains(&cpu->dbt->code, host_pc))
-        return NULL;
-    code = cpu->dbt->code.write + (host_pc - (uintptr_t)cpu->dbt->code.exec);
-    *block = cpu->x.gpr[X86_RIP]; /* in a thunk: as a helper's call has set it */
-    for (const struct host_block *t = cpu->dbt->newest; t; t = t->older) {
-        if (t->start <= code && t->start > start) {
-            start = t->start;
-            *block = t->linear;
-        }
-    }
-    return cpu;
-}
-
 /* Whether the segments that 32-bit code uses all the time are flat, and so is its stack. */
 static bool flat(const struct cpu *cpu)
 {
@@ -293,7 +274,8 @@ static void link_pending(struct cpu *cpu, struct host_block *t)
 
 static struct host_block *make(struct cpu *cpu, struct block *block, gva_t linear)
 {
-    if (block->second_page != BLOCK_ONE_PAGE || ++block->runs < cpu->translate_after)
+    if (block->second_page != BLOCK_ONE_PAGE || block->interpret_only ||
+        ++block->runs < cpu->translate_after)
         return NULL;
     cut_translations(cpu, block);
     make_room(cpu);
@@ -358,14 +340,13 @@ enum step dbt_run(struct cpu *cpu, struct host_block *t)
     return step;
 }
 
-/* Takes back what the head of the translation has counted and was not executed. */
-static void uncount(struct cpu *cpu, const struct op *op)
+void dbt_uncount(struct cpu *cpu, const struct op *from, const struct op *to)
 {
-    cpu->counters.instructions -= op->left;
-    if (unlikely(cpu->host.host_ns)) {
-        for (unsigned i = 1; i <= op->left; i++)
-            cpu->counters.tlb_lookups -= op[i].lookups;
-    }
+    cpu->counters.instructions -= (uint64_t)(to - from);
+    if (likely(!cpu->host.host_ns))
+        return;
+    for (; from < to; from++)
+        cpu->counters.tlb_lookups -= from->lookups;
 }
 
 /*
@@ -385,7 +366,7 @@ static uint64_t run_step(struct cpu *cpu, const struct op *op, bool wants)
     if (likely(step == STEP_NEXT && wants && cpu->dbt_context == context && cpu->fetch_key == key &&
                !block_dropped(cpu)))
         return 0;
-    uncount(cpu, op);
+    dbt_uncount(cpu, op + 1, op + 1 + op->left);
     if (step == STEP_AGAIN || (step == STEP_FAULT && !cpu->fault.is_trap))
         cpu->x.gpr[X86_RIP] = next - len;
     cpu->dbt_site = NULL;

@@ -126,13 +126,14 @@ bool insn_pop(struct translator *t)
     if (operand->type != ZYDIS_OPERAND_TYPE_REGISTER || guest < 0)
         return false;
     stack_find_pop(t);
-    stack_move(t, (int32_t)bytes);
     if (dbt_host_reg[guest] == HOST_NONE) {
         emit_load(&t->e, SCRATCH, rm_at(PLACE, 0));
         emit_store(&t->e, rm_guest((unsigned)guest), SCRATCH);
     } else {
         emit_op(&t->e, OPCODE_LOAD, bytes, dbt_host_reg[guest], rm_at(PLACE, 0));
     }
+    if (guest != X86_RSP) /* what was popped stands */
+        stack_move(t, (int32_t)bytes);
     return true;
 }
 
@@ -167,7 +168,8 @@ bool insn_leave(struct translator *t)
     if (t->op->size != bytes)
         return false;
     memory_at(t, rbp, 0, bytes, false);
+    emit_op(&t->e, OPCODE_LOAD, bytes, SCRATCH, rm_at(PLACE, 0));
     emit_op(&t->e, OPCODE_LEA, bytes, rsp, rm_at(rbp, (int32_t)bytes));
-    emit_op(&t->e, OPCODE_LOAD, bytes, rbp, rm_at(PLACE, 0));
+    emit_move(&t->e, rbp, SCRATCH);
     return true;
 }

@@ -7,11 +7,12 @@
  *                 or, when that says so, straight out of enter with what it said
  *   vectors_enter PLACE: op; as helper with dbt_enter_vectors, and the vectors to the host
  *   vectors_load  only the latter
+ *   fault         PLACE: op; as helper with fault_leave, which always says so
  *   leave         PLACE: site; registers to memory, cpu->dbt_site, out of enter with STEP_JUMP
  */
 #include <errno.h>
 
-#include "engine/dbt/internal.h"
+#include "engine/dbt/fault.h"
 
 static const uint8_t callee_saved[] = {HOST_RBX, HOST_RBP, HOST_R12, HOST_R13, HOST_R14, HOST_R15};
 
@@ -120,6 +121,9 @@ int dbt_emit_thunks(struct cpu *cpu, struct dbt *dbt)
     emit_call_c(&e, cpu, dbt_enter_vectors);
     dbt->vectors_load = e.at;
     emit_vectors_load(&e);
+    emit_back(&e);
+    dbt->fault = e.at;
+    emit_call_c(&e, cpu, fault_leave);
     emit_back(&e);
     dbt->leave = e.at;
     emit_leave(&e);

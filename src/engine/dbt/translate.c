@@ -2,7 +2,7 @@
  * One block to host code: the entries, the instructions in their order, the end, and behind it the
  * slow paths.
  */
-#include "engine/dbt/internal.h"
+#include "engine/dbt/fault.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +96,8 @@ static unsigned flags_wanted(const struct dbt *dbt, const struct block *block)
 static void emit_entries(struct translator *t, unsigned wanted)
 {
     t->t->entry_host = t->t->entry_memory = t->e.at;
+    t->flags = wanted == FLAGS_MEMORY ? FLAGS_HOST : FLAGS_MEMORY;
+    fault_note(t, t->op, FAULT_UNCOUNTED);
     if (wanted == FLAGS_MEMORY) {
         emit_flags_save(&t->e);
         t->t->entry_memory = t->e.at;
@@ -104,6 +106,7 @@ static void emit_entries(struct translator *t, unsigned wanted)
         t->t->entry_host = t->e.at;
     }
     t->flags = wanted;
+    fault_note(t, t->op, FAULT_UNCOUNTED);
 }
 
 static void emit_count(struct translator *t, size_t counter, unsigned amount)
@@ -136,13 +139,16 @@ static bool emit_known(struct translator *t)
 /* True when the instruction has ended the block. */
 static bool emit_instruction(struct translator *t)
 {
-    unsigned slows = t->slows;
+    unsigned slows = t->slows, notes;
     uint8_t *at = t->e.at;
     unsigned flags = t->flags, sites = t->t->sites;
 
+    fault_note(t, t->op, 0);
+    notes = t->notes;
     if (emit_known(t))
         return t->op->flags & OP_ENDS;
     t->slows = slows;
+    t->notes = notes;
     t->e.at = at;
     t->e.too_long = false;
     t->flags = flags;
@@ -157,6 +163,7 @@ static bool emit_instruction(struct translator *t)
 
 static void emit_body(struct translator *t, struct block *block)
 {
+    t->op = block->ops;
     emit_entries(t, flags_wanted(t->dbt, block));
     emit_count(t, CPU_FIELD(counters.instructions), block->count);
     if (t->cpu->host.host_ns && block->lookups)
@@ -169,6 +176,7 @@ static void emit_body(struct translator *t, struct block *block)
         if (emit_instruction(t))
             return;
     }
+    fault_note(t, &block->ops[block->count], 0);
     branch_direct(t, t->next);
 }
 
@@ -187,7 +195,6 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     struct dbt *dbt = cpu->dbt;
     struct translator t = {.cpu = cpu, .dbt = dbt};
     struct host_block *fresh = calloc(1, sizeof(*fresh));
-    const uint8_t *start;
 
     if (!fresh)
         return NULL;
@@ -196,8 +203,9 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
     fresh->context = cpu->dbt_context;
     t.t = fresh;
     t.e = (struct emitter){.at = dbt->code.write + dbt->code.used_bytes,
-                           .end = dbt->code.write + dbt->code.used_bytes + DBT_ROOM_BYTES};
-    start = fresh->start = t.e.at;
+                           .end = dbt->code.write + dbt->code.used_bytes + DBT_ROOM_BYTES -
+                                  FAULT_NOTE_ROOM};
+    fresh->start = t.e.at;
     if (!decode(dbt, block)) {
         free(fresh);
         return NULL;
@@ -208,12 +216,13 @@ struct host_block *translate(struct cpu *cpu, struct block *block, gva_t linear)
         free(fresh);
         return NULL;
     }
+    fault_keep_notes(&t);
     dbt->code.used_bytes = ALIGN_UP((size_t)(t.e.at - dbt->code.write), CODE_ALIGN);
     link_translation(dbt, block, fresh);
     cpu->counters.translations_made++;
     cpu->counters.translation_bytes =
         MAX(cpu->counters.translation_bytes, dbt->code.used_bytes - dbt->first_used);
     cpu->counters.translation_record_bytes = dbt->record_bytes;
-    trace(dbt_translate, linear, block->gpa, block->count, (uint64_t)(t.e.at - start));
+    trace(dbt_translate, linear, block->gpa, block->count, (uint64_t)(fresh->end - fresh->start));
     return fresh;
 }

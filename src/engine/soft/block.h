@@ -45,7 +45,8 @@ struct block {
     uint16_t lookups; /* of all ops together */
     uint64_t drops;   /* how often all blocks had been dropped when it was made */
     bool dropped;
-    uint32_t runs; /* interpreted, while there is a translator */
+    uint32_t runs;       /* interpreted, while there is a translator */
+    bool interpret_only; /* its translation met a fault of the host */
     struct host_block *translations;
     struct block *hash_next;
     struct block *page_next[2];  /* in the lists of its pages */

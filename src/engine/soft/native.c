@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/trace.h"
+
 #define CODE_BYTES (4 * MIB)
 #define ROOM_BYTES (NATIVE_MAX_OPS_A_BLOCK * (uint64_t)NATIVE_MAX_STUB_BYTES)
 
@@ -146,6 +148,11 @@ enum step native_raise_gate(struct cpu *cpu, const struct op *op)
 
 enum step native_raise(struct cpu *cpu, uint64_t vector)
 {
+    if (vector & NATIVE_UNEXPECTED) {
+        vector &= ~NATIVE_UNEXPECTED;
+        cpu->counters.host_faults++;
+        trace(native_host_fault, cpu->x.gpr[X86_RIP], vector);
+    }
     switch (vector) {
     case X86_XM: return cpu_raise(cpu, cpu->x.cr4 & X86_CR4_OSXMMEXCPT ? X86_XM : X86_UD);
     /* DEVIATION: with CR0.NE clear a PC raises IRQ 13 through the FERR# pin; here it is #MF too. */

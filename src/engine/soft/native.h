@@ -68,8 +68,9 @@ bool native_vector_ready(const struct cpu *cpu, const struct op *op);
 
 /*
  * Installs the handlers of SIGFPE, SIGSEGV, SIGILL and SIGBUS: inside a stub they make it return
- * the exception to its caller, elsewhere the process says its last words and dies. May be called
- * any number of times from any thread.
+ * the exception to its caller, a translation is left (dbt.h), elsewhere the process says its last
+ * words and dies. They run on the thread's alternate signal stack, if it has one. May be called any
+ * number of times from any thread.
  */
 void native_install_signals(void);
 

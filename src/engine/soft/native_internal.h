@@ -39,6 +39,12 @@
 #define GATE_NM_WAIT    BIT(7) /* CR0.MP and CR0.TS */
 #define GATES_UD        (GATE_UD_SSE | GATE_UD_MMX | GATE_UD_AVX | GATE_UD_VEX_GPR | GATE_UD_XSAVE)
 
+/*
+ * Added to the vector of an exception that no stub should meet: its operand is looked at before,
+ * and what the host does not know is not on the whitelist. The guest gets an exception for it.
+ */
+#define NATIVE_UNEXPECTED BIT(8)
+
 /* A stub: cpu in RDI, the memory operand in RSI; 0 or the vector of the exception that it met. */
 typedef uint64_t (*native_stub_fn)(struct cpu *cpu, void *mem);
 

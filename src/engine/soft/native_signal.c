@@ -1,6 +1,7 @@
 /*
- * Exceptions that the host raises inside a stub: the handler makes the stub return the vector to
- * its caller. Anywhere else such a signal is our own bug: last words, then abort.
+ * Exceptions that the host raises in code made for the guest. Inside a stub the handler makes the
+ * stub return the vector to its caller; a translation it leaves (dbt_take_fault). Anywhere else
+ * such a signal is our own bug: last words, then abort.
  */
 #include "engine/soft/native_internal.h"
 
@@ -13,10 +14,23 @@
 #include "base/assert.h"
 #include "engine/dbt/dbt.h"
 
-/* Whether an exception of the host is one that a guest's instruction may cause on its own. */
-static bool is_guest_vector(uint64_t vector)
+/* What the stub returns: never 0, which #DE would be without its mark. */
+static uint64_t stub_result(uint64_t vector)
 {
-    return vector == X86_XM || vector == X86_MF || vector == X86_GP || vector == X86_UD;
+    return vector == X86_XM || vector == X86_MF ? vector : vector | NATIVE_UNEXPECTED;
+}
+
+/* Changes the context so that the stub returns at once; false: it lies in none. */
+static bool leave_stub(ucontext_t *context)
+{
+    greg_t *regs = context->uc_mcontext.gregs;
+    const struct cpu *cpu = native_running;
+
+    if (!cpu || !cpu->native || !execmem_contains(&cpu->native->code, (uintptr_t)regs[REG_RIP]))
+        return false;
+    regs[REG_RAX] = (greg_t)stub_result((uint64_t)regs[REG_TRAPNO]);
+    regs[REG_RIP] = (greg_t)(uintptr_t)cpu->native->fault_exit;
+    return true;
 }
 
 /* The last words' RIP is the block's then, and the other registers are older. */
@@ -35,16 +49,10 @@ static void say_translated(uintptr_t host_pc)
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     ucontext_t *uc = context;
-    greg_t *regs = uc->uc_mcontext.gregs;
-    struct cpu *cpu = native_running;
-    uint64_t vector = (uint64_t)regs[REG_TRAPNO];
+    const greg_t *regs = uc->uc_mcontext.gregs;
 
-    if (cpu && cpu->native && info->si_code > 0 && is_guest_vector(vector) &&
-        execmem_contains(&cpu->native->code, (uintptr_t)regs[REG_RIP])) {
-        regs[REG_RAX] = (greg_t)vector;
-        regs[REG_RIP] = (greg_t)(uintptr_t)cpu->native->fault_exit;
+    if (info->si_code > 0 && (leave_stub(uc) || dbt_take_fault(uc))) /* not sent by a process */
         return;
-    }
     signal(number, SIG_DFL); /* an error inside the last words ends the process */
     fprintf(stderr, "umbra: internal error: %s at host address %llx\n", strsignal(number),
             (unsigned long long)regs[REG_RIP]);
@@ -56,7 +64,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 void native_install_signals(void)
 {
     static const int signals[] = {SIGFPE, SIGSEGV, SIGILL, SIGBUS};
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)

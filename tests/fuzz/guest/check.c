@@ -110,6 +110,8 @@ void guest_check_state(struct guest *guest, enum engine_stop why)
 {
     struct x86_state x;
 
+    /* Such a fault costs the guest nothing, but it is a mistake of ours. */
+    FUZZ_CHECK(engine_soft.vcpu_counters(guest->vcpu)->host_faults == 0);
     engine_soft.vcpu_get_state(guest->vcpu, &x);
     check_control(&x);
     check_flags(&x);
