@@ -26,7 +26,8 @@
  *
  * Source: SDM 3 "Debug Exceptions", "Masking Exceptions and Interrupts When Switching Stacks",
  * "Priority Among Concurrent Events", "Delivery of Pending Debug Exceptions after VM Entry"; what
- * they leave open is as the processors that were tried have it.
+ * they leave open is as the processors that were tried have it (tests/boot/debug_traps.py compares
+ * with the host's; tests/guests/cpu/pending.S has what only a kernel sees).
  */
 #include "engine/soft/single.h"
 
