@@ -20,11 +20,12 @@
 #include "mem/mem.h"
 #include "x86/cpuid.h"
 
-#define FIXTURE_DATA       0x10000000u /* linear address of mapped memory */
-#define FIXTURE_DATA_GPA   0x200000u
-#define FIXTURE_DATA_BYTES 0x200000u
-#define FIXTURE_TABLES     0x1000u
-#define FIXTURE_CODE       0x400000u /* RIP; nothing is fetched from there */
+#define FIXTURE_DATA        0x10000000u /* linear address of mapped memory */
+#define FIXTURE_DATA_GPA    0x200000u
+#define FIXTURE_DATA_BYTES  0x200000u
+#define FIXTURE_TABLES      0x1000u
+#define FIXTURE_CODE        0x400000u /* RIP; nothing is fetched from there */
+#define FIXTURE_BLOCK_BYTES (16u << 20)
 
 struct fixture {
     struct cpu cpu;
@@ -205,7 +206,7 @@ static struct fixture *fixture_create(const char *model)
     fixture_map(cpu->mem);
     cpu->mmu = mmu_create(cpu->mem, &(struct mmu_config){.mode = MMU_EPT});
     assert_non_null(cpu->mmu);
-    assert_int_equal(block_cache_create(cpu), 0);
+    assert_int_equal(block_cache_create(cpu, FIXTURE_BLOCK_BYTES), 0);
     assert_int_equal(native_create(cpu), 0);
     fixture_enter_long_mode(f);
     return f;

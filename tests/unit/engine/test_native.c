@@ -49,7 +49,7 @@ static void make_fixture(struct fixture **out, const char *model)
     f->cpu.x.fpu.fcw = X87_CONTROL_DEFAULT;
     memset(f->cpu.tlb_tables, 0xff, sizeof(f->cpu.tlb_tables));
     f->cpu.tlb_mask = TLB_MAX_ENTRIES - 1;
-    assert_int_equal(block_cache_create(&f->cpu), 0);
+    assert_int_equal(block_cache_create(&f->cpu, 16u << 20), 0);
     assert_int_equal(native_create(&f->cpu), 0);
     cpu_update_mode(&f->cpu);
     tlb_map_data(f);
