@@ -103,7 +103,7 @@ void dump_ept_entry(char text[DUMP_BYTES], unsigned level, uint64_t entry)
     if (!ept_entry_present(entry))
         snprintf(text, DUMP_BYTES, "%s not present", letters);
     else if (ept_entry_mmio(entry))
-        snprintf(text, DUMP_BYTES, "%s MMIO (misconfigured on purpose)", letters);
+        snprintf(text, DUMP_BYTES, "%s MMIO (misconfigured)", letters);
     else
         snprintf(text, DUMP_BYTES, "%s %s 0x%" PRIx64, letters, leaf ? "page " : "table",
                  frame_of(X86_PAGING_4LEVEL, level, entry, leaf));

@@ -55,15 +55,16 @@ void monitor_slots(struct monitor_call *call)
     size_t count;
     const struct mem_slot *slots = mem_slots(call->vm->mem, &count);
 
-    fprintf(call->out, "%-12s %-4s %18s %18s %18s  %s\n", "slot", "kind", "GPA from", "to", "HVA",
+    fprintf(call->out, "%-12s %-4s %13s %13s %14s  %s\n", "slot", "kind", "GPA from", "to", "HVA",
             "size");
     for (size_t i = 0; i < count; i++) {
         const struct mem_slot *slot = &slots[i];
+        uint64_t unit = slot->size_bytes % MIB ? KIB : MIB;
 
-        fprintf(call->out, "%-12s %-4s %#18" PRIx64 " %#18" PRIx64 " %18p  %" PRIu64 " KiB%s\n",
+        fprintf(call->out, "%-12s %-4s %#13" PRIx64 " %#13" PRIx64 " %14p  %" PRIu64 " %s%s\n",
                 slot->name, slot->kind == MEM_SLOT_ROM ? "ROM" : "RAM", slot->base,
-                slot->base + slot->size_bytes - 1, (void *)slot->hva, slot->size_bytes / KIB,
-                slot->dirty ? ", dirty log" : "");
+                slot->base + slot->size_bytes - 1, (void *)slot->hva, slot->size_bytes / unit,
+                unit == MIB ? "MiB" : "KiB", slot->dirty ? ", dirty log" : "");
     }
 }
 

@@ -145,23 +145,32 @@ static void print_flags(FILE *out, uint64_t rflags)
     fprintf(out, "  iopl %u\n", (unsigned)((rflags & X86_FLAG_IOPL) >> X86_FLAG_IOPL_SHIFT));
 }
 
+/* Three registers a line: with the rest, what there is to say fits 80 columns and 24 lines. */
+static void print_register(FILE *out, const char *name, uint64_t value, unsigned number)
+{
+    fprintf(out, "%-4s %016" PRIx64 "%s", name, value, number % 3 == 2 ? "\n" : "  ");
+}
+
 void monitor_registers(struct monitor_call *call)
 {
     const struct x86_state *state = &call->state;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } last[] = {
+        {"cr0", state->cr0},   {"cr2", state->cr2},       {"cr3", state->cr3},
+        {"cr4", state->cr4},   {"efer", state->msr.efer}, {"dr6", state->dr[6]},
+        {"dr0", state->dr[0]}, {"dr1", state->dr[1]},     {"dr2", state->dr[2]},
+        {"dr3", state->dr[3]}, {"dr7", state->dr[7]},
+    };
     FILE *out = call->out;
 
-    for (unsigned i = 0; i < 16; i++)
-        fprintf(out, "%-4s %016" PRIx64 "%s", x86_gpr_names[gprs[i]], state->gpr[gprs[i]],
-                i % 4 == 3 ? "\n" : "  ");
-    fprintf(out, "rip  %016" PRIx64 "\n", state->gpr[X86_RIP]);
+    for (unsigned i = 0; i < ARRAY_SIZE(gprs); i++)
+        print_register(out, x86_gpr_names[gprs[i]], state->gpr[gprs[i]], i);
+    print_register(out, "xcr0", state->xcr0, 2);
     print_flags(out, state->rflags);
     print_segments(out, state);
-    fprintf(out,
-            "cr0  %016" PRIx64 "  cr2  %016" PRIx64 "  cr3  %016" PRIx64 "  cr4  %016" PRIx64 "\n",
-            state->cr0, state->cr2, state->cr3, state->cr4);
-    fprintf(out, "efer %016" PRIx64 "  xcr0 %016" PRIx64 "  kernel_gs_base %016" PRIx64 "\n",
-            state->msr.efer, state->xcr0, state->msr.kernel_gs_base);
-    for (unsigned i = 0; i < 4; i++)
-        fprintf(out, "dr%u  %016" PRIx64 "%s", i, state->dr[i], i == 3 ? "\n" : "  ");
-    fprintf(out, "dr6  %016" PRIx64 "  dr7  %016" PRIx64 "\n", state->dr[6], state->dr[7]);
+    for (unsigned i = 0; i < ARRAY_SIZE(last); i++)
+        print_register(out, last[i].name, last[i].value, i);
+    fprintf(out, "kernel_gs_base %016" PRIx64 "\n", state->msr.kernel_gs_base);
 }

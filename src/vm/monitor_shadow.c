@@ -145,7 +145,7 @@ void monitor_shadow_walk(struct monitor_call *call, gva_t gva)
     last = shadow_walk_entries(root->table, gva, entry_at);
     for (unsigned level = 4; level >= last && level > 0; level--) {
         dump_shadow_entry(text, level, *entry_at[level - 1]);
-        fprintf(call->out, "  sPT level %u [%3u] at HVA %p  %016" PRIx64 "  %s\n", level,
+        fprintf(call->out, "  sPT %u [%3u] HVA %p %016" PRIx64 " %s\n", level,
                 (unsigned)(((uintptr_t)entry_at[level - 1] & ~PAGE_MASK) / sizeof(uint64_t)),
                 (const void *)entry_at[level - 1], *entry_at[level - 1], text);
         print_page_of(call, entry_at[level - 1]);

@@ -61,7 +61,7 @@ static void print_ept_walk(const struct walk *walk, gpa_t gpa)
         unsigned level = X86_TABLE_LEVELS - i;
 
         dump_ept_entry(text, level, *path[i]);
-        fprintf(walk->out, "      EPT level %u [%3u] at HVA %p  %016" PRIx64 "  %s\n", level,
+        fprintf(walk->out, "    EPT %u [%3u] HVA %p %016" PRIx64 " %s\n", level,
                 (unsigned)(((uintptr_t)path[i] & ~PAGE_MASK) / sizeof(uint64_t)),
                 (const void *)path[i], *path[i], text);
     }

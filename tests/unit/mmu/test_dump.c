@@ -58,7 +58,7 @@ static const struct table_case ept_cases[] = {
     {4, 0x00007f0012345107, "RWXA-- table 0x7f0012345000"},
     {2, 0x00007f00122003b7, "RWXADS page  0x7f0012200000"},
     {1, 0x00007f0012345135, "R-XA-- page  0x7f0012345000"},
-    {1, 6, "-WX--- MMIO (misconfigured on purpose)"},
+    {1, 6, "-WX--- MMIO (misconfigured)"},
     {3, 0, "------ not present"},
 };
 

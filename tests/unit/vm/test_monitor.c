@@ -71,6 +71,18 @@ static void expect(struct rig *rig, const char *line, const char *answer)
     assert_string_equal(say(rig, line), answer);
 }
 
+/* A terminal of 80 columns shows the answer without broken lines; of `lines` lines at most. */
+static void expect_fits(struct rig *rig, const char *line, unsigned lines)
+{
+    const char *at = say(rig, line);
+
+    for (size_t len; *at; at += len + 1, lines--) {
+        len = strcspn(at, "\n");
+        if (len > 80 || lines == 0)
+            fail_msg("%s: too wide or one line too many: %.*s", line, (int)len, at);
+    }
+}
+
 /* The answer holds each of these texts, in this order. */
 static void expect_parts(struct rig *rig, const char *line, const char *const *parts)
 {
@@ -389,18 +401,22 @@ static void test_walk_ept(void **state)
     struct ept *ept = mmu_ept(rig->vm->mmu);
 
     long_mode(rig);
-    EXPECT_PARTS(rig, "walk 0x401234", "EPT level 4 [  0] at HVA 0x", "------ not present\n",
+    EXPECT_PARTS(rig, "walk 0x401234", "EPT 4 [  0] HVA 0x", "------ not present\n",
                  "an access is an EPT violation now");
     assert_int_equal(ept_fill(ept, PML4, EPT_READ), EPT_FILLED);
     assert_int_equal(ept_fill(ept, LAYOUT_LAPIC_BASE, EPT_READ), EPT_FILL_MMIO);
-    EXPECT_PARTS(rig, "walk 0x401234", "PML4E", "EPT level 4 [  0]", "RWX--- table 0x",
-                 "EPT level 3 [  0]", "EPT level 2 [  0]", "EPT level 1 [ 16]", "RWX--- page  0x",
-                 "PDPTE", "EPT level 1 [ 17]", "------ not present\n", "an EPT violation now");
-    EXPECT_PARTS(rig, "walk 0x802010", "GPA 0xfee00010", "EPT level 1 [  0]", "-WX--- MMIO",
+    EXPECT_PARTS(rig, "walk 0x401234", "PML4E", "EPT 4 [  0]", "RWX--- table 0x", "EPT 3 [  0]",
+                 "EPT 2 [  0]", "EPT 1 [ 16]", "RWX--- page  0x", "PDPTE", "EPT 1 [ 17]",
+                 "------ not present\n", "an EPT violation now");
+    EXPECT_PARTS(rig, "walk 0x802010", "GPA 0xfee00010", "EPT 1 [  0]", "-WX--- MMIO",
                  "no slot: MMIO of the local APIC");
     EXPECT_PARTS(rig, "info ept leaves", "GPA        0x10000 4 KiB  RWX--- page  0x",
                  "GPA     0xfee00000 4 KiB  -WX--- MMIO", "leaves now: 1 of 4 KiB, 0 of 2 MiB",
                  "1 marks of MMIO");
+    expect_fits(rig, "walk 0x401234", UINT32_MAX);
+    expect_fits(rig, "walk 0x802010", UINT32_MAX);
+    expect_fits(rig, "info slots", UINT32_MAX);
+    expect_fits(rig, "info registers", 22); /* beside the command and the prompt */
     EXPECT_PARTS(rig, "info shadow", "there are no shadow tables");
     EXPECT_PARTS(rig, "info mmu", "--mmu ept", "guest paging: 4-level; CR3 0x10000 WP NXE SMEP");
     EXPECT_PARTS(rig, "audit", "tables: all invariants hold\n", "TLB: 0 entries, all in step\n");
@@ -415,10 +431,11 @@ static void test_walk_shadow(void **state)
                  "rights");
     run_halt(rig, 0x600010);
     EXPECT_PARTS(rig, "walk $rip - 1", "PDE [  3]", "GPA 0x200010", "sPT: root at HVA 0x",
-                 "sPT level 4 [  0] at HVA 0x", "table 0x",
-                 "page: gfn 0x10, 4-level table, UWX, root\n", "sPT level 3 [  0]",
-                 "page: gfn 0x11, 4-level table, UWX\n", "sPT level 2 [  3]", "P", "rights");
-    EXPECT_PARTS(rig, "walk 0x401234", "PTE [  1]", "GPA 0x20234", "sPT level 2 [  2]",
+                 "sPT 4 [  0] HVA 0x", "table 0x", "page: gfn 0x10, 4-level table, UWX, root\n",
+                 "sPT 3 [  0]", "page: gfn 0x11, 4-level table, UWX\n", "sPT 2 [  3]", "P",
+                 "rights");
+    expect_fits(rig, "walk $rip - 1", UINT32_MAX);
+    EXPECT_PARTS(rig, "walk 0x401234", "PTE [  1]", "GPA 0x20234", "sPT 2 [  2]",
                  "-------- not present\n", "page: gfn 0x12, 4-level table, UWX\n",
                  "an access exits with a page fault now", "rights");
     EXPECT_PARTS(rig, "info shadow pages", "level 4 gfn 0x10, 4-level table, UWX, root; 1 entries",
