@@ -277,6 +277,9 @@ static void copy_text(char text[MONITOR_LINE_MAX + 1], const char *line)
     memcpy(text, line, strlen(line) + 1);
     for (char *tab = strchr(text, '\t'); tab; tab = strchr(tab, '\t'))
         *tab = ' ';
+    /* A completed word ends in a blank that no command has to know. */
+    for (size_t len = strlen(text); len > 0 && text[len - 1] == ' '; len--)
+        text[len - 1] = '\0';
 }
 
 static void execute_text(struct monitor_call *call, const char *line)
@@ -306,6 +309,80 @@ void monitor_execute(struct monitor *monitor, const char *line, FILE *out)
     } else {
         copy_text(text, line);
         execute_text(&call, text);
+    }
+}
+
+/* --- completing --- */
+
+void monitor_words_add(struct monitor_words *words, const char *start, const char *sigil,
+                       const char *name)
+{
+    char *word = words->word[words->count];
+
+    if (words->count == MONITOR_WORDS_MAX)
+        return;
+    snprintf(word, MONITOR_WORD_BYTES, "%s%s", sigil, name);
+    if (strncmp(word, start, strlen(start)) == 0)
+        words->count++;
+}
+
+static void add_names(struct monitor_words *words, const char *start, const struct command *table,
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        monitor_words_add(words, start, "", table[i].name);
+}
+
+/* A subject's own word: "pages" of "[pages]". */
+static void add_argument(struct monitor_words *words, const char *start,
+                         const struct command *subject)
+{
+    char word[MONITOR_WORD_BYTES];
+
+    if (subject && subject->arguments[0] == '[') {
+        snprintf(word, sizeof(word), "%.*s", (int)strcspn(subject->arguments + 1, "]"),
+                 subject->arguments + 1);
+        monitor_words_add(words, start, "", word);
+    }
+}
+
+/* The words of a line that stand before an offset: how many, and the first two. */
+static size_t split(const char *line, size_t end, const char *first[2], size_t lengths[2])
+{
+    size_t count = 0;
+
+    for (const char *at = monitor_skip_blanks(line); at < line + end; count++) {
+        size_t length = word_length(at);
+
+        if (count < 2) {
+            first[count] = at;
+            lengths[count] = length;
+        }
+        at = monitor_skip_blanks(at + MAX(length, (size_t)1));
+    }
+    return count;
+}
+
+void monitor_complete(const char *line, size_t word, struct monitor_words *words)
+{
+    const char *start = line + word, *before[2] = {"", ""};
+    size_t lengths[2] = {0}, count = split(line, word, before, lengths);
+    const struct command *command =
+        find(commands, ARRAY_SIZE(commands), before[0], count ? lengths[0] : 0);
+
+    if (count == 0) {
+        add_names(words, start, commands, ARRAY_SIZE(commands));
+    } else if (!command) {
+        return;
+    } else if (count == 1 && command->run == run_help) {
+        add_names(words, start, commands, ARRAY_SIZE(commands));
+        add_names(words, start, subjects, ARRAY_SIZE(subjects));
+    } else if (count == 1 && command->run == run_info) {
+        add_names(words, start, subjects, ARRAY_SIZE(subjects));
+    } else if (count == 2 && command->run == run_info) {
+        add_argument(words, start, find(subjects, ARRAY_SIZE(subjects), before[1], lengths[1]));
+    } else if (start[0] == '$' && command->looks) {
+        monitor_add_registers(words, start);
     }
 }
 

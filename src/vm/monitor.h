@@ -30,4 +30,19 @@ void monitor_destroy(struct monitor *monitor);
  */
 void monitor_execute(struct monitor *monitor, const char *line, FILE *out);
 
+#define MONITOR_WORDS_MAX  64
+#define MONITOR_WORD_BYTES 24 /* the longest name that is completed, and its end */
+
+/* What can stand in a place of a line. */
+struct monitor_words {
+    char word[MONITOR_WORDS_MAX][MONITOR_WORD_BYTES];
+    size_t count;
+};
+
+/*
+ * Lists the words that can stand where the line's last one begins, at the offset `word`, and that
+ * begin as it does: commands, subjects of info, what help knows, registers behind a $.
+ */
+void monitor_complete(const char *line, size_t word, struct monitor_words *words);
+
 #endif

@@ -12,6 +12,7 @@
 #include "vm/listener.h"
 #include "vm/monitor.h"
 #include "vm/monitor_line.h"
+#include "vm/monitor_pager.h"
 #include "vm/vm_internal.h"
 
 #define PROMPT      "(umbra) "
@@ -19,10 +20,16 @@
 #define KEY_BYTES   4096
 #define WRITE_BYTES 1024 /* to the terminal at once: far less than its queue's other half */
 
+#define MORE       "-- more (space: a screen, return: a line, q: no more) --"
+#define ERASE_MORE "\r\033[K" /* ECMA-48, EL: to the end of the line */
+#define KEY_CTRL_C 0x03
+
 /* Text that waits for the terminal's reader. */
 struct answer {
     char *text;
     size_t first, bytes;
+    size_t page; /* so far it is written before a key is waited for; at most bytes */
+    bool more;   /* MORE is on the screen: the next key turns the page */
 };
 
 struct monitor_console {
@@ -79,24 +86,42 @@ static void set_answer(struct monitor_console *console, const char *text, size_t
         raw[bytes++] = text[i];
     }
     free(console->answer.text);
-    console->answer = (struct answer){.text = raw, .bytes = bytes};
+    console->answer = (struct answer){.text = raw, .bytes = bytes, .page = bytes};
 }
 
-/* Writes what the terminal takes; true when nothing is left. */
+/* Lets the next page of the answer be written; one of so many rows, or of 0 for a screen. */
+static void turn_page(struct monitor_console *console, unsigned rows)
+{
+    struct answer *answer = &console->answer;
+    unsigned screen_rows, columns;
+
+    terminal_size(console->vm->terminal, &screen_rows, &columns);
+    if (rows == 0 && screen_rows > 1)
+        rows = screen_rows - 1; /* MORE has the last one */
+    answer->page = answer->first + monitor_page(answer->text + answer->first,
+                                                answer->bytes - answer->first, rows, columns);
+    answer->more = false;
+}
+
+/* Writes what the terminal takes; true when nothing is left, or a key has to turn the page. */
 static bool write_answer(struct monitor_console *console)
 {
     struct answer *answer = &console->answer;
     struct vm *vm = console->vm;
 
     lock_acquire(&vm->lock);
-    while (answer->first < answer->bytes && !terminal_congested(vm->terminal)) {
-        size_t n = MIN(answer->bytes - answer->first, (size_t)WRITE_BYTES);
+    while (answer->first < answer->page && !terminal_congested(vm->terminal)) {
+        size_t n = MIN(answer->page - answer->first, (size_t)WRITE_BYTES);
 
         terminal_write(vm->terminal, answer->text + answer->first, n);
         answer->first += n;
     }
+    if (answer->first == answer->page && answer->page < answer->bytes && !answer->more) {
+        terminal_write(vm->terminal, MORE, strlen(MORE));
+        answer->more = true;
+    }
     lock_release(&vm->lock);
-    return answer->first == answer->bytes;
+    return answer->first == answer->page;
 }
 
 /* The next key, or -1; tells whether the console is open, which is to be shown before any key. */
@@ -122,20 +147,37 @@ static FILE *open_text(char **text, size_t *bytes)
     return out;
 }
 
+/* The key behind MORE. */
+static void serve_page_key(struct monitor_console *console, uint8_t key)
+{
+    struct vm *vm = console->vm;
+
+    lock_acquire(&vm->lock);
+    terminal_write(vm->terminal, ERASE_MORE, strlen(ERASE_MORE));
+    lock_release(&vm->lock);
+    if (key == 'q' || key == 'Q' || key == KEY_CTRL_C)
+        set_answer(console, PROMPT, strlen(PROMPT));
+    else
+        turn_page(console, key == '\r' || key == '\n' ? 1 : 0);
+}
+
 /* Carries a key out: what it shows becomes the answer. */
 static void serve_key(struct monitor_console *console, uint8_t key)
 {
     char *text;
     size_t bytes;
     FILE *out = open_text(&text, &bytes);
+    bool ended = monitor_line_key(&console->line, key, out);
 
-    if (monitor_line_key(&console->line, key, out)) {
+    if (ended) {
         monitor_execute(console->vm->monitor, console->line.text, out);
         monitor_line_next(&console->line);
         fputs(PROMPT, out);
     }
     fclose(out);
     set_answer(console, text, bytes);
+    if (ended)
+        turn_page(console, 0);
     free(text);
 }
 
@@ -161,7 +203,9 @@ void monitor_console_serve(struct monitor_console *console)
 
     while (write_answer(console)) {
         key = next_key(console, &open);
-        if (key >= 0)
+        if (key >= 0 && console->answer.more)
+            serve_page_key(console, (uint8_t)key);
+        else if (key >= 0)
             serve_key(console, (uint8_t)key);
         else if (open != console->shown)
             show(console, open);
@@ -244,6 +288,8 @@ int monitor_console_create(struct monitor_console **out, struct vm *vm, const ch
     if (!console)
         return -ENOMEM;
     console->vm = vm;
+    console->line.prompt = PROMPT;
+    console->line.complete = monitor_complete;
     console->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     err =
         console->wake_fd < 0 ? -errno : events_add(vm->events, console->wake_fd, on_wake, console);

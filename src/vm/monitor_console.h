@@ -4,8 +4,9 @@
  *
  * On the terminal the console takes the keys while it is open; the guest's output goes on. Keys may
  * come while the machine lock is held, so they are queued and served by the event loop without it.
- * An answer is written as the reader takes it; meanwhile no further key is served. 4 KiB of keys
- * are kept, what comes after is lost.
+ * An answer is written as the reader takes it; meanwhile no further key is served. One that is
+ * longer than the screen stops after each screenful until a key turns the page. 4 KiB of keys are
+ * kept, what comes after is lost.
  * On the socket (listener.h) a line ends in \n or \r\n. One that is too long, or that holds other
  * than printable ASCII, is answered by an error and not carried out.
  */

@@ -37,6 +37,11 @@ int monitor_option(struct monitor_call *call, const char *command, const char *w
 bool monitor_register(void *call, const char *name, uint64_t *value);
 void monitor_registers(struct monitor_call *call);
 void monitor_register_names(FILE *out);
+void monitor_add_registers(struct monitor_words *words, const char *start);
+
+/* Adds the word sigil + name, if it begins with start and there is room. */
+void monitor_words_add(struct monitor_words *words, const char *start, const char *sigil,
+                       const char *name);
 
 /*
  * How the vCPU reads instructions now, and the bits of a linear address that count: 64 in long

@@ -88,6 +88,16 @@ void monitor_register_names(FILE *out)
     fputs("\nand $pc and $sp, the linear addresses of the code and the stack.\n", out);
 }
 
+void monitor_add_registers(struct monitor_words *words, const char *start)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(gprs); i++)
+        monitor_words_add(words, start, "$", x86_gpr_names[gprs[i]]);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        monitor_words_add(words, start, "$", names[i].name);
+    monitor_words_add(words, start, "$", "pc");
+    monitor_words_add(words, start, "$", "sp");
+}
+
 enum x86_mode monitor_code_mode(const struct x86_state *state)
 {
     const struct x86_segment *cs = &state->seg[X86_CS];

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -267,6 +268,16 @@ void terminal_take_back(struct terminal *terminal, const uint8_t *bytes, size_t 
         terminal->in_first = (terminal->in_first + IN_QUEUE_BYTES - 1) % IN_QUEUE_BYTES;
         terminal->in_queue[terminal->in_first] = bytes[i];
     }
+}
+
+void terminal_size(const struct terminal *terminal, unsigned *rows, unsigned *columns)
+{
+    struct winsize size = {0};
+
+    if (ioctl(terminal->out_fd, TIOCGWINSZ, &size) < 0)
+        size = (struct winsize){0};
+    *rows = size.ws_row;
+    *columns = size.ws_col;
 }
 
 bool terminal_is_keyboard(const struct terminal *terminal)

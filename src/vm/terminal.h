@@ -56,6 +56,9 @@ void terminal_resume(struct terminal *terminal);
  */
 void terminal_take_back(struct terminal *terminal, const uint8_t *bytes, size_t count);
 
+/* The size of the terminal at output, in characters; 0 and 0 when it is none or tells none. */
+void terminal_size(const struct terminal *terminal, unsigned *rows, unsigned *columns);
+
 /* Whether input comes from somebody at a terminal, and not from a pipe or a file. */
 bool terminal_is_keyboard(const struct terminal *terminal);
 

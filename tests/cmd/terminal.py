@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # The program on a terminal, on pipes, and before readers that do not read.
 # test: quick timeout=180
+import fcntl
 import os
 import pty
 import resource
 import select
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -106,7 +108,30 @@ def idle_costs_nothing():
         sys.exit(f"a halted guest cost {spent:.2f} s of 3 s")
 
 
-for test in (on_terminal, on_pipes, reader_gone, reader_stuck, idle_costs_nothing):
+def in_the_monitor():
+    """A long answer stops after a screen; keys turn its pages. Tab and the arrows edit."""
+    keyboard, tty = pty.openpty()
+    fcntl.ioctl(tty, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    process = start(IDLE, stdin=tty, stdout=tty, stderr=tty)
+    read_until(keyboard, b"R")
+    os.write(keyboard, b"\x01c")
+    read_until(keyboard, b"(umbra) ")
+    os.write(keyboard, b"xp /100xg 0x7c00\r")  # 50 lines
+    for key, lines in ((b"\r", 22), (b" ", 1)):
+        shown = read_until(keyboard, b"q: no more) --")
+        if shown.count(b": 0x") != lines:
+            sys.exit(f"a page of {lines} lines was expected before {key}: {shown}")
+        os.write(keyboard, key)
+    read_until(keyboard, b"-- more")
+    os.write(keyboard, b"q")
+    read_until(keyboard, b"(umbra) ")
+    os.write(keyboard, b"inf\tlots\x1b[D\x1b[D\x1b[D\x1b[Ds\r")
+    read_until(keyboard, b"bios alias")
+    os.write(keyboard, b"\x01x")
+    finish(process, 0)
+
+
+for test in (on_terminal, in_the_monitor, on_pipes, reader_gone, reader_stuck, idle_costs_nothing):
     print(test.__name__, flush=True)
     test()
 print("killed on a terminal", flush=True)

@@ -83,10 +83,14 @@ static void type_keys(struct vm *vm, const uint8_t *data, size_t size)
     unsigned lines = 0;
 
     FUZZ_CHECK(line && echo);
+    line->complete = monitor_complete;
     for (size_t i = 0; i < size && lines < MAX_LINES; i++) {
-        if (!monitor_line_key(line, data[i], echo))
+        bool ended = monitor_line_key(line, data[i], echo);
+
+        FUZZ_CHECK(line->cursor <= line->len && line->len <= MONITOR_LINE_MAX);
+        if (!ended)
             continue;
-        FUZZ_CHECK(line->len <= MONITOR_LINE_MAX && strlen(line->text) == line->len);
+        FUZZ_CHECK(strlen(line->text) == line->len);
         execute(vm, line->text);
         monitor_line_next(line);
         lines++;

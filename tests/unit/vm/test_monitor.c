@@ -307,6 +307,41 @@ static void test_examine_code(void **state)
     EXPECT_PARTS(rig, "x/i $pc", "error: cannot read GVA 0xfffffff0"); /* no ROM there */
 }
 
+/* --- completing --- */
+
+static void expect_words(const char *line, const char *words)
+{
+    struct monitor_words found = {.count = 0};
+    const char *blank = strrchr(line, ' ');
+    char text[MONITOR_WORDS_MAX * MONITOR_WORD_BYTES] = "";
+
+    monitor_complete(line, blank ? (size_t)(blank + 1 - line) : 0, &found);
+    for (size_t i = 0; i < found.count; i++)
+        strcat(strcat(text, i ? " " : ""), found.word[i]);
+    assert_string_equal(text, words);
+}
+
+static void test_complete(void **state)
+{
+    expect_words("", "help info walk x xp audit stop cont system_powerdown system_reset quit");
+    expect_words("sys", "system_powerdown system_reset");
+    expect_words("nothing", "");
+    expect_words("  in", "info");
+    expect_words("info s", "status slots shadow");
+    expect_words("info shadow ", "pages");
+    expect_words("info ept le", "leaves");
+    expect_words("info slots ", "");
+    expect_words("info nothing ", "");
+    expect_words("help s", "stop system_powerdown system_reset status slots shadow");
+    expect_words("stop s", "");
+    expect_words("walk $cr", "$cr0 $cr2 $cr3 $cr4");
+    expect_words("x/8xg $p", "$pc");
+    expect_words("xp 4 + $rs", "$rsi $rsp");
+    expect_words("walk r", "");
+    expect_words("nothing $r", "");
+    expect_words("/ $r", "");
+}
+
 /* --- walk --- */
 
 #define PML4 0x10000u
@@ -410,7 +445,7 @@ static void test_walk_ept(void **state)
                  "------ not present\n", "an EPT violation now");
     EXPECT_PARTS(rig, "walk 0x802010", "GPA 0xfee00010", "EPT 1 [  0]", "-WX--- MMIO",
                  "no slot: MMIO of the local APIC");
-    EXPECT_PARTS(rig, "info ept leaves", "GPA        0x10000 4 KiB  RWX--- page  0x",
+    EXPECT_PARTS(rig, "info ept leaves  ", "GPA        0x10000 4 KiB  RWX--- page  0x",
                  "GPA     0xfee00000 4 KiB  -WX--- MMIO", "leaves now: 1 of 4 KiB, 0 of 2 MiB",
                  "1 marks of MMIO");
     expect_fits(rig, "walk 0x401234", UINT32_MAX);
@@ -599,6 +634,7 @@ int main(void)
         SHADOW(test_stack_pointer),
         EPT(test_examine_text),
         EPT(test_examine_code),
+        EPT(test_complete),
         EPT(test_walk_4level),
         SHADOW(test_walk_4level),
         EPT(test_walk_ept),

@@ -120,10 +120,109 @@ static void test_keys_without_meaning(void **state)
     struct rig *rig = *state;
 
     expect_line(rig,
-                "a\x1b[C\x1b[D\x1b[1;5C\x1b[3~\x1bxb\x01\x02\x04\t\xff\x80"
+                "a\x1b[C\x1b[E\x1b[1;5C\x1b[3~\x1b[9~\x1b[~\x1bxb\x01\x04\t\xff\x80"
                 "c\r",
                 "abc");
     assert_string_equal(rig->echo, "abc\n");
+}
+
+/* What a terminal of one long row shows after all that was echoed; only backspace moves back. */
+static void expect_screen(struct rig *rig, const char *row, size_t column)
+{
+    char screen[2048] = "";
+    size_t at = 0, end = 0;
+
+    for (size_t i = 0; i < rig->echo_bytes; i++) {
+        if (rig->echo[i] == '\n') {
+            at = end = 0;
+        } else if (rig->echo[i] == '\b') {
+            assert_true(at > 0);
+            at--;
+        } else if (rig->echo[i] != '\a') {
+            assert_true(at < sizeof(screen) - 1);
+            screen[at++] = rig->echo[i];
+        }
+        end = MAX(end, at);
+    }
+    while (end > 0 && screen[end - 1] == ' ')
+        end--;
+    screen[end] = '\0';
+    assert_string_equal(screen, row);
+    assert_int_equal(at, column);
+}
+
+static void test_cursor(void **state)
+{
+    struct rig *rig = *state;
+
+    type(rig, "ac\x1b[Db"); /* left: into the middle */
+    expect_screen(rig, "abc", 2);
+    type(rig, "\x1b[D\x1b[D\x1b[D\x1b[D+"); /* not beyond the start */
+    expect_screen(rig, "+abc", 1);
+    type(rig, "\x1b[C\x1b[3~"); /* right, Delete */
+    expect_screen(rig, "+ac", 2);
+    type(rig, "\x7f"); /* backspace */
+    expect_screen(rig, "+c", 1);
+    type(rig, "\x1b[F!\x1b[3~"); /* End; nothing to delete there */
+    expect_screen(rig, "+c!", 3);
+    type(rig, "\x1b[H1\x1b[4~2\x1b[1~0\x05"
+              "3\x02\x02\x06-");
+    expect_screen(rig, "01+c!2-3", 7);
+    type(rig, "\x1bOD\x0b");
+    expect_screen(rig, "01+c!2", 6);
+    type(rig, " one two\x1b[D\x1b[D\x17"); /* a word up to the cursor */
+    expect_screen(rig, "01+c!2 one wo", 11);
+    type(rig, "\x1b[A");                     /* no history: as it is */
+    expect_line(rig, "\r", "01+c!2 one wo"); /* Return takes all of it */
+    type(rig, "x\x1b[D\x1b[A\x1b[D?");
+    expect_screen(rig, "01+c!2 one w?o", 13);
+    type(rig, "\x1b[D\x15");
+    expect_screen(rig, "", 0);
+    expect_line(rig, "\r", "");
+}
+
+static void complete_fruit(const char *line, size_t word, struct monitor_words *words)
+{
+    static const char *const fruit[] = {"apple", "apricot", "banana"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(fruit); i++) {
+        if (strncmp(fruit[i], line + word, strlen(line + word)) == 0)
+            strcpy(words->word[words->count++], fruit[i]);
+    }
+}
+
+static void test_tab(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->line.prompt = "> ";
+    rig->line.complete = complete_fruit;
+    expect_line(rig, "b\t!\r", "banana !");
+    expect_line(rig, "eat b\tnow\r", "eat banana now");
+    type(rig, "a\t"); /* what both share */
+    expect_screen(rig, "ap", 2);
+    type(rig, "\t"); /* and the list of them */
+    assert_non_null(strstr(rig->echo, "\napple               apricot\n> ap"));
+    expect_line(rig, "r\t\r", "apricot ");
+    type(rig, "xb z\x1b[D\x1b[D\t"); /* no word begins so */
+    expect_line(rig,
+                "\x15"
+                "b !\x1b[D\x1b[D\t\r",
+                "banana  !");
+    assert_non_null(strchr(rig->echo, '\a'));
+}
+
+/* A full line does not grow by a completion. */
+static void test_tab_full(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->line.complete = complete_fruit;
+    for (unsigned i = 0; i < MONITOR_LINE_MAX - 2; i++)
+        type(rig, " ");
+    type(rig, "b\t");
+    assert_int_equal(rig->line.len, MONITOR_LINE_MAX);
+    assert_string_equal(rig->line.text + MONITOR_LINE_MAX - 3, " ba");
 }
 
 static void test_full(void **state)
@@ -147,6 +246,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_erasing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_history, setup, teardown),
         cmocka_unit_test_setup_teardown(test_keys_without_meaning, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cursor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tab, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tab_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
     };
 
