@@ -28,6 +28,7 @@ static void print_soft(void)
            "  --mmu ept                walks the guest's tables and an extended one (usual)\n"
            "  --mmu shadow             walks shadow tables made of the guest's\n"
            "  --shadow-pages N         with --mmu shadow: how many shadow pages there may be\n"
+           "  --monitor-memory SIZE    bound on what Umbra takes beside the guest's memory\n"
            "  --translate on|off|N     whether code is translated, or from its Nth run on\n"
            "  --tlb-entries N          entries of a TLB table\n"
            "  --clock instructions     time counts instructions: each run is the same\n"
@@ -48,8 +49,8 @@ static void print_kvm(void)
            "  --gdb ADDRESS            works with four breakpoints and watchpoints together\n"
            "\n"
            "The host decides how memory is virtualized. --mmu and --clock instructions\n"
-           "belong to soft and are refused; --shadow-pages, --tlb-entries and --translate\n"
-           "have no effect.\n"
+           "belong to soft and are refused; --shadow-pages, --monitor-memory, --tlb-entries\n"
+           "and --translate have no effect.\n"
            "docs/kvm.md tells more.\n");
 }
 

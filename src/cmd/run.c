@@ -15,6 +15,7 @@
 #include "cmd/size.h"
 #include "engine/engine.h"
 #include "mem/layout.h"
+#include "vm/budget.h"
 #include "vm/clock_guest.h"
 #include "vm/listener.h"
 #include "vm/stats_file.h"
@@ -85,6 +86,20 @@ static bool check_timeout(uint64_t seconds)
         return false;
     }
     return true;
+}
+
+static bool check_monitor_memory(const struct vm_config *config)
+{
+    uint64_t bytes = config->monitor_memory_bytes;
+    struct budget budget;
+
+    if (bytes && (bytes < BUDGET_MIN_BYTES || bytes > LAYOUT_MAX_MEMORY)) {
+        log_error("--monitor-memory must lie between %llu MiB and %llu GiB",
+                  (unsigned long long)(BUDGET_MIN_BYTES / MIB),
+                  (unsigned long long)(LAYOUT_MAX_MEMORY / GIB));
+        return false;
+    }
+    return budget_split(&budget, config);
 }
 
 static bool check_mmu(const struct vm_config *config)
@@ -241,7 +256,7 @@ static bool check(const struct run_options *options)
         bare_stats ? "; a file for the statistics is given as --stats=FILE.json" : "";
 
     return check_memory(config->memory_bytes) && check_timeout(config->timeout_s) &&
-           check_cpu(config->cpu_model) && check_mmu(config) &&
+           check_cpu(config->cpu_model) && check_mmu(config) && check_monitor_memory(config) &&
            check_file(config->file, O_RDONLY, file_hint) &&
            check_file(config->kernel, O_RDONLY, "") && check_file(config->initrd, O_RDONLY, "") &&
            check_file(config->disk, O_RDWR, "") && check_file(config->floppy, O_RDWR, "") &&

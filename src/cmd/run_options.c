@@ -42,6 +42,8 @@ static const struct option_row rows[] = {
      FIELD(mmu)},
     {"shadow-pages", "N", "with --mmu shadow: at most N shadow pages (16384)", OPTION_NUMBER,
      FIELD(shadow_pages)},
+    {"monitor-memory", "SIZE", "with soft: bound on memory beside the guest's (384M)",
+     OPTION_SIZE, FIELD(monitor_memory_bytes)},
     {"tlb-entries", "N", "with soft: entries of a TLB table (4096)", OPTION_NUMBER,
      FIELD(tlb_entries)},
     {"translate", "on|off|N", "with soft: translate code (on); N: at its Nth run",

@@ -105,6 +105,7 @@ struct engine_counters {
     uint64_t translation_helpers;      /* instructions of it that C functions ran */
     uint64_t translated_instructions;  /* of `instructions` */
     uint64_t tsc_reads;                /* RDTSC and RDTSCP; they do not exit */
+    uint64_t fixed_bytes; /* of the engine's own, the same for every guest; with tlb_bytes */
     uint64_t tlb_bytes;
     uint64_t faults_injected; /* exceptions delivered into the guest */
     uint64_t page_faults;     /* of those, #PF */

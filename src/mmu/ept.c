@@ -16,7 +16,16 @@
  */
 #define MAX_MMIO_TABLES 1024
 
+/*
+ * Tables that are kept back, more than one fill or one range takes. So neither fails: what finds
+ * too few drops all tables and goes on with those.
+ */
+#define SPARES 8
+
 struct ept {
+    uint64_t *spares; /* a list, by their first entries */
+    unsigned spare_count;
+    uint64_t max_tables; /* spares too */
     struct mem *mem;
     uint64_t *root;
     uint64_t generation;  /* of the slots, at the last look */
@@ -34,27 +43,39 @@ static uint64_t *child_of(uint64_t entry)
     return (uint64_t *)(uintptr_t)(entry & EPT_FRAME);
 }
 
+static void put_spare(struct ept *ept, uint64_t *table)
+{
+    *table = (uintptr_t)ept->spares;
+    ept->spares = table;
+    ept->spare_count++;
+}
+
 static uint64_t *new_table(struct ept *ept)
 {
-    uint64_t *table = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+    uint64_t *table = ept->spares;
 
-    ASSERT(table, "the host has memory for a page of the EPT");
-    ASSERT(((uintptr_t)table & ~EPT_FRAME) == 0, "a host address fits an entry's frame");
+    ASSERT(table, "tables are kept back for whatever makes some");
+    ept->spares = (uint64_t *)(uintptr_t)*table;
+    ept->spare_count--;
     memset(table, 0, PAGE_SIZE);
     ept->stats.tables++;
     return table;
 }
 
-struct ept *ept_create(struct mem *mem)
+/* False: the bound is reached, or the host has no memory. */
+static bool fill_spares(struct ept *ept)
 {
-    struct ept *ept = calloc(1, sizeof(*ept));
+    while (ept->spare_count < SPARES) {
+        uint64_t *table = NULL;
 
-    if (!ept)
-        return NULL;
-    ept->mem = mem;
-    ept->generation = mem_generation(mem);
-    ept->root = new_table(ept);
-    return ept;
+        if (ept->stats.tables + ept->spare_count < ept->max_tables)
+            table = aligned_alloc(PAGE_SIZE, PAGE_SIZE);
+        if (!table)
+            return false;
+        ASSERT(((uintptr_t)table & ~EPT_FRAME) == 0, "a host address fits an entry's frame");
+        put_spare(ept, table);
+    }
+    return true;
 }
 
 /* Frees a table and all below it; counts the leaves that go. */
@@ -68,15 +89,60 @@ static void free_table(struct ept *ept, uint64_t *table, unsigned level)
         else
             free_table(ept, child_of(table[i]), level - 1);
     }
-    free(table);
     ept->stats.tables--;
+    if (ept->spare_count < SPARES)
+        put_spare(ept, table);
+    else
+        free(table);
+}
+
+static void drop_all(struct ept *ept)
+{
+    free_table(ept, ept->root, X86_TABLE_LEVELS);
+    ept->root = new_table(ept);
+    ept->mmio_tables = 0;
+}
+
+/* Before tables are made. With the root there are always SPARES + 1, in use or not. */
+static void want_spares(struct ept *ept)
+{
+    if (fill_spares(ept))
+        return;
+    ept->stats.dropped_for_room++;
+    drop_all(ept);
+}
+
+struct ept *ept_create(struct mem *mem, uint64_t max_tables)
+{
+    struct ept *ept = calloc(1, sizeof(*ept));
+
+    if (!ept)
+        return NULL;
+    ASSERT(max_tables >= EPT_TABLES_MIN, "the bound was checked");
+    ept->mem = mem;
+    ept->max_tables = max_tables;
+    ept->generation = mem_generation(mem);
+    if (fill_spares(ept)) {
+        ept->root = new_table(ept);
+        if (fill_spares(ept))
+            return ept;
+    }
+    ept_destroy(ept);
+    return NULL;
 }
 
 void ept_destroy(struct ept *ept)
 {
     if (!ept)
         return;
-    free_table(ept, ept->root, X86_TABLE_LEVELS);
+    if (ept->root)
+        free_table(ept, ept->root, X86_TABLE_LEVELS);
+    while (ept->spares) {
+        uint64_t *table = ept->spares;
+
+        ept->spares = (uint64_t *)(uintptr_t)*table;
+        free(table);
+    }
     free(ept);
 }
 
@@ -236,7 +302,10 @@ enum ept_fill ept_fill(struct ept *ept, gpa_t gpa, unsigned access)
         [EPT_FILL_MMIO] = "MMIO",
         [EPT_FILL_READ_ONLY] = "write to ROM",
     };
-    enum ept_fill end = fill(ept, gpa, access);
+    enum ept_fill end;
+
+    want_spares(ept);
+    end = fill(ept, gpa, access);
 
     if (trace_on(TRACE_ept_violation)) {
         const uint64_t *path[X86_TABLE_LEVELS];
@@ -308,6 +377,7 @@ void ept_zap(struct ept *ept, gpa_t gpa, uint64_t len)
 {
     gpa_t last;
 
+    want_spares(ept);
     if (clip(&gpa, len, &last))
         for_range(ept, ept->root, X86_TABLE_LEVELS, gpa, last, zap_entry);
 }
@@ -316,15 +386,9 @@ void ept_write_protect(struct ept *ept, gpa_t gpa, uint64_t len)
 {
     gpa_t last;
 
+    want_spares(ept);
     if (clip(&gpa, len, &last))
         for_range(ept, ept->root, X86_TABLE_LEVELS, gpa, last, protect_entry);
-}
-
-static void drop_all(struct ept *ept)
-{
-    free_table(ept, ept->root, X86_TABLE_LEVELS);
-    ept->root = new_table(ept);
-    ept->mmio_tables = 0;
 }
 
 bool ept_follow_slots(struct ept *ept)

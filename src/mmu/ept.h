@@ -60,11 +60,17 @@ struct ept_stats {
     uint64_t filled[4]; /* by the leaf's level; [0] counts MMIO marks */
     uint64_t zapped;    /* leaves taken away */
     uint64_t split;
-    uint64_t tables; /* pages of entries that there are now */
+    uint64_t tables;           /* pages of entries that there are now */
+    uint64_t dropped_for_room; /* how often all went, because a bound or the host allowed no more */
 };
 
-/* An empty table, or NULL without memory. mem outlives it. */
-struct ept *ept_create(struct mem *mem);
+#define EPT_TABLES_MIN 64
+
+/*
+ * An empty table, or NULL without memory. It takes at most max_tables pages, at least
+ * EPT_TABLES_MIN: what needs more, or finds no memory, drops all and begins anew. mem outlives it.
+ */
+struct ept *ept_create(struct mem *mem, uint64_t max_tables);
 void ept_destroy(struct ept *ept);
 
 /* What the processor does with a guest-physical address: access is the OR of enum ept_access. */

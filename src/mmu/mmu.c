@@ -31,7 +31,7 @@ struct mmu *mmu_create(struct mem *mem, const struct mmu_config *config)
             mem, &mmu->tlbs, config->shadow_pages ? config->shadow_pages : SHADOW_PAGES_DEFAULT,
             config->unsync_off);
     else if (config->mode == MMU_EPT)
-        mmu->ept = ept_create(mem);
+        mmu->ept = ept_create(mem, config->ept_tables ? config->ept_tables : UINT64_MAX);
     if (!mmu->ept && !mmu->shadow && config->mode != MMU_HOST) {
         mmu_destroy(mmu);
         return NULL;

@@ -48,6 +48,7 @@ enum mmu_mode {
 struct mmu_config {
     enum mmu_mode mode;
     unsigned shadow_pages; /* how many there may be at most; 0 for the default */
+    uint64_t ept_tables;   /* pages of the EPT, at most; 0: no bound */
     bool unsync_off;       /* shadowed guest tables stay write-tracked (shadow/track.h) */
 };
 

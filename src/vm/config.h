@@ -35,10 +35,11 @@ struct vm_config {
     enum vm_engine engine;
     unsigned user_irqchip; /* kvm: 1, our own interrupt controllers; 0, the kernel's */
     enum vm_mmu mmu;
-    uint64_t shadow_pages;     /* at most so many; 0: the default */
-    uint64_t tlb_entries;      /* a power of two; 0: the engine's choice */
-    unsigned translate_after;  /* as engine.h has it; soft */
-    const char *cpu_model;     /* a name that cpu_model_init knows */
+    uint64_t shadow_pages;         /* at most so many; 0: the default */
+    uint64_t monitor_memory_bytes; /* the bound of budget.h; 0: the default */
+    uint64_t tlb_entries;          /* a power of two; 0: the engine's choice */
+    unsigned translate_after;      /* as engine.h has it; soft */
+    const char *cpu_model;         /* a name that cpu_model_init knows */
     uint64_t timeout_s;        /* host seconds until the VM ends with VM_EXIT_TIMEOUT; 0: never */
     bool no_reboot;            /* a reset ends the VM */
     bool screen;               /* print the text screen at the end */

@@ -112,6 +112,33 @@ static void count_pages(const struct vm *vm, const struct mem_slot *slot, struct
     }
 }
 
+/* What --monitor-memory bounds, by kind. */
+static void print_budget(const struct monitor_call *call, const struct stats_snapshot *stats)
+{
+    const struct budget *b = &call->vm->budget;
+    const uint64_t *value = stats->value;
+    bool shadow = mmu_mode(call->vm->mmu) == MMU_SHADOW;
+    uint64_t tables = shadow ? 2 * value[STAT_shadow_bytes] : value[STAT_ept_bytes];
+    const struct {
+        const char *kind;
+        uint64_t used, bound;
+    } rows[] = {
+        {"decoded blocks", value[STAT_block_bytes], b->block_bytes},
+        {"translated code", value[STAT_translation_bytes], b->code_bytes},
+        {"its records", value[STAT_translation_record_bytes], b->record_bytes},
+        {shadow ? "shadow pages" : "EPT", tables, b->table_bytes},
+        {"fixed", value[STAT_fixed_bytes], b->fixed_bytes},
+        {"all", value[STAT_monitor_bytes], b->total_bytes},
+    };
+
+    if (mmu_mode(call->vm->mmu) == MMU_HOST)
+        return;
+    fprintf(call->out, "%-15s %10s %10s  (KiB)\n", "Umbra's own", "used", "bound");
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        fprintf(call->out, "%-15s %10" PRIu64 " %10" PRIu64 "\n", rows[i].kind, rows[i].used / KIB,
+                rows[i].bound / KIB);
+}
+
 void monitor_memory(struct monitor_call *call)
 {
     size_t count;
@@ -131,6 +158,7 @@ void monitor_memory(struct monitor_call *call)
                 sum.looked_at * PAGE_SIZE < slots[i].size_bytes ? "  of the first 16 GiB" : "");
     }
     vm_stats_snapshot(call->vm, &stats);
+    print_budget(call, &stats);
     fprintf(call->out, "Umbra's process keeps %" PRIu64 " KiB in the host's memory\n",
             stats.value[STAT_process_bytes] / KIB);
     fputs("dirty: written since the log was fetched, or ever; shared: merged or mapped elsewhere;\n"

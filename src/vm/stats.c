@@ -24,6 +24,7 @@ struct stats_sources {
     uint64_t flush_mode;
     uint64_t process_bytes;
     uint64_t rmap_bytes;
+    uint64_t monitor_bytes, monitor_bound_bytes; /* budget.h */
 };
 
 const struct stats_row stats_table[STATS] = {
@@ -71,6 +72,10 @@ static void collect(const struct vm *vm, struct stats_sources *s)
 
         s->rmap_bytes = bytes - MIN(bytes, tables);
     }
+    s->monitor_bytes = s->ept->tables * PAGE_SIZE + s->shadow->pages * PAGE_SIZE + s->rmap_bytes +
+                       engine->block_bytes + engine->translation_bytes +
+                       engine->translation_record_bytes + engine->fixed_bytes;
+    s->monitor_bound_bytes = mmu_mode(vm->mmu) == MMU_HOST ? 0 : vm->budget.total_bytes;
     for (unsigned i = 0; i < EXIT_REASONS; i++) {
         s->exits += engine->exits[i];
         s->exit_ns += engine->exit_ns[i];

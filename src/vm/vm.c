@@ -380,9 +380,12 @@ static int make_mmu(struct vm *vm)
     const struct vm_config *config = vm->config;
     enum mmu_mode own = config->mmu == VM_MMU_SHADOW ? MMU_SHADOW : MMU_EPT;
 
+    if (!budget_split(&vm->budget, config))
+        return -EINVAL;
     vm->mmu = mmu_create(vm->mem, &(struct mmu_config){
                                       .mode = vm->engine == &engine_soft ? own : MMU_HOST,
-                                      .shadow_pages = (unsigned)config->shadow_pages,
+                                      .shadow_pages = vm->budget.shadow_pages,
+                                      .ept_tables = vm->budget.ept_tables,
                                   });
     return vm->mmu ? 0 : -ENOMEM;
 }
@@ -396,6 +399,8 @@ static int create_vcpu(struct vm *vm)
                                                   .host_irqchip = !vm->config->user_irqchip,
                                                   .tlb_entries = (unsigned)vm->config->tlb_entries,
                                                   .translate_after = vm->config->translate_after,
+                                                  .block_bytes = vm->budget.block_bytes,
+                                                  .translate_bytes = vm->budget.code_bytes,
                                                   .error = vm->vcpu_error,
                                                   .error_bytes = sizeof(vm->vcpu_error),
                                               });

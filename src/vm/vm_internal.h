@@ -12,6 +12,7 @@
 #include "mem/mem.h"
 #include "mmu/mmu.h"
 #include "vm/board.h"
+#include "vm/budget.h"
 #include "vm/clock_guest.h"
 #include "vm/clock_host.h"
 #include "vm/config.h"
@@ -33,6 +34,7 @@ struct vm {
     size_t bios_bytes;
     struct vm_disk disks[VM_DISKS];
     struct mem *mem;
+    struct budget budget; /* of the memory beside the guest's */
     struct mmu *mmu;
     struct clock_host clock;        /* host time */
     struct clock_guest clock_guest; /* under --clock instructions */

@@ -67,6 +67,9 @@ static inline const uint8_t *block_bytes(const struct block *block)
 int block_cache_create(struct cpu *cpu, size_t max_bytes) must_check;
 void block_cache_destroy(struct cpu *cpu);
 
+/* What a cache takes beside its blocks. */
+size_t block_cache_fixed_bytes(void);
+
 /*
  * The block at CS:RIP, decoded now if need be. STEP_NEXT with *block set, or STEP_FAULT (#PF or #GP
  * of the fetch; an undecodable instruction is an op that raises #UD). STEP_STOP at a breakpoint.

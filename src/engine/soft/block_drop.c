@@ -89,6 +89,11 @@ void block_cache_destroy(struct cpu *cpu)
     cpu->blocks = NULL;
 }
 
+size_t block_cache_fixed_bytes(void)
+{
+    return sizeof(struct block_cache);
+}
+
 static void count_bytes(struct cpu *cpu, size_t more, size_t less)
 {
     struct block_cache *cache = cpu->blocks;

@@ -87,6 +87,11 @@ int native_create(struct cpu *cpu)
     return 0;
 }
 
+size_t native_fixed_bytes(void)
+{
+    return sizeof(struct native) + CODE_BYTES;
+}
+
 void native_destroy(struct cpu *cpu)
 {
     if (native_running == cpu)

@@ -22,6 +22,9 @@
  */
 int native_create(struct cpu *cpu) must_check;
 
+/* What the stubs of a vCPU take at most. */
+size_t native_fixed_bytes(void);
+
 /* Accepts a vCPU without stub memory. */
 void native_destroy(struct cpu *cpu);
 

@@ -146,6 +146,7 @@ static int vcpu_create(struct engine_vcpu **out, const struct engine_vcpu_config
         .write_protect = write_protect_tlb,
         .slots_changed = drop_code,
     };
+    cpu->counters.fixed_bytes = sizeof(*vcpu) + block_cache_fixed_bytes() + native_fixed_bytes();
     mmu_attach(cpu->mmu, &cpu->tlb_link);
     err = block_cache_create(cpu, config->block_bytes ? config->block_bytes : BLOCK_BYTES);
     if (!err)

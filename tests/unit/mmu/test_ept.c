@@ -23,7 +23,7 @@ static int make(void **state)
         mem_add_slot(f.mem, "main", MIB, 63 * MIB, MEM_SLOT_RAM) != 0 ||
         mem_add_slot(f.mem, "high", 4 * GIB, 3 * GIB, MEM_SLOT_RAM) != 0)
         return -1;
-    f.ept = ept_create(f.mem);
+    f.ept = ept_create(f.mem, UINT64_MAX);
     *state = &f;
     return f.ept ? 0 : -1;
 }
