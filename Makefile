@@ -44,7 +44,7 @@ all: $(O)/umbra ## build build/umbra (CC=clang, O=DIR, OPT=-Og and SAN=-fsanitiz
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t12
 
-$(O)/obj/%.o: %.c
+$(O)/obj/%.o: %.c | $(O)/needs
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 

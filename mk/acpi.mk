@@ -2,7 +2,7 @@
 # into bytes that src/fw/acpi.c includes.
 IASL ?= iasl
 
-$(O)/gen/fw/dsdt.asl: src/fw/dsdt.asl src/fw/dsdt_values.h
+$(O)/gen/fw/dsdt.asl: src/fw/dsdt.asl src/fw/dsdt_values.h | $(O)/needs
 	@mkdir -p $(@D)
 	$(CC) -E -P -x assembler-with-cpp -Isrc -o $@ $<
 

@@ -12,7 +12,7 @@ ROM_CFLAGS  := -m16 $(ROM_FLAGS) -mregparm=3 -std=gnu11 $(WARN) -mpreferred-stac
 
 ROM_OBJS := $(patsubst %,$(O)/rom/%.o,$(sort $(wildcard src/fw/rom/*.c src/fw/rom/*.S)))
 
-$(O)/rom/src/fw/rom/%.o: src/fw/rom/%
+$(O)/rom/src/fw/rom/%.o: src/fw/rom/% | $(O)/needs
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(ROM_CC) $(ROM_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -28,7 +28,7 @@ $(O)/rom/bios.bin: $(O)/rom/bios.elf
 DEMO_FLAGS := -m64 $(GUEST_FLAGS) -march=x86-64 -mno-red-zone -std=gnu11 $(WARN)
 DEMO_OBJS := $(patsubst %,$(O)/rom/%.o,$(sort $(wildcard src/fw/demo/*.c src/fw/demo/*.S)))
 
-$(O)/rom/src/fw/demo/%.o: src/fw/demo/%
+$(O)/rom/src/fw/demo/%.o: src/fw/demo/% | $(O)/needs
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(ROM_CC) $(DEMO_FLAGS) -MMD -MP -c -o $@ $<
 
