@@ -14,7 +14,7 @@
 
 #define IDE_SECTOR_BYTES   512
 #define IDE_CD_BLOCK_BYTES 2048
-#define IDE_BUFFER_BYTES   (64 * 1024)
+#define IDE_BUFFER_BYTES   (128 * 1024) /* what Linux reads ahead, in one request */
 #define IDE_PACKET_BYTES   12
 #define IDE_MAX_MULTIPLE   16 /* sectors of a DRQ block */
 
