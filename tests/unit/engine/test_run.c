@@ -55,6 +55,27 @@ static void test_breakpoint_hits_once_a_repeated_instruction(void **state)
     assert_false(rig->state.rflags & X86_FLAG_RF);
 }
 
+/* SDM 3 "Priority Among Concurrent Events": IRET meets a breakpoint and lets an interrupt in. */
+static void test_trap_comes_before_interrupt(void **state)
+{
+    struct rig *rig = *state;
+    const uint16_t frame[3] = {DATA, 0, X86_FLAG_IF | X86_FLAG_ONE};
+
+    PUT(rig, CODE, "\xcf"); /* iret */
+    mem_write(rig->base.mem, STACK, frame, sizeof(frame));
+    rig->state.dr[0] = STACK;
+    rig->state.dr[7] |= 0x70002; /* two bytes, reads and writes */
+    rig->vector = X86_UD;
+    engine_soft.vcpu_set_intr(rig->base.vcpu, true);
+    run_to_halt(rig);
+    assert_int_equal(RIP(rig), HANDLER_DONE(X86_DB));
+    /* The #DB's own frame lies there too: a second one at the handler. Below it is the first. */
+    assert_int_equal(pushed(rig, 0), HANDLERS + X86_DB);
+    assert_int_equal(pushed(rig, 3), DATA);
+    assert_true(pushed(rig, 5) & X86_FLAG_IF);
+    assert_int_equal(rig->state.dr[6] & 0xf, 1);
+}
+
 /* The marker at the end of a block is no instruction. */
 static void test_instructions_are_counted(void **state)
 {
@@ -139,6 +160,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_single_step_of_into, setup, teardown),
         cmocka_unit_test_setup_teardown(test_breakpoint_hits_once_a_repeated_instruction, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_trap_comes_before_interrupt, setup, teardown),
         cmocka_unit_test_setup_teardown(test_instructions_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_code_that_changes_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit_of_a_known_block, setup, teardown),
