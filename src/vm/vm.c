@@ -21,6 +21,7 @@
 #include "vm/gdb_vm.h"
 #include "vm/digest.h"
 #include "vm/guest_time.h"
+#include "vm/ignored.h"
 #include "vm/stats.h"
 #include "vm/stats_recorder.h"
 #include "vm/memory.h"
@@ -624,6 +625,8 @@ static int check(struct vm *vm)
         err = cpu_model_init(&vm->model, config->cpu_model, &missing);
     if (!err)
         err = choose_engine(vm);
+    if (!err)
+        vm_warn_ignored(config, vm->engine == &engine_soft);
     if (guest_time_counts(vm)) {
         /* The host's random numbers would make each run another one. */
         vm->model.has[X86_FEATURE_RDRAND] = false;

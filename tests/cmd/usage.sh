@@ -94,6 +94,32 @@ refuses "El Torito" run --cdrom zeroes
 refuses "BIOS" run --bios flat
 refuses "not both" run flat zeroes
 
+# What has no effect is said, in one line beside the usual one; the guest runs all the same.
+printf '\260\025\346\364\364' >exits # mov al, 15h; out 0F4h, al; hlt
+warns() {
+    local words=$1 status=0
+    shift
+    timeout 20 "$UMBRA" run exits --memory 4 --engine soft "$@" >out 2>err </dev/null || status=$?
+    if [ $status -ne 43 ] || [ "$(wc -l <err)" -ne 2 ] || ! grep -qF -- "$words" err; then
+        echo "umbra run $*: status $status, expected 43 and a line with \"$words\"; it said:"
+        cat err
+        failures=$((failures + 1))
+    fi
+}
+warns "--irqchip user has no effect" --irqchip user
+warns "--shadow-pages has no effect" --shadow-pages 100
+warns "--shadow-pages has no effect" --mmu ept --shadow-pages 100
+if timeout 20 "$UMBRA" run exits --memory 4 --engine soft --mmu shadow --shadow-pages 100 \
+    --tlb-entries 64 --translate off 2>&1 | grep "no effect"; then
+    failures=$((failures + 1))
+fi
+head -c 600 /dev/zero >zero600
+timeout 20 "$UMBRA" run zero600 --memory 4 --engine soft --timeout 1 >out 2>err </dev/null || true
+grep -qF "zero600 has no format that Umbra knows, and it begins with zeroes" err || {
+    cat err
+    failures=$((failures + 1))
+}
+
 for words in "help" "--help" "run --help" "help run" "help soft" "help kvm" "help trace" "version" "-V"; do
     # shellcheck disable=SC2086 # the words are arguments of their own
     timeout 20 "$UMBRA" $words >out 2>err || { echo "umbra $words failed" && failures=$((failures + 1)); }
