@@ -252,8 +252,7 @@ enum step op_arpl(struct cpu *cpu, const struct op *op)
     if (step)
         return step;
     raise = x86_selector_rpl(selector) < rpl;
-    /* Where nothing changes nothing is written: a read-only operand will do (as processors have
-     * it). */
+    /* Processors write nothing where nothing changes: a read-only operand will do then. */
     if (raise) {
         selector = (uint16_t)((selector & ~X86_SELECTOR_RPL) | rpl);
         if (op->flags & OP_MEM)

@@ -5,24 +5,27 @@
  * The causes of a #DB trap wait in cpu->dr6_pending until the next instruction boundary that lets
  * them in, and are then one exception. The rules:
  *
- *   cause, and what comes          what becomes of it
- *   data or I/O breakpoint         trap behind the instruction; behind the iteration of a repeated
- * one. Pushes and pops of far transfers and of event deliveries count as accesses, reads and writes
- * of descriptor tables and TSSs do not TF set before an instruction   single step (BS) behind it,
- * also when it clears TF; POPF, IRET and task switches that set TF are not stepped over SYSCALL,
- * SYSRET                TF counts as they leave it: a kernel that masks TF by FMASK gets no step,
- * and the program gets it right behind SYSRET SYSENTER, SYSEXIT, far CALL    leave TF alone and are
- * steps INT n, INT3, INT1, INTO taken  no step: their handlers start with TF clear MOV SS, POP SS
- * their own step is dropped. Breakpoints that they hit wait until the next instruction has been
- * executed, which has no instruction breakpoint. Several in a row are one such load; LSS is none
- *   INT n, INT3, INTO behind it    what waits is taken at the handler's first instruction
- *   INT1, general detect behind it what waits is part of their #DB
- *   an exception                   drops what waits, also what its own instruction has hit
- *   interrupt, NMI                 come after the trap; none is taken behind a load of SS
- *   INIT, RESET                    drop what waits
- *   HLT                            is ended by a trap
- *   T flag of a TSS                trap before the new task's first instruction, behind the error
- * code INT1                           changes DR6 only by what has waited
+ *   a breakpoint on data or ports    trap behind the instruction, or behind the iteration of a
+ *                                    repeated one. Pushes and pops of far transfers and deliveries
+ *                                    are accesses; uses of descriptor tables and TSSs are not.
+ *   TF before an instruction         single step behind it, also where it clears TF; POPF, IRET
+ *                                    and task switches that set TF are not stepped over.
+ *   SYSCALL, SYSRET                  TF counts as they leave it: a kernel that masks TF by FMASK
+ *                                    gets no step, and the program gets it behind SYSRET.
+ *   SYSENTER, SYSEXIT, far CALL      leave TF alone and are steps.
+ *   INT n, INT3, INT1, INTO taken    no step: their handlers start with TF clear.
+ *   MOV SS, POP SS                   their own step is dropped. Breakpoints that they hit wait
+ *                                    until the next instruction has been executed, which has no
+ *                                    instruction breakpoint. A row of them is one; LSS is none.
+ *   INT n, INT3, INTO behind them    what waits is taken at the handler's first instruction.
+ *   INT1, general detect behind them what waits is part of their #DB.
+ *   an exception                     drops what waits, also what its own instruction has hit.
+ *   an interrupt, NMI                comes after the trap; none is taken behind a load of SS.
+ *   INIT, RESET                      drop what waits.
+ *   HLT                              is ended by a trap.
+ *   T flag of a TSS                  trap before the new task's first instruction, and behind the
+ *                                    push of an error code.
+ *   INT1                             changes DR6 only by what has waited, and clears DR7.GD.
  *
  * Source: SDM 3 "Debug Exceptions", "Masking Exceptions and Interrupts When Switching Stacks",
  * "Priority Among Concurrent Events", "Delivery of Pending Debug Exceptions after VM Entry"; what
