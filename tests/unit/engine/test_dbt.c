@@ -355,6 +355,22 @@ static void full_code_memory_is_used_again(void **state)
     assert_true(counters(rig)->translations_made > BLOCKS);
 }
 
+/* One block at more linear addresses than it may have translations: the oldest go. */
+static void a_block_keeps_few_translations(void **state)
+{
+    struct rig *rig = *state;
+    const uint64_t aliases = 100;
+    uint64_t dropped = counters(rig)->translations_dropped;
+
+    PUT(rig, CODE, "\xff\xc0\xf4"); /* INC EAX; HLT */
+    for (uint64_t i = 0; i < aliases; i++) {
+        put64(rig, TABLES + 0x2000 + (MEMORY_BYTES / PAGE_SIZE - 1 - i) * 8, CODE | PTE_P | PTE_W);
+        run_from(rig, MEMORY_BYTES - (i + 1) * PAGE_SIZE);
+    }
+    assert_int_equal(RAX(rig), aliases);
+    assert_true(counters(rig)->translations_dropped >= dropped + aliases - 16);
+}
+
 #define TEST(name)        cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_LITTLE(name) cmocka_unit_test_setup_teardown(name, setup_little, teardown)
 
@@ -377,6 +393,7 @@ int main(void)
         TEST(an_interrupt_waits_for_sti),
         TEST(an_interrupt_waits_for_popf),
         TEST(a_fault_sees_the_flags),
+        TEST(a_block_keeps_few_translations),
         TEST_LITTLE(full_code_memory_is_used_again),
     };
 

@@ -245,6 +245,26 @@ static void test_accessed_dirty(void **state)
     assert_int_equal(dirty.dirty, 1);
 }
 
+/* A guest that names pages far apart: all tables go when they are too many, and no fill fails. */
+static void test_tables_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct ept_mapping m;
+
+    ept_destroy(f->ept);
+    f->ept = ept_create(f->mem, EPT_TABLES_MIN);
+    assert_non_null(f->ept);
+    for (gpa_t gpa = 8 * GIB; gpa < 208 * GIB; gpa += GIB) {
+        assert_int_equal(ept_fill(f->ept, gpa, EPT_READ), EPT_FILL_MMIO);
+        assert_int_equal(ept_walk(f->ept, gpa, EPT_READ, &m), EPT_WALK_MISCONFIG);
+        assert_int_equal(ept_fill(f->ept, 0x1000, EPT_WRITE), EPT_FILLED);
+        assert_int_equal(ept_walk(f->ept, 0x1000, EPT_WRITE, &m), EPT_WALK_MAPPED);
+        assert_true(ept_stats(f->ept)->tables <= EPT_TABLES_MIN);
+        check_audit(f);
+    }
+    assert_true(ept_stats(f->ept)->dropped_for_room > 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +277,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slots_change, make, unmake),
         cmocka_unit_test_setup_teardown(test_dirty_log, make, unmake),
         cmocka_unit_test_setup_teardown(test_accessed_dirty, make, unmake),
+        cmocka_unit_test_setup_teardown(test_tables_are_bounded, make, unmake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
