@@ -160,7 +160,8 @@ static void fail(struct digest *digest, const char *path, int err)
     digest->next = UINT64_MAX;
     lock_acquire(&vm->lock);
     vm_end_locked(vm, VM_EXIT_ERROR);
-    vm->status = VM_EXIT_ERROR; /* also of a guest that has ended well: what was asked for is missing */
+    vm->status =
+        VM_EXIT_ERROR; /* also of a guest that has ended well: what was asked for is missing */
     lock_release(&vm->lock);
 }
 

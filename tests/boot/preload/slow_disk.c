@@ -1,10 +1,10 @@
 /*
- * A host's disk that hangs or fails as a test wants it: preloaded into umbra, it stands before pread,
- * pwrite and fdatasync of files whose names end with ".img".
+ * A host's disk that hangs or fails as a test wants it: preloaded into umbra, it stands before
+ * pread, pwrite and fdatasync of files whose names end with ".img".
  *
- * SLOW_DISK is a list of rules, separated by commas: "pread=hang" never comes back, "pwrite=28" fails
- * with that errno, "pwrite=28@3" does so from the fourth call on. With SLOW_DISK_LOG it appends a
- * line to that file for each call that it lets through.
+ * SLOW_DISK is a list of rules, separated by commas: "pread=hang" never comes back, "pwrite=28"
+ * fails with that errno, "pwrite=28@3" does so from the fourth call on. With SLOW_DISK_LOG it
+ * appends a line to that file for each call that it lets through.
  */
 #include <dlfcn.h>
 #include <errno.h>
