@@ -103,7 +103,7 @@ ALWAYS_INLINE enum step repeat_pieces(struct cpu *cpu, const struct op *op, stri
             if (unlikely(step))
                 return step;
             done = 1;
-            cost = STRING_SLOW_COST;
+            cost = string_slow_cost(cpu);
         }
         if (string_count_down(cpu, op, done))
             return STEP_NEXT;
@@ -120,7 +120,7 @@ ALWAYS_INLINE enum step repeat_compare(struct cpu *cpu, const struct op *op, str
 
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
-    for (; budget > 0; budget -= MIN(budget, STRING_SLOW_COST)) {
+    for (; budget > 0; budget -= MIN(budget, string_slow_cost(cpu))) {
         enum step step = one(cpu, op);
 
         if (unlikely(step))

@@ -46,10 +46,21 @@ ALWAYS_INLINE bool string_repeated(const struct op *op)
     return op->flags & (OP_REP | OP_REPNE);
 }
 
-/* How many iterations this step may make: one while somebody watches each. */
+/* What this step may cost: one iteration while somebody watches each. */
 ALWAYS_INLINE uint64_t string_budget(const struct cpu *cpu)
 {
-    return cpu->single_step ? 1 : STRING_BUDGET;
+    if (unlikely(cpu->single_step))
+        return 1;
+    return unlikely(cpu->host.count_reached) ? STRING_BUDGET / STRING_SLOW_COST : STRING_BUDGET;
+}
+
+/*
+ * What an iteration that goes the long way costs. Where instructions are counted exactly all cost
+ * the same: which way is taken depends on the TLB, and the count must not.
+ */
+ALWAYS_INLINE uint64_t string_slow_cost(const struct cpu *cpu)
+{
+    return unlikely(cpu->host.count_reached) ? 1 : STRING_SLOW_COST;
 }
 
 /* Counts iterations off; true: the count has reached 0. */
@@ -70,7 +81,7 @@ ALWAYS_INLINE enum step string_repeat(struct cpu *cpu, const struct op *op, stri
         return fn(cpu, op);
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
-    for (; budget > 0; budget -= MIN(budget, STRING_SLOW_COST)) {
+    for (; budget > 0; budget -= MIN(budget, string_slow_cost(cpu))) {
         enum step step = fn(cpu, op);
 
         if (unlikely(step))
