@@ -1,6 +1,8 @@
 /* Guest code, one instruction a call. */
 #include "code.h"
 
+#include "x86/insn.h"
+
 void code_8(struct code *code, unsigned byte)
 {
     if (code->used < code->room)
@@ -20,13 +22,27 @@ void code_text(struct code *code, const char *bytes, unsigned len)
         code_8(code, (uint8_t)bytes[i]);
 }
 
-static void put_head(struct code *code, unsigned size, uint32_t opcode, unsigned rex)
+/* Prefixes that do nothing: a CS override, or the instruction's own prefix again. */
+static void put_padding(struct code *code, uint8_t own, unsigned len)
 {
-    if (opcode >> 16 == 0xf0)
+    for (unsigned i = 0; i < code->pad && len + i < X86_INSN_MAX_BYTES; i++)
+        code_8(code, own ? own : 0x2e);
+}
+
+/* Behind it, so many bytes come. */
+static void put_head(struct code *code, unsigned size, uint32_t opcode, unsigned rex,
+                     unsigned behind)
+{
+    bool lock = opcode >> 16 == 0xf0, prefix = opcode >> 16 && !lock;
+    unsigned len = 1 + lock + prefix + (size == 2) + (rex || size == 1 || size == 8) +
+                   (opcode >> 8 & 0xff ? 1 : 0) + behind;
+
+    put_padding(code, prefix ? opcode >> 16 : 0, len);
+    if (lock)
         code_8(code, 0xf0);
     if (size == 2)
         code_8(code, 0x66);
-    if (opcode >> 16 && opcode >> 16 != 0xf0)
+    if (prefix)
         code_8(code, opcode >> 16);
     if (size == 8)
         rex |= 8;
@@ -39,7 +55,7 @@ static void put_head(struct code *code, unsigned size, uint32_t opcode, unsigned
 
 void code_rr(struct code *code, unsigned size, uint32_t opcode, unsigned reg, unsigned rm)
 {
-    put_head(code, size, opcode, (reg >> 3 & 1) << 2 | rm >> 3);
+    put_head(code, size, opcode, (reg >> 3 & 1) << 2 | rm >> 3, 2); /* an immediate of a byte */
     code_8(code, 0xc0 | (reg & 7) << 3 | (rm & 7));
 }
 
@@ -53,7 +69,7 @@ void code_rm(struct code *code, unsigned size, uint32_t opcode, unsigned reg, st
         rex |= place.base >> 3;
     if (indexed)
         rex |= (place.index >> 3) << 1;
-    put_head(code, size, opcode, rex);
+    put_head(code, size, opcode, rex, 6 + imm_bytes);
     if (place.relative) {
         code_8(code, (reg & 7) << 3 | 5);
         code_value(code, (uint32_t)place.disp - (code->offset + code->used + 4 + imm_bytes), 4);

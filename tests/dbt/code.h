@@ -14,6 +14,7 @@ struct code {
     uint8_t *bytes;
     unsigned used, room; /* what does not fit is left out and shows in `used` only */
     uint32_t offset;     /* of bytes[0] in the region */
+    unsigned pad;        /* redundant prefixes before what has ModRM, as far as there is room */
 };
 
 #define NO_REG 0xff

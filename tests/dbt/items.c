@@ -358,6 +358,7 @@ enum program_feature item_choose(struct dice *dice)
 
 void item_put(struct maker *maker, enum program_feature feature)
 {
+    maker->code.pad = dice_chance(&maker->dice, 48) ? dice_below(&maker->dice, 13) : 0;
     switch (feature) {
     case FEATURE_ALU: item_alu(maker); break;
     case FEATURE_FLAGS: item_flags(maker); break;
@@ -370,4 +371,5 @@ void item_put(struct maker *maker, enum program_feature feature)
     case FEATURE_MODIFY: item_modify(maker); break;
     default: item_system(maker, feature); break;
     }
+    maker->code.pad = 0;
 }

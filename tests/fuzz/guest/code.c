@@ -135,11 +135,27 @@ void code_text(struct code *code, const char *bytes, size_t len)
 
 /* --- single instructions --- */
 
+/* Prefixes again, doubled and out of order, up to an instruction that is too long. */
+static uint8_t *put_redundant(struct code *code, uint8_t *p)
+{
+    static const uint8_t some[] = {0x66, 0xf2, 0xf3, 0x2e, 0x3e, 0x66, 0xf2, 0xf3, 0x48, 0x67};
+    uint8_t byte = DICE_PICK(code->dice, some);
+
+    for (unsigned i = dice_below(code->dice, X86_INSN_MAX_BYTES); i > 0; i--) {
+        *p++ = byte;
+        if (dice_chance(code->dice, 32))
+            byte = DICE_PICK(code->dice, some);
+    }
+    return p;
+}
+
 static uint8_t *put_prefixes(struct code *code, uint8_t *p)
 {
     static const uint8_t segments[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
     struct dice *dice = code->dice;
 
+    if (dice_chance(dice, 24))
+        p = put_redundant(code, p);
     if (dice_chance(dice, 32))
         *p++ = 0x66;
     if (dice_chance(dice, 20))
@@ -197,7 +213,7 @@ static uint8_t *put_operands(struct code *code, uint8_t *p)
     return p + 8;
 }
 
-#define SINGLE_MAX   32
+#define SINGLE_MAX   48
 #define SINGLE_TRIES 12
 
 /* One instruction that decodes; now and then one that does not. */
