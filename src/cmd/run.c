@@ -18,6 +18,7 @@
 #include "vm/budget.h"
 #include "vm/clock_guest.h"
 #include "vm/listener.h"
+#include "vm/sandbox.h"
 #include "vm/stats_file.h"
 #include "vm/stats_live.h"
 #include "vm/vm.h"
@@ -271,6 +272,7 @@ int command_run(int argc, char **argv)
     struct run_options options = {
         .config = {.memory_bytes = VM_CONFIG_DEFAULT_MEMORY,
                    .cpu_model = VM_CONFIG_DEFAULT_CPU,
+                   .sandbox_off = SANDBOX_SANITIZED,
                    .digest_from = VM_CONFIG_DIGEST_UNSAID},
     };
     struct option_error error;

@@ -76,6 +76,10 @@ static const struct option_row rows[] = {
     {"stats-interval", "SECONDS", "print a line of rates every so many seconds", OPTION_NUMBER,
      FIELD(stats_interval_s)},
 
+    HEADING("Safety (docs/security.md)"),
+    {"sandbox", "on|off", "give up system calls that no thread needs (on)", OPTION_CHOICE,
+     FIELD(sandbox_off)},
+
     HEADING("Runs that repeat exactly"),
     {"clock", "host|instructions[=NS]",
      "what virtual time counts (host)", OPTION_STRING,

@@ -6,7 +6,6 @@
 #include "mem/digest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -102,14 +101,12 @@ static int each_of_slot(const struct mem_slot *slot, int pagemap, page_fn fn, vo
 /* Calls fn for each page that is not all zeroes, in rising order. */
 static int each_page(const struct mem *mem, page_fn fn, void *opaque)
 {
-    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), err = 0;
+    int pagemap = mem_host_files(mem).pagemap, err = 0;
     size_t count;
     const struct mem_slot *slots = mem_slots(mem, &count);
 
     for (size_t i = 0; i < count && !err; i++)
         err = each_of_slot(&slots[i], pagemap, fn, opaque);
-    if (pagemap >= 0)
-        close(pagemap);
     return err;
 }
 

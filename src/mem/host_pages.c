@@ -1,7 +1,6 @@
 /* Reads of mincore, /proc/self/pagemap and /proc/kpageflags, some hundred pages at a time. */
 #include "mem/host_pages.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -19,12 +18,6 @@
 #define KPF_HUGETLB   BIT(17)
 #define KPF_THP       BIT(22)
 #define KPF_ZERO_PAGE BIT(24)
-
-/* The two files, -1 where the host does not let us. */
-struct files {
-    int pagemap;
-    int flags;
-};
 
 /* Reads count 8-byte entries from the one numbered `index` on; how many came. */
 static size_t read_entries(int fd, uint64_t index, uint64_t *entries, size_t count)
@@ -51,7 +44,7 @@ static void read_flags(int fd, const uint64_t *frames, uint64_t *flags, size_t c
 }
 
 /* At most CHUNK_PAGES of one slot. */
-static void look_at_chunk(const struct files *files, const uint8_t *hva, size_t count,
+static void look_at_chunk(const struct mem_host_files *files, const uint8_t *hva, size_t count,
                           struct mem_host_page *pages)
 {
     uint64_t entries[CHUNK_PAGES] = {0}, frames[CHUNK_PAGES] = {0}, flags[CHUNK_PAGES];
@@ -93,10 +86,7 @@ static void look_at_log(const struct mem_slot *slot, uint64_t first, size_t coun
 
 void mem_host_pages(const struct mem *mem, gpa_t gpa, size_t count, struct mem_host_page *pages)
 {
-    struct files files = {
-        .pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
-        .flags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC),
-    };
+    const struct mem_host_files files = mem_host_files(mem);
 
     memset(pages, 0, count * sizeof(*pages));
     gpa &= PAGE_MASK;
@@ -112,8 +102,4 @@ void mem_host_pages(const struct mem *mem, gpa_t gpa, size_t count, struct mem_h
         look_at_chunk(&files, slot->hva + (first << PAGE_SHIFT), n, pages);
         look_at_log(slot, first, n, pages);
     }
-    if (files.pagemap >= 0)
-        close(files.pagemap);
-    if (files.flags >= 0)
-        close(files.flags);
 }

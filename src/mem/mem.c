@@ -2,10 +2,12 @@
 #include "mem/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/bisect.h"
@@ -17,6 +19,7 @@
 
 struct mem {
     struct mem_config config;
+    struct mem_host_files host_files;
     struct mem_slot slots[MAX_SLOTS];
     size_t count;
     uint64_t generation;
@@ -34,9 +37,21 @@ struct mem *mem_create(const struct mem_config *config)
 {
     struct mem *mem = calloc(1, sizeof(*mem));
 
-    if (mem && config)
+    if (!mem)
+        return NULL;
+    if (config)
         mem->config = *config;
+    mem->host_files = (struct mem_host_files){
+        .pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC),
+        .flags = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC),
+        .statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC),
+    };
     return mem;
+}
+
+struct mem_host_files mem_host_files(const struct mem *mem)
+{
+    return mem->host_files;
 }
 
 static size_t bitmap_bytes(const struct mem_slot *slot)
@@ -54,12 +69,21 @@ static void slot_fini(struct mem_slot *slot)
     free((void *)slot->dirty);
 }
 
+static void close_file(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 void mem_destroy(struct mem *mem)
 {
     if (!mem)
         return;
     for (size_t i = 0; i < mem->count; i++)
         slot_fini(&mem->slots[i]);
+    close_file(mem->host_files.pagemap);
+    close_file(mem->host_files.flags);
+    close_file(mem->host_files.statm);
     free(mem);
 }
 

@@ -55,9 +55,22 @@ struct mem_slot {
 
 struct mem;
 
-/* Makes memory without slots, or NULL. config may be NULL: all zero. */
+/*
+ * Makes memory without slots, or NULL. config may be NULL: all zero. It opens what host_pages.h and
+ * digest.h read later, when the process may not open files any more.
+ */
 struct mem *mem_create(const struct mem_config *config);
 void mem_destroy(struct mem *mem);
+
+/* /proc/self/pagemap and statm, and /proc/kpageflags, -1 where the host does not let us read them.
+ */
+struct mem_host_files {
+    int pagemap;
+    int flags;
+    int statm;
+};
+
+struct mem_host_files mem_host_files(const struct mem *mem);
 
 /*
  * Adds a slot of zeroes. 0, -EINVAL (not page-aligned, empty, wraps), -EEXIST (overlaps),

@@ -54,6 +54,7 @@ struct vm_config {
     uint64_t stats_interval_s; /* seconds between two lines of a live table; 0: none */
     const char *monitor;       /* NULL, or where the monitor console listens: unix:PATH */
     const char *gdb;           /* NULL, or where the gdb stub listens: PORT or unix:PATH */
+    unsigned sandbox_off;      /* 1: threads keep all their system calls (sandbox.h) */
     bool wait;                 /* with gdb: the guest starts when gdb says so */
 };
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "dev/backend/block_queue.h"
 #include "vm/guest_time.h"
+#include "vm/sandbox.h"
 #include "vm/vm_internal.h"
 
 /* How long the end of a VM waits for the host's disk. A VM has to be gone within 100 ms. */
@@ -40,6 +41,12 @@ int vm_disks_open(struct vm *vm)
     return err ? err : open_image(&vm->disks[VM_CDROM], vm->start.cdrom, true);
 }
 
+/* On a queue's thread, before it touches the image. */
+static void on_started(void *opaque)
+{
+    sandbox_enter(((struct vm *)opaque)->sandbox, SANDBOX_DISK);
+}
+
 /* On a queue's thread: the vCPU's one has to come out of the engine, or wake up. */
 static void on_finished(void *opaque)
 {
@@ -53,13 +60,14 @@ static void on_finished(void *opaque)
 
 int vm_disks_start(struct vm *vm)
 {
+    const struct block_queue_thread thread = {on_started, on_finished, vm};
     int err = 0;
 
     for (unsigned i = 0; i < VM_DISKS && !err; i++) {
         struct vm_disk *disk = &vm->disks[i];
 
         if (disk->image)
-            err = block_queue_create(&disk->queue, disk->image, on_finished, vm);
+            err = block_queue_create(&disk->queue, disk->image, &thread);
         if (err)
             vm_keep_failure(vm, "the host refuses a thread for the disk image %s: %s%s",
                             block_name(disk->image), strerror(-err),

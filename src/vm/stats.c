@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "mmu/ept.h"
@@ -35,17 +36,16 @@ const struct stats_row stats_table[STATS] = {
 };
 
 /* The process's resident set, from the host's own accounting; 0 when it cannot be read. */
-static uint64_t process_resident_bytes(void)
+static uint64_t process_resident_bytes(const struct vm *vm)
 {
-    FILE *file = fopen("/proc/self/statm", "re");
-    uint64_t pages = 0;
+    char text[128];
+    ssize_t got = pread(mem_host_files(vm->mem).statm, text, sizeof(text) - 1, 0);
+    uint64_t pages;
 
-    if (!file)
+    if (got <= 0)
         return 0;
-    if (fscanf(file, "%*u %" SCNu64, &pages) != 1)
-        pages = 0;
-    fclose(file);
-    return pages * PAGE_SIZE;
+    text[got] = '\0';
+    return sscanf(text, "%*u %" SCNu64, &pages) == 1 ? pages * PAGE_SIZE : 0;
 }
 
 static void collect(const struct vm *vm, struct stats_sources *s)
@@ -64,7 +64,7 @@ static void collect(const struct vm *vm, struct stats_sources *s)
         .shadow = shadow ? shadow_stats(shadow) : &no_shadow,
         .virtual_ns = clock_now_ns(vm->time),
         .idle_ns = vm->idle_ns,
-        .process_bytes = process_resident_bytes(),
+        .process_bytes = process_resident_bytes(vm),
         .tlb_hits = engine->tlb_lookups - MIN(engine->tlb_lookups, data_misses),
     };
     if (shadow) {

@@ -5,10 +5,9 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #include "mem/host_pages.h"
+#include "vm/stats_host.h"
 #include "vm/vm_internal.h"
 
 /*
@@ -59,42 +58,26 @@ static json_t *text(const char *bytes)
     return string;
 }
 
-/* The words of this process's command line, as the host keeps them. */
-static void put_command(struct document *doc)
+static void put_command(struct document *doc, const struct stats_host *host)
 {
     json_t *words = json_array();
-    FILE *file = fopen("/proc/self/cmdline", "re");
-    char *word = NULL;
-    size_t size = 0;
 
-    while (file && getdelim(&word, &size, '\0', file) > 0)
+    for (const char *word = host->words; word && word < host->words + host->words_bytes;
+         word += strlen(word) + 1)
         push(doc, words, text(word));
-    free(word);
-    if (file)
-        fclose(file);
     put(doc, doc->root, "command", words);
 }
 
-static void put_host(struct document *doc)
+static void put_host(struct document *doc, const struct stats_host *host)
 {
-    json_t *host = json_object();
-    char line[512], model[128] = "unknown";
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    struct utsname name;
+    json_t *row = json_object();
 
-    while (file && fgets(line, sizeof(line), file)) {
-        if (sscanf(line, "model name : %127[^\n]", model) == 1)
-            break;
-    }
-    if (file)
-        fclose(file);
-    put(doc, host, "processor", text(model));
-    put(doc, host, "processors", number((uint64_t)MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L)));
-    put(doc, host, "memory_bytes",
-        number((uint64_t)MAX(sysconf(_SC_PHYS_PAGES), 0L) * (uint64_t)sysconf(_SC_PAGESIZE)));
-    if (uname(&name) == 0)
-        put(doc, host, "kernel", text(name.release));
-    put(doc, doc->root, "host", host);
+    put(doc, row, "processor", text(host->processor));
+    put(doc, row, "processors", number(host->processors));
+    put(doc, row, "memory_bytes", number(host->memory_bytes));
+    if (host->kernel[0])
+        put(doc, row, "kernel", text(host->kernel));
+    put(doc, doc->root, "host", row);
 }
 
 static void put_run(struct document *doc, const struct vm *vm, int status)
@@ -333,8 +316,8 @@ int stats_file_write(const char *path, const struct vm *vm, const struct stats_r
     put(&doc, doc.root, "format", text("umbra-stats"));
     put(&doc, doc.root, "version", number(STATS_FILE_VERSION));
     put_run(&doc, vm, status);
-    put_command(&doc);
-    put_host(&doc);
+    put_command(&doc, stats_recorder_host(recorder));
+    put_host(&doc, stats_recorder_host(recorder));
     put(&doc, doc.root, "host_ns", number(last->time_ns));
     put_exits(&doc, last);
     put_host_counters(&doc, vm);

@@ -13,6 +13,7 @@
 struct stats_recorder {
     const struct vm *vm;
     int fd;
+    struct stats_host host;
     struct stats_live live;
     struct stats_series series;
     uint64_t ports[STATS_PORTS];
@@ -71,6 +72,7 @@ struct stats_recorder *stats_recorder_create(const struct vm *vm, uint64_t live_
         errno = err;
         return NULL;
     }
+    stats_host_init(&recorder->host);
     stats_series_init(&recorder->series);
     vm_stats_snapshot(vm, &now);
     stats_series_tick(&recorder->series, &now);
@@ -84,6 +86,7 @@ void stats_recorder_destroy(struct stats_recorder *recorder)
         return;
     if (recorder->fd >= 0)
         close(recorder->fd);
+    stats_host_fini(&recorder->host);
     free(recorder);
 }
 
@@ -115,6 +118,11 @@ void stats_recorder_end(struct stats_recorder *recorder)
     vm_stats_snapshot(recorder->vm, &now);
     stats_series_end(&recorder->series, &now);
     stats_live_end(&recorder->live, &now);
+}
+
+const struct stats_host *stats_recorder_host(const struct stats_recorder *recorder)
+{
+    return &recorder->host;
 }
 
 const struct stats_series *stats_recorder_series(const struct stats_recorder *recorder)

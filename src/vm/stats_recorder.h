@@ -9,6 +9,7 @@
 #define UMBRA_VM_STATS_RECORDER_H
 
 #include "vm/stats.h"
+#include "vm/stats_host.h"
 
 #define STATS_SAMPLE_NS   UINT64_C(100000000)
 #define STATS_MAX_SAMPLES 600
@@ -45,6 +46,9 @@ void stats_recorder_ready(void *recorder);
 
 /* The VM has ended: the last sample. */
 void stats_recorder_end(struct stats_recorder *recorder);
+
+/* The host, as it was when sampling started. */
+const struct stats_host *stats_recorder_host(const struct stats_recorder *recorder);
 
 const struct stats_series *stats_recorder_series(const struct stats_recorder *recorder);
 

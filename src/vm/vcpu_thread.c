@@ -8,6 +8,7 @@
 #include "vm/gdb_vm.h"
 #include "vm/digest.h"
 #include "vm/guest_time.h"
+#include "vm/sandbox.h"
 #include "vm/vm_internal.h"
 
 /* A reset as seen from the vCPU's thread, the one place where it is not inside the engine. */
@@ -164,6 +165,8 @@ void *vm_vcpu_main(void *opaque)
 {
     struct vm *vm = opaque;
 
+    pthread_setname_np(pthread_self(), "umbra-vcpu");
+    sandbox_enter(vm->sandbox, SANDBOX_VCPU);
     while (serve_requests(vm)) {
         enum engine_stop stop = vm->engine->vcpu_run(vm->vcpu);
 

@@ -27,6 +27,7 @@
 #include "vm/memory.h"
 #include "vm/monitor.h"
 #include "vm/monitor_console.h"
+#include "vm/sandbox.h"
 #include "vm/signals.h"
 #include "vm/vm_internal.h"
 
@@ -428,6 +429,27 @@ static int make_vcpu(struct vm *vm)
     return err ? err : create_vcpu(vm);
 }
 
+/* Before the first of the other threads. */
+static int make_sandbox(struct vm *vm)
+{
+    const struct vm_config *config = vm->config;
+    int err;
+
+    if (config->sandbox_off)
+        return 0;
+    err = sandbox_create(&vm->sandbox, &(struct sandbox_config){
+                                           .kvm = vm->engine != &engine_soft,
+                                           .monitor = config->monitor,
+                                           .gdb = config->gdb,
+                                           .stats_file = config->stats_file,
+                                       });
+
+    if (err)
+        vm_keep_failure(vm, "the host refuses a sandbox (seccomp): %s; --sandbox off runs without",
+                        strerror(-err));
+    return err;
+}
+
 static int make_machine(struct vm *vm)
 {
     int err;
@@ -451,6 +473,8 @@ static int make_machine(struct vm *vm)
     guest_time_init(vm);
     vm_host_init(vm);
     err = make_vcpu(vm);
+    if (!err)
+        err = make_sandbox(vm);
     if (!err)
         err = vm_disks_start(vm);
     if (!err) {
@@ -583,6 +607,7 @@ static void take_apart(struct vm *vm)
     events_destroy(vm->events);
     signals_remove();
     stats_recorder_destroy(vm->stats);
+    sandbox_destroy(vm->sandbox);
     close_fd(vm->timer_fd);
     close_fd(vm->timeout_fd);
     pthread_cond_destroy(&vm->parked);
@@ -665,6 +690,7 @@ static int run(struct vm *vm)
         errno = err;
         return refused(vm, "a thread (pthread_create)");
     }
+    sandbox_enter(vm->sandbox, SANDBOX_LOOP);
     events_run(vm->events);
     pthread_join(vm->vcpu_thread, NULL);
     return 0;

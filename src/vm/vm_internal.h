@@ -32,6 +32,7 @@ struct vm {
     struct start start; /* what the guest starts from */
     uint8_t *bios;      /* the firmware's image */
     size_t bios_bytes;
+    struct sandbox *sandbox; /* NULL: --sandbox off */
     struct vm_disk disks[VM_DISKS];
     struct mem *mem;
     struct budget budget; /* of the memory beside the guest's */

@@ -73,8 +73,8 @@ static void make(struct machine *m)
     must(mem_add_slot(m->mem, "low", 0, MEMORY_BYTES, MEM_SLOT_RAM) == 0);
     must(block_open_memory(&m->disk, m->disk_data, sizeof(m->disk_data)) == 0);
     must(block_open_memory(&m->cd, m->cd_data, sizeof(m->cd_data)) == 0);
-    must(block_queue_create(&m->disk_queue, m->disk, NULL, NULL) == 0);
-    must(block_queue_create(&m->cd_queue, m->cd, NULL, NULL) == 0);
+    must(block_queue_create(&m->disk_queue, m->disk, NULL) == 0);
+    must(block_queue_create(&m->cd_queue, m->cd, NULL) == 0);
     m->bus = bus_create();
     m->pci = pci_host_create(m->bus, &wiring);
     m->chipset = i440fx_create(m->pci, &chipset);

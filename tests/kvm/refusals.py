@@ -119,6 +119,8 @@ class Ended:
     """A run of umbra: its status, output, and its lines on standard error."""
 
     def __init__(self, rules, *words, **more):
+        if words[0] == "run":
+            words += ("--sandbox", "off")  # the fake works by calls that Umbra never makes
         for _ in range(TRIES):
             done = subprocess.run(
                 [UMBRA, *words], env=environment(rules), stdin=subprocess.DEVNULL,

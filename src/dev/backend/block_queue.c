@@ -26,8 +26,7 @@ struct request_list {
 
 struct block_queue {
     struct block *image;
-    void (*told)(void *opaque); /* the owner's `finished`; NULL: no thread */
-    void *opaque;
+    struct block_queue_thread thread; /* all zero: there is none */
     pthread_t worker;
 
     struct lock lock; /* of what follows */
@@ -130,10 +129,12 @@ static void *work(void *opaque)
     struct block_request *request;
 
     pthread_setname_np(pthread_self(), "umbra-disk");
+    if (queue->thread.started)
+        queue->thread.started(queue->thread.opaque);
     while ((request = next_request(queue)) != NULL) {
         request->error = carry_out(queue->image, request);
         if (finish(queue, request))
-            queue->told(queue->opaque);
+            queue->thread.finished(queue->thread.opaque);
     }
     return NULL;
 }
@@ -177,7 +178,7 @@ static void release(struct block_queue *queue)
 }
 
 int block_queue_create(struct block_queue **out, struct block *image,
-                       void (*finished)(void *opaque), void *opaque)
+                       const struct block_queue_thread *thread)
 {
     struct block_queue *queue = calloc(1, sizeof(*queue));
     int err;
@@ -186,13 +187,13 @@ int block_queue_create(struct block_queue **out, struct block *image,
     if (!queue)
         return -ENOMEM;
     queue->image = image;
-    queue->told = finished;
-    queue->opaque = opaque;
+    if (thread)
+        queue->thread = *thread;
     lock_init(&queue->lock, LOCK_RANK_DISK);
     pthread_cond_init(&queue->work, NULL);
     list_init(&queue->waiting);
     list_init(&queue->finished);
-    err = finished ? start_worker(queue) : 0;
+    err = thread ? start_worker(queue) : 0;
     if (err) {
         release(queue);
         return err;
@@ -212,7 +213,8 @@ bool block_queue_stop(struct block_queue *queue, uint64_t deadline_ns)
     queue->stopping = true;
     pthread_cond_signal(&queue->work);
     lock_release(&queue->lock);
-    if (queue->told && pthread_clockjoin_np(queue->worker, NULL, CLOCK_MONOTONIC, &deadline) != 0)
+    if (queue->thread.finished &&
+        pthread_clockjoin_np(queue->worker, NULL, CLOCK_MONOTONIC, &deadline) != 0)
         return false;
     release(queue);
     return true;
@@ -239,7 +241,7 @@ bool block_queue_busy(const struct block_queue *queue)
 
 bool block_queue_ready(const struct block_queue *queue)
 {
-    if (!queue->told)
+    if (!queue->thread.finished)
         return queue->under_way > 0;
     return atomic_load_explicit(&queue->ready, memory_order_acquire);
 }
@@ -286,7 +288,7 @@ void block_queue_deliver(struct block_queue *queue)
 {
     struct block_request *request, *first;
 
-    if (!queue->told)
+    if (!queue->thread.finished)
         carry_out_here(queue);
     /* Before the list is taken: what finishes later sets it again. */
     atomic_store_explicit(&queue->ready, false, memory_order_relaxed);

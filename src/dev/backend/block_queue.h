@@ -45,14 +45,21 @@ struct block_request {
 
 struct block_queue;
 
+/* What the queue's thread calls, without any lock. */
+struct block_queue_thread {
+    void (*started)(void *opaque);  /* once, before it touches the image; may be NULL */
+    void (*finished)(void *opaque); /* each time that something has been done */
+    void *opaque;
+};
+
 /*
  * Makes a queue before an image, which is the queue's alone until block_queue_stop, but stays the
- * caller's, and its thread ("umbra-disk"). The thread calls `finished` each time that something has
- * been done, without any lock. NULL: there is no thread, and block_queue_deliver does what was
- * handed in: for tests and fuzzers. 0, -ENOMEM, or the host's error (-EAGAIN).
+ * caller's, and its thread ("umbra-disk"). thread is copied. NULL: there is no thread, and
+ * block_queue_deliver does what was handed in: for tests and fuzzers. 0, -ENOMEM, or the host's
+ * error (-EAGAIN).
  */
 int block_queue_create(struct block_queue **out, struct block *image,
-                       void (*finished)(void *opaque), void *opaque) must_check;
+                       const struct block_queue_thread *thread) must_check;
 
 /*
  * Ends the worker and forgets all requests, without completing any: their owners' memory is free

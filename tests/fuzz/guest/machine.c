@@ -271,8 +271,8 @@ static void create_board(struct guest *guest)
 
     FUZZ_CHECK(block_open_memory(&guest->disk, guest->disk_bytes, GUEST_DISK_BYTES) == 0);
     FUZZ_CHECK(block_open_memory(&guest->cdrom, guest->cdrom_bytes, GUEST_DISK_BYTES) == 0);
-    FUZZ_CHECK(block_queue_create(&guest->disk_queue, guest->disk, NULL, NULL) == 0);
-    FUZZ_CHECK(block_queue_create(&guest->cdrom_queue, guest->cdrom, NULL, NULL) == 0);
+    FUZZ_CHECK(block_queue_create(&guest->disk_queue, guest->disk, NULL) == 0);
+    FUZZ_CHECK(block_queue_create(&guest->cdrom_queue, guest->cdrom, NULL) == 0);
     config.disk = guest->disk_queue;
     config.cdrom = guest->cdrom_queue;
     FUZZ_CHECK(board_create(&guest->board, &config) == 0);

@@ -70,8 +70,8 @@ static int rig_set_up(void **state)
     assert_int_equal(mem_add_slot(rig->mem, "low", 0, 1 * MIB, MEM_SLOT_RAM), 0);
     assert_int_equal(block_open_memory(&rig->disk, rig->disk_data, sizeof(rig->disk_data)), 0);
     assert_int_equal(block_open_memory(&rig->cd, rig->cd_data, sizeof(rig->cd_data)), 0);
-    assert_int_equal(block_queue_create(&rig->disk_queue, rig->disk, NULL, NULL), 0);
-    assert_int_equal(block_queue_create(&rig->cd_queue, rig->cd, NULL, NULL), 0);
+    assert_int_equal(block_queue_create(&rig->disk_queue, rig->disk, NULL), 0);
+    assert_int_equal(block_queue_create(&rig->cd_queue, rig->cd, NULL), 0);
     rig->bus = bus_create();
     rig->pci = pci_host_create(rig->bus, &wiring);
     config.mem = rig->mem;

@@ -38,8 +38,8 @@ static int set_up(void **state)
         f->cd_data[i] = (uint8_t)(i / 2048 + 0x40);
     assert_int_equal(block_open_memory(&f->image, f->data, sizeof(f->data)), 0);
     assert_int_equal(block_open_memory(&f->cd, f->cd_data, sizeof(f->cd_data)), 0);
-    assert_int_equal(block_queue_create(&f->image_queue, f->image, NULL, NULL), 0);
-    assert_int_equal(block_queue_create(&f->cd_queue, f->cd, NULL, NULL), 0);
+    assert_int_equal(block_queue_create(&f->image_queue, f->image, NULL), 0);
+    assert_int_equal(block_queue_create(&f->cd_queue, f->cd, NULL), 0);
     assert_int_equal(biosdisk_attach(f->disk, 0, false, f->image_queue), 0);
     assert_int_equal(biosdisk_attach(f->disk, 0, true, f->cd_queue), 0);
     assert_int_equal(bus_add(f->bus, BUS_PORT, PORT, BIOSDISK_PORTS, &biosdisk_ops, f->disk), 0);

@@ -45,7 +45,10 @@ static int with_thread(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     open_image(f);
-    assert_int_equal(block_queue_create(&f->queue, f->image, finished, f), 0);
+    assert_int_equal(
+        block_queue_create(&f->queue, f->image,
+                           &(struct block_queue_thread){.finished = finished, .opaque = f}),
+        0);
     *state = f;
     return 0;
 }
@@ -55,7 +58,7 @@ static int without_thread(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     open_image(f);
-    assert_int_equal(block_queue_create(&f->queue, f->image, NULL, NULL), 0);
+    assert_int_equal(block_queue_create(&f->queue, f->image, NULL), 0);
     *state = f;
     return 0;
 }

@@ -351,7 +351,7 @@ static void read_only_and_slave(void **state)
     close(fd);
     assert_int_equal(block_open(&file, path, true), 0);
     unlink(path);
-    assert_int_equal(block_queue_create(&rig->slave_queue, file, NULL, NULL), 0);
+    assert_int_equal(block_queue_create(&rig->slave_queue, file, NULL), 0);
     assert_int_equal(ide_attach(rig->ide, 0, 0, IDE_DISK, rig->slave_queue), -EEXIST);
     assert_int_equal(ide_attach(rig->ide, 0, 1, IDE_DISK, rig->slave_queue), 0);
     out8(rig, 0x1f6, 0xf0);

@@ -218,7 +218,7 @@ static int open_slave(struct rig *rig, struct block **file, bool broken)
         assert_int_equal(dup2(fd, at), at);
         close(fd);
     }
-    assert_int_equal(block_queue_create(&rig->slave_queue, *file, NULL, NULL), 0);
+    assert_int_equal(block_queue_create(&rig->slave_queue, *file, NULL), 0);
     assert_int_equal(ide_attach(rig->ide, 0, 1, IDE_DISK, rig->slave_queue), 0);
     rig->disk_hangs = false;
     return at;
