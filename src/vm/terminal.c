@@ -58,7 +58,14 @@ static struct {
     struct termios settings;
 } saved;
 
-static const int fatal_signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGQUIT, SIGHUP};
+/*
+ * Every signal of the host that ends a process and can be caught; SIGPIPE and SIGXFSZ are ignored,
+ * and the realtime ones come behind.
+ */
+static const int fatal_signals[] = {
+    SIGABRT, SIGSEGV, SIGBUS,    SIGFPE,  SIGILL,  SIGQUIT, SIGHUP,  SIGINT,    SIGTERM, SIGTRAP,
+    SIGSYS,  SIGALRM, SIGVTALRM, SIGPROF, SIGUSR1, SIGUSR2, SIGXCPU, SIGSTKFLT, SIGIO,   SIGPWR,
+};
 
 void terminal_restore_now(void)
 {
@@ -75,14 +82,22 @@ static void on_fatal_signal(int number)
     raise(number);
 }
 
+/* Where nobody else has a handler, and nobody ignores it. */
+static void install_handler(int number)
+{
+    struct sigaction old,
+        new = {.sa_handler = on_fatal_signal, .sa_flags = (int)(SA_RESETHAND | SA_ONSTACK)};
+
+    if (sigaction(number, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+        (void)sigaction(number, &new, NULL);
+}
+
 static void install_handlers(void)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++) {
-        struct sigaction old, new = {.sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND};
-
-        if (sigaction(fatal_signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
-            (void)sigaction(fatal_signals[i], &new, NULL);
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(fatal_signals); i++)
+        install_handler(fatal_signals[i]);
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+        install_handler(number);
 }
 
 /* Each byte as it comes, none with a meaning to the host: no echo, no lines, no signals. */

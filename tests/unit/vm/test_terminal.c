@@ -480,6 +480,8 @@ static void restored_after(void (*end)(void), int expected_signal)
     if (child == 0) {
         static struct terminal *kept; /* no leak in the eyes of a sanitizer */
 
+        if (expected_signal)
+            signal(expected_signal, SIG_DFL); /* cmocka has handlers of its own */
         kept = terminal_create(tty, tty, &ops, &guest);
         if (!kept)
             _exit(9);
@@ -507,16 +509,31 @@ static void end_by_abort(void)
     abort();
 }
 
-static void end_by_hangup(void)
+/* The signal of the case under way, for the child that it ends. */
+static int signal_to_raise;
+
+static void end_by_signal(void)
 {
-    raise(SIGHUP);
+    raise(signal_to_raise);
 }
 
 static void test_restored_however_it_ends(void **state)
 {
     restored_after(end_by_exit, 0);
     restored_after(end_by_abort, SIGABRT);
-    restored_after(end_by_hangup, SIGHUP);
+    for (int number = 1; number <= SIGRTMAX; number++) {
+        struct sigaction action;
+        bool harmless = number == SIGCHLD || number == SIGURG || number == SIGWINCH ||
+                        number == SIGCONT || number == SIGPIPE || number == SIGXFSZ;
+        bool stops =
+            number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+
+        /* The C library keeps the first realtime signals to itself; SIGKILL cannot be caught. */
+        if (harmless || stops || number == SIGKILL || sigaction(number, NULL, &action) != 0)
+            continue;
+        signal_to_raise = number;
+        restored_after(end_by_signal, number);
+    }
 }
 
 int main(void)
