@@ -12,13 +12,13 @@
 #define MAX_SLOTS 64
 
 struct link {
-    rmap_list next, prev;
+    rmap_at next, prev;
 };
 
 /* What is known of one slot: an element for each frame that it touches, by level - 1. */
 struct slot {
     gpa_t base, last;
-    rmap_list *heads[RMAP_LEVELS];
+    struct rmap_list *heads[RMAP_LEVELS];
     uint32_t *tables[RMAP_LEVELS]; /* [0] is not used */
 };
 
@@ -48,7 +48,7 @@ static void slot_fini(struct slot *slot)
 {
     for (unsigned level = 1; level <= RMAP_LEVELS; level++) {
         if (slot->heads[level - 1])
-            munmap(slot->heads[level - 1], frames_of(slot, level) * sizeof(rmap_list));
+            munmap(slot->heads[level - 1], frames_of(slot, level) * sizeof(struct rmap_list));
         if (slot->tables[level - 1])
             munmap(slot->tables[level - 1], frames_of(slot, level) * sizeof(uint32_t));
     }
@@ -58,7 +58,7 @@ static bool slot_init(struct slot *slot, const struct mem_slot *from)
 {
     *slot = (struct slot){.base = from->base, .last = from->base + (from->size_bytes - 1)};
     for (unsigned level = 1; level <= RMAP_LEVELS; level++) {
-        slot->heads[level - 1] = reserve(frames_of(slot, level) * sizeof(rmap_list));
+        slot->heads[level - 1] = reserve(frames_of(slot, level) * sizeof(struct rmap_list));
         slot->tables[level - 1] = reserve(frames_of(slot, level) * sizeof(uint32_t));
         if (!slot->heads[level - 1] || !slot->tables[level - 1])
             return false;
@@ -136,42 +136,45 @@ static size_t frame_index(const struct slot *slot, gpa_t gpa, unsigned level)
     return (gpa >> x86_table_shift(level)) - (slot->base >> x86_table_shift(level));
 }
 
-rmap_list *rmap_frame(const struct rmap *rmap, gpa_t gpa, unsigned level)
+struct rmap_list *rmap_frame(const struct rmap *rmap, gpa_t gpa, unsigned level)
 {
     const struct slot *slot = find_slot(rmap, gpa);
 
     return slot ? &slot->heads[level - 1][frame_index(slot, gpa, level)] : NULL;
 }
 
-void rmap_add(struct rmap *rmap, rmap_list *list, size_t entry)
+void rmap_add(struct rmap *rmap, struct rmap_list *list, size_t entry)
 {
-    rmap_list self = (rmap_list)entry + 1;
+    rmap_at self = (rmap_at)entry + 1;
 
     ASSERT(entry < rmap->entries, "the entry has a link");
-    rmap->links[self] = (struct link){.next = *list};
-    if (*list)
-        rmap->links[*list].prev = self;
-    *list = self;
+    rmap->links[self] = (struct link){.next = list->first};
+    if (list->first)
+        rmap->links[list->first].prev = self;
+    list->first = self;
+    list->count++;
 }
 
-void rmap_remove(struct rmap *rmap, rmap_list *list, size_t entry)
+void rmap_remove(struct rmap *rmap, struct rmap_list *list, size_t entry)
 {
-    rmap_list self = (rmap_list)entry + 1;
+    rmap_at self = (rmap_at)entry + 1;
     struct link *link = &rmap->links[self];
 
     ASSERT(entry < rmap->entries, "the entry has a link");
-    ASSERT(link->prev ? rmap->links[link->prev].next == self : *list == self,
+    ASSERT(link->prev ? rmap->links[link->prev].next == self : list->first == self,
            "an entry is removed from the list that it is in");
     if (link->prev)
         rmap->links[link->prev].next = link->next;
     else
-        *list = link->next;
+        list->first = link->next;
     if (link->next)
         rmap->links[link->next].prev = link->prev;
     *link = (struct link){0};
+    ASSERT(list->count > 0, "an entry that goes was counted");
+    list->count--;
 }
 
-rmap_list rmap_next(const struct rmap *rmap, rmap_list at)
+rmap_at rmap_next(const struct rmap *rmap, rmap_at at)
 {
     return rmap->links[at].next;
 }
@@ -203,7 +206,8 @@ uint64_t rmap_bytes(const struct rmap *rmap)
 
     for (size_t i = 0; i < rmap->count; i++) {
         for (unsigned level = 1; level <= RMAP_LEVELS; level++)
-            bytes += frames_of(&rmap->slots[i], level) * (sizeof(rmap_list) + sizeof(uint32_t));
+            bytes +=
+                frames_of(&rmap->slots[i], level) * (sizeof(struct rmap_list) + sizeof(uint32_t));
     }
     return bytes;
 }

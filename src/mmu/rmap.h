@@ -18,8 +18,13 @@ struct rmap;
 
 #define RMAP_LEVELS 3 /* leaves of 4 KiB, 2 MiB, 1 GiB */
 
-/* The head of a list: 1 + the number of its first entry, or 0. So are a link's two ends. */
-typedef uint32_t rmap_list;
+/* An entry in a list: 1 + its number, or 0 at either end. */
+typedef uint32_t rmap_at;
+
+struct rmap_list {
+    rmap_at first;
+    uint32_t count;
+};
 
 /* For entries numbered below `entries`; NULL without memory. mem outlives it. */
 struct rmap *rmap_create(const struct mem *mem, size_t entries);
@@ -32,11 +37,11 @@ void rmap_destroy(struct rmap *rmap);
 bool rmap_reset(struct rmap *rmap);
 
 /* The list of the frame of this level (1 to 3) around gpa; NULL where no slot is. */
-rmap_list *rmap_frame(const struct rmap *rmap, gpa_t gpa, unsigned level);
+struct rmap_list *rmap_frame(const struct rmap *rmap, gpa_t gpa, unsigned level);
 
-void rmap_add(struct rmap *rmap, rmap_list *list, size_t entry);
-void rmap_remove(struct rmap *rmap, rmap_list *list, size_t entry);
-rmap_list rmap_next(const struct rmap *rmap, rmap_list at);
+void rmap_add(struct rmap *rmap, struct rmap_list *list, size_t entry);
+void rmap_remove(struct rmap *rmap, struct rmap_list *list, size_t entry);
+rmap_at rmap_next(const struct rmap *rmap, rmap_at at);
 
 /* Counts a page that is a shadowed guest table, or no longer one. */
 void rmap_count_table(struct rmap *rmap, gpa_t gpa, bool more);

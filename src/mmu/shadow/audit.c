@@ -39,10 +39,11 @@ static void complain(struct audit *audit, const struct shadow_page *page, unsign
     audit->good = false;
 }
 
-static bool in_list(const struct shadow *shadow, const rmap_list *list, const uint64_t *entry)
+static bool in_list(const struct shadow *shadow, const struct rmap_list *list,
+                    const uint64_t *entry)
 {
-    rmap_list self = (rmap_list)(entry - shadow->tables) + 1;
-    rmap_list at = list ? *list : 0;
+    rmap_at self = (rmap_at)(entry - shadow->tables) + 1;
+    rmap_at at = list ? list->first : 0;
 
     while (at && at != self)
         at = rmap_next(shadow->rmap, at);
@@ -155,7 +156,7 @@ static void audit_page(struct audit *audit, const struct shadow_page *page)
     }
     if (present != page->present)
         complain(audit, page, 0, "a page whose count of entries is wrong");
-    for (rmap_list at = page->parents; at; at = rmap_next(shadow->rmap, at)) {
+    for (rmap_at at = page->parents.first; at; at = rmap_next(shadow->rmap, at)) {
         uint64_t entry = shadow->tables[at - 1];
 
         audit->in_parents++;
@@ -193,7 +194,7 @@ static void count_frames(struct audit *audit)
 
             for (gpa_t gpa = slots[i].base; gpa <= last && gpa >= slots[i].base;
                  gpa = ALIGN_DOWN(gpa, span) + span) {
-                rmap_list at = *rmap_frame(shadow->rmap, gpa, level);
+                rmap_at at = rmap_frame(shadow->rmap, gpa, level)->first;
 
                 for (; at; at = rmap_next(shadow->rmap, at))
                     audit->in_frames++;

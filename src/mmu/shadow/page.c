@@ -91,8 +91,8 @@ static void hash_remove(struct shadow *shadow, struct shadow_page *page)
 /* --- entries --- */
 
 /* The list that a leaf is in: that of the frame it maps. NULL: its slot is gone. */
-static rmap_list *leaf_list(const struct shadow *shadow, const struct shadow_page *page,
-                            uint64_t entry)
+static struct rmap_list *leaf_list(const struct shadow *shadow, const struct shadow_page *page,
+                                   uint64_t entry)
 {
     gpa_t gpa;
 
@@ -105,7 +105,7 @@ void shadow_clear(struct shadow *shadow, struct shadow_page *page, unsigned inde
 {
     uint64_t entry = page->table[index];
     size_t number = entry_number(shadow, page, index);
-    rmap_list *list;
+    struct rmap_list *list;
 
     if (!entry)
         return;
@@ -125,10 +125,28 @@ void shadow_clear(struct shadow *shadow, struct shadow_page *page, unsigned inde
     shadow->stats.rmap_entries--;
 }
 
+/* Clears the entry that was put into a list last. */
+static void clear_first(struct shadow *shadow, const struct rmap_list *list)
+{
+    const uint64_t *entry = &shadow->tables[list->first - 1];
+    struct shadow_page *owner = shadow_page_of(shadow, entry);
+
+    shadow_clear(shadow, owner, (unsigned)(entry - owner->table));
+}
+
+/* Puts an entry into a list; one that is full gives up another. */
+static void add_to_list(struct shadow *shadow, struct rmap_list *list,
+                        const struct shadow_page *page, unsigned index)
+{
+    if (list->count == SHADOW_LIST_MAX)
+        clear_first(shadow, list);
+    rmap_add(shadow->rmap, list, entry_number(shadow, page, index));
+}
+
 void shadow_set_leaf(struct shadow *shadow, struct shadow_page *page, unsigned index,
                      uint64_t entry)
 {
-    rmap_list *list;
+    struct rmap_list *list;
 
     shadow_clear(shadow, page, index);
     page->table[index] = entry;
@@ -137,7 +155,7 @@ void shadow_set_leaf(struct shadow *shadow, struct shadow_page *page, unsigned i
         return;
     list = leaf_list(shadow, page, entry);
     ASSERT(list, "a leaf maps a frame of a slot");
-    rmap_add(shadow->rmap, list, entry_number(shadow, page, index));
+    add_to_list(shadow, list, page, index);
     shadow->stats.rmap_entries++;
 }
 
@@ -148,7 +166,7 @@ void shadow_set_link(struct shadow *shadow, struct shadow_page *page, unsigned i
     /* Leaves hold the rights of all levels, so that a link needs to take nothing away. */
     page->table[index] = (uintptr_t)child->table | X86_PTE_P | X86_PTE_W | X86_PTE_U | X86_PTE_A;
     page->present++;
-    rmap_add(shadow->rmap, &child->parents, entry_number(shadow, page, index));
+    add_to_list(shadow, &child->parents, page, index);
 }
 
 static void clear_entries(struct shadow *shadow, struct shadow_page *page)
@@ -161,11 +179,11 @@ static void clear_entries(struct shadow *shadow, struct shadow_page *page)
 
 void shadow_protect_entries(struct shadow *shadow, gpa_t page)
 {
-    rmap_list *list = rmap_frame(shadow->rmap, page, 1);
+    struct rmap_list *list = rmap_frame(shadow->rmap, page, 1);
 
     if (!list)
         return;
-    for (rmap_list at = *list; at; at = rmap_next(shadow->rmap, at)) {
+    for (rmap_at at = list->first; at; at = rmap_next(shadow->rmap, at)) {
         uint64_t *entry = &shadow->tables[at - 1];
 
         if (*entry & X86_PTE_W) {
@@ -175,13 +193,8 @@ void shadow_protect_entries(struct shadow *shadow, gpa_t page)
     }
     for (unsigned level = 2; level <= RMAP_LEVELS; level++) {
         list = rmap_frame(shadow->rmap, page, level);
-        while (*list) {
-            uint64_t *entry = &shadow->tables[*list - 1];
-            struct shadow_page *owner = shadow_page_of(shadow, entry);
-
-            shadow_clear(shadow, owner, (unsigned)(entry - owner->table));
-            shadow->stats.protected ++;
-        }
+        for (; list->count > 0; shadow->stats.protected ++)
+            clear_first(shadow, list);
     }
 }
 
@@ -243,12 +256,8 @@ void shadow_page_set_unsync(struct shadow *shadow, struct shadow_page *page, boo
 
 static void cut_parents(struct shadow *shadow, struct shadow_page *page)
 {
-    while (page->parents) {
-        const uint64_t *entry = &shadow->tables[page->parents - 1];
-        struct shadow_page *parent = shadow_page_of(shadow, entry);
-
-        shadow_clear(shadow, parent, (unsigned)(entry - parent->table));
-    }
+    while (page->parents.count > 0)
+        clear_first(shadow, &page->parents);
 }
 
 static void put_on_free_list(struct shadow *shadow, struct shadow_page *page)
@@ -358,7 +367,8 @@ void shadow_page_free_all(struct shadow *shadow)
         if (!page->role.direct)
             mem_watch_page(shadow->mem, MEM_WATCH_TABLES, table_gpa(page), false);
         memset(page->table, 0, PAGE_SIZE);
-        page->present = page->parents = page->writes = 0;
+        page->present = page->writes = 0;
+        page->parents = (struct rmap_list){0};
         page->unsync = false;
         if (!page->users)
             put_on_free_list(shadow, page);

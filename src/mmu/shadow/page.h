@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "mmu/rmap.h"
+#include "mmu/shadow/config.h"
 #include "mmu/shadow/entry.h"
 #include "mmu/shadow/stats.h"
 
@@ -56,10 +57,10 @@ struct shadow_page {
     bool unsync;          /* the guest's table is not write-tracked for now */
     gfn_t gfn;
     struct shadow_role role;
-    rmap_list parents; /* entries that name this page */
-    unsigned users;    /* roots that stand on it */
-    unsigned present;  /* entries that are not 0 */
-    unsigned writes;   /* to the guest's table, seen since the page last served a fault */
+    struct rmap_list parents; /* entries that name this page */
+    unsigned users;           /* roots that stand on it */
+    unsigned present;         /* entries that are not 0 */
+    unsigned writes;          /* to the guest's table, seen since the page last served a fault */
     uint64_t hits;
     struct shadow_page *hash_next;     /* or the next free one */
     struct shadow_page *older, *newer; /* all live pages, by last use */
@@ -140,7 +141,7 @@ void shadow_clear(struct shadow *shadow, struct shadow_page *page, unsigned inde
 /* Whether the page is neither linked nor a root in use: kept only for another time. */
 static inline bool shadow_page_idle(const struct shadow_page *page)
 {
-    return !page->parents && !page->users;
+    return !page->parents.count && !page->users;
 }
 
 /*

@@ -194,6 +194,74 @@ static void test_writes_by_another_thread(void **state)
     rig_free(&rig);
 }
 
+#define MANY_TABLES ((gpa_t)8 * MIB) /* further tables, one after the other */
+#define TABLES      (SHADOW_LIST_MAX / 512 + 2)
+
+static void put_entries(struct rig *rig, gpa_t table, uint64_t entry)
+{
+    for (unsigned i = 0; i < 512; i++)
+        mem_write(rig->mem, table + 8 * i, &entry, 8);
+}
+
+/* Reads at each address that a page of a level-2 table spans; nothing is audited meanwhile. */
+static void touch_all(struct rig *rig, uint64_t step, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(shadow_handle_fault(rig->shadow, &rig->root, &rig->context, i * step,
+                                             &user_read, &rig->result),
+                         SHADOW_RETRY);
+    rig_audit(rig);
+}
+
+/* A frame that is mapped more often than a list is long; the entry made last always serves. */
+static void test_a_frame_is_mapped_everywhere(void **state)
+{
+    struct shadow_mapping mapping;
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    rig_switch(&rig);
+    for (unsigned i = 0; i < TABLES; i++) {
+        uint64_t table = MANY_TABLES + i * PAGE_SIZE;
+
+        put_entries(&rig, table, FRAME | P | W | U | D);
+        table |= P | W | U;
+        mem_write(rig.mem, T2 + 8 * i, &table, 8);
+    }
+    touch_all(&rig, PAGE_SIZE, TABLES * 512);
+    assert_true(rig_stats(&rig)->rmap_entries <= SHADOW_LIST_MAX + 16);
+    assert_true(
+        shadow_walk(rig.root.table, (TABLES * 512 - 1) * PAGE_SIZE, &user_read, false, &mapping));
+    shadow_write_protect(rig.shadow, FRAME, PAGE_SIZE);
+    rig_audit(&rig);
+    rig_free(&rig);
+}
+
+/* A table that is linked more often than a list is long, and is then freed by a change of slots. */
+static void test_a_table_is_linked_everywhere(void **state)
+{
+    struct rig rig;
+
+    rig_make(&rig);
+    map_frame(&rig, W | U);
+    rig_switch(&rig);
+    put_entries(&rig, T1, FRAME | P | W | U);
+    for (unsigned i = 0; i < TABLES; i++) {
+        uint64_t table = MANY_TABLES + i * PAGE_SIZE;
+
+        put_entries(&rig, table, T1 | P | W | U);
+        table |= P | W | U;
+        mem_write(rig.mem, T3 + 8 * i, &table, 8);
+    }
+    touch_all(&rig, 2 * MIB, TABLES * 512);
+    put64(&rig, T1, 0, 0);
+    assert_int_equal(mem_add_slot(rig.mem, "late", 200 * MIB, PAGE_SIZE, MEM_SLOT_RAM), 0);
+    assert_true(mmu_follow_slots(rig.mmu));
+    rig_audit(&rig);
+    rig_free(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +272,8 @@ int main(void)
         cmocka_unit_test(test_slots_change),
         cmocka_unit_test(test_a20),
         cmocka_unit_test(test_writes_by_another_thread),
+        cmocka_unit_test(test_a_frame_is_mapped_everywhere),
+        cmocka_unit_test(test_a_table_is_linked_everywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
