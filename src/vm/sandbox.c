@@ -65,6 +65,12 @@ static bool is_unix(const char *where)
 
 /* --- making --- */
 
+/* A system call's argument and the one value of it that is allowed. */
+static struct scmp_arg_cmp equals(unsigned argument, scmp_datum_t value)
+{
+    return (struct scmp_arg_cmp){.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 static int add_row(scmp_filter_ctx list, const struct row *row)
 {
     struct scmp_arg_cmp compare;
@@ -72,10 +78,10 @@ static int add_row(scmp_filter_ctx list, const struct row *row)
     switch (row->argument) {
     case ANY: return seccomp_rule_add(list, SCMP_ACT_ALLOW, row->number, 0);
     case NOT_EXECUTABLE: compare = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0); break;
-    case OWN_PROCESS: compare = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()); break;
-    case TERMINAL_GET: compare = SCMP_A1(SCMP_CMP_EQ, TCGETS); break;
-    case TERMINAL_SET: compare = SCMP_A1(SCMP_CMP_EQ, TCSETS); break;
-    case TERMINAL_SIZE: compare = SCMP_A1(SCMP_CMP_EQ, TIOCGWINSZ); break;
+    case OWN_PROCESS: compare = equals(0, (scmp_datum_t)getpid()); break;
+    case TERMINAL_GET: compare = equals(1, TCGETS); break;
+    case TERMINAL_SET: compare = equals(1, TCSETS); break;
+    case TERMINAL_SIZE: compare = equals(1, TIOCGWINSZ); break;
     case OF_KVM: compare = SCMP_A1(SCMP_CMP_MASKED_EQ, REQUEST_TYPE, KVM_REQUEST_TYPE); break;
     default: return -EINVAL;
     }

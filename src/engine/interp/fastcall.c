@@ -7,7 +7,7 @@
 #include "engine/interp/segment_ops.h"
 
 #include "engine/soft/transfer.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 /* Present, accessed, flat; DPL is added. */
 #define ATTR_DATA                                                                                  \

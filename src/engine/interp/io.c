@@ -7,7 +7,7 @@
 #include "engine/interp/ioperm.h"
 #include "engine/interp/string.h"
 #include "engine/soft/segment.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 #define TSS_MAP_BASE  102 /* where a 32-bit or 64-bit TSS says where its bitmap starts */
 #define TSS_MIN_LIMIT 103

@@ -4,7 +4,7 @@
  */
 #include "engine/interp/operand.h"
 #include "engine/interp/system_ops.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 #define CR0_LMSW (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS)
 #define CR8_MAX  15

@@ -15,8 +15,6 @@
 #include "base/assert.h"
 #include "engine/kvm/internal.h"
 
-#define DR6_ALWAYS 0xffff0ff0u
-
 /* A repeated instruction that is stepped past its breakpoint stops there again after so many. */
 #define PAST_STEPS 65536
 
@@ -49,7 +47,7 @@ int kvm_debug_check(struct engine_vcpu *vcpu, const struct engine_debug *debug)
     }
     if (used > 0 && kvm_ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &guests) >= 0) {
         for (unsigned i = 0; i < KVM_DEBUG_REGISTERS; i++)
-            used += (guests.dr7 >> (2 * i)) & 3 ? 1 : 0;
+            used += x86_breakpoint_enabled(guests.dr7, i);
     }
     return used > KVM_DEBUG_REGISTERS ? -ENOSPC : 0;
 }
@@ -119,7 +117,7 @@ static int inject(struct engine_vcpu *vcpu, uint64_t bits)
 
     if (err < 0)
         return err;
-    regs.dr6 = (regs.dr6 & ~(uint64_t)KVM_DR6_HITS) | DR6_ALWAYS | bits;
+    regs.dr6 = (regs.dr6 & ~(uint64_t)X86_DR6_HITS) | X86_DR6_FIXED | bits;
     vcpu->debug.inject = true;
     return kvm_ioctl(vcpu->fd, KVM_SET_DEBUGREGS, &regs);
 }

@@ -21,14 +21,10 @@
 #include <linux/kvm.h>
 
 #include "engine/engine.h"
+#include "x86/debug_regs.h"
 #include "x86/insn.h"
 
-#define KVM_DEBUG_REGISTERS 4
-
-/* Bits of DR6 (SDM 3 "Debug Status Register"); 0 to 3 tell which registers. */
-#define KVM_DR6_HITS 0xfu
-#define KVM_DR6_BD   BIT(13)
-#define KVM_DR6_BS   BIT(14)
+#define KVM_DEBUG_REGISTERS X86_BREAKPOINTS
 
 /* What one of the processor's breakpoint registers is used for. */
 enum kvm_debug_use {

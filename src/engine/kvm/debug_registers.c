@@ -7,22 +7,6 @@
 
 #include "engine/kvm/internal.h"
 
-/* R/W and LEN of DR7, as in its bits 16 to 19. */
-#define KIND_EXECUTE 0x0u
-#define KIND_WRITE   0x1u
-#define KIND_ACCESS  0x3u
-#define KIND_RW      0x3u
-#define KIND_BITS    4
-#define KIND_SHIFT   16
-
-#define DR7_ALWAYS BIT(10)
-#define DR7_EXACT  BIT(9)
-
-static bool enabled(uint64_t dr7, unsigned i)
-{
-    return (dr7 >> (2 * i)) & 3; /* by its L or its G bit */
-}
-
 /* The longest piece of a watchpoint that one register covers: aligned, a power of two. */
 static unsigned piece_bytes(gva_t start, uint64_t bytes)
 {
@@ -31,13 +15,6 @@ static unsigned piece_bytes(gva_t start, uint64_t bytes)
     while (start % piece || piece > bytes)
         piece /= 2;
     return piece;
-}
-
-static uint8_t watch_kind(const struct engine_watchpoint *watch, unsigned bytes)
-{
-    static const uint8_t lengths[] = {[1] = 0x0, [2] = 0x4, [4] = 0xc, [8] = 0x8};
-
-    return lengths[bytes] | (watch->read ? KIND_ACCESS : KIND_WRITE);
 }
 
 static unsigned place(struct kvm_debug_slot *slots, unsigned used, struct kvm_debug_slot slot)
@@ -59,7 +36,7 @@ unsigned kvm_debug_place(const struct engine_debug *debug, bool breakpoints,
         used = place(slots, used,
                      (struct kvm_debug_slot){.use = KVM_SLOT_BREAKPOINT,
                                              .address = debug->breakpoint[i],
-                                             .kind = KIND_EXECUTE});
+                                             .kind = X86_BREAK_EXECUTE});
     for (unsigned i = 0; i < debug->watchpoints; i++) {
         const struct engine_watchpoint *watch = &debug->watchpoint[i];
 
@@ -67,10 +44,12 @@ unsigned kvm_debug_place(const struct engine_debug *debug, bool breakpoints,
             unsigned bytes = piece_bytes(watch->start + at, watch->bytes - at);
 
             used = place(slots, used,
-                         (struct kvm_debug_slot){.use = KVM_SLOT_WATCHPOINT,
-                                                 .number = i,
-                                                 .address = watch->start + at,
-                                                 .kind = watch_kind(watch, bytes)});
+                         (struct kvm_debug_slot){
+                             .use = KVM_SLOT_WATCHPOINT,
+                             .number = i,
+                             .address = watch->start + at,
+                             .kind = x86_breakpoint_field(
+                                 watch->read ? X86_BREAK_ACCESS : X86_BREAK_WRITE, bytes)});
             at += bytes;
         }
     }
@@ -81,12 +60,12 @@ unsigned kvm_debug_place_guest(const struct kvm_debugregs *regs, struct kvm_debu
                                unsigned used)
 {
     for (unsigned i = 0; i < KVM_DEBUG_REGISTERS && used < KVM_DEBUG_REGISTERS; i++) {
-        if (enabled(regs->dr7, i))
+        if (x86_breakpoint_enabled(regs->dr7, i))
             slots[used++] = (struct kvm_debug_slot){
                 .use = KVM_SLOT_GUEST,
                 .number = i,
                 .address = regs->db[i],
-                .kind = (uint8_t)((regs->dr7 >> (KIND_SHIFT + KIND_BITS * i)) & 0xf),
+                .kind = (uint8_t)(regs->dr7 >> x86_breakpoint_shift(i) & 0xf),
             };
     }
     return used;
@@ -94,12 +73,12 @@ unsigned kvm_debug_place_guest(const struct kvm_debugregs *regs, struct kvm_debu
 
 void kvm_debug_write(struct kvm_guest_debug *to, const struct kvm_debug_slot *slots, unsigned used)
 {
-    uint64_t dr7 = DR7_ALWAYS | DR7_EXACT;
+    uint64_t dr7 = X86_DR7_FIXED | X86_DR7_GE;
 
     memset(&to->arch, 0, sizeof(to->arch));
     for (unsigned i = 0; i < used; i++) {
         to->arch.debugreg[i] = slots[i].address;
-        dr7 |= BIT(2 * i + 1) | (uint64_t)slots[i].kind << (KIND_SHIFT + KIND_BITS * i);
+        dr7 |= BIT(2 * i + 1) | (uint64_t)slots[i].kind << x86_breakpoint_shift(i);
     }
     if (used > 0)
         to->control |= KVM_GUESTDBG_USE_HW_BP;
@@ -109,8 +88,8 @@ void kvm_debug_write(struct kvm_guest_debug *to, const struct kvm_debug_slot *sl
 void kvm_debug_judge(const struct kvm_debug_exit_arch *exit, const struct kvm_debug_slot *slots,
                      bool stepping, struct kvm_debug_finding *finding)
 {
-    *finding = (struct kvm_debug_finding){.stepped = stepping && (exit->dr6 & KVM_DR6_BS)};
-    finding->guest_bits = exit->dr6 & (KVM_DR6_BD | (stepping ? 0 : KVM_DR6_BS));
+    *finding = (struct kvm_debug_finding){.stepped = stepping && (exit->dr6 & X86_DR6_BS)};
+    finding->guest_bits = exit->dr6 & (X86_DR6_BD | (stepping ? 0 : X86_DR6_BS));
     for (unsigned i = KVM_DEBUG_REGISTERS; i-- > 0;) { /* the first that was hit is told */
         const struct kvm_debug_slot *slot = &slots[i];
 
@@ -127,7 +106,7 @@ void kvm_debug_judge(const struct kvm_debug_exit_arch *exit, const struct kvm_de
     for (unsigned i = 0; i < KVM_DEBUG_REGISTERS; i++) {
         /* Where both have a breakpoint the debugger's comes first, the guest's when it goes on. */
         if ((exit->dr6 & BIT(i)) && slots[i].use == KVM_SLOT_GUEST &&
-            !(finding->breakpoint && (slots[i].kind & KIND_RW) == KIND_EXECUTE))
+            !(finding->breakpoint && x86_breakpoint_field_kind(slots[i].kind) == X86_BREAK_EXECUTE))
             finding->guest_bits |= BIT(slots[i].number);
     }
     finding->guests = finding->guest_bits || (!finding->watched && !finding->handler &&
@@ -137,8 +116,8 @@ void kvm_debug_judge(const struct kvm_debug_exit_arch *exit, const struct kvm_de
 const struct kvm_debug_slot *kvm_debug_guest_at(const struct kvm_debug_slot *slots, gva_t pc)
 {
     for (unsigned i = 0; i < KVM_DEBUG_REGISTERS; i++) {
-        if (slots[i].use == KVM_SLOT_GUEST && (slots[i].kind & KIND_RW) == KIND_EXECUTE &&
-            slots[i].address == pc)
+        if (slots[i].use == KVM_SLOT_GUEST &&
+            x86_breakpoint_field_kind(slots[i].kind) == X86_BREAK_EXECUTE && slots[i].address == pc)
             return &slots[i];
     }
     return NULL;

@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/paging.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 #define MAX_ACCESS_BYTES 64
 

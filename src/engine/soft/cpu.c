@@ -8,7 +8,7 @@
 #include "base/trace.h"
 #include "engine/soft/block.h"
 #include "engine/soft/native.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 /* cpu->arith: AH as LAHF leaves it, AL is OF. */
 #define ARITH_LAHF_SHIFT 8

@@ -13,7 +13,7 @@
 #include "engine/soft/access.h"
 #include "engine/soft/task.h"
 #include "engine/soft/transfer.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 #define MAX_NESTED 4
 

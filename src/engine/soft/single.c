@@ -38,7 +38,7 @@
 #include "engine/soft/block.h"
 #include "engine/soft/debug.h"
 #include "engine/soft/last_words.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 /* Whether TF makes a single step of an instruction that has ended with STEP_NEXT or the like. */
 static bool is_step(const struct cpu *cpu, unsigned mnemonic, bool tf_before, enum step step)

@@ -3,7 +3,7 @@
 
 #include "engine/soft/access.h"
 #include "engine/soft/transfer.h"
-#include "x86/debug.h"
+#include "x86/debug_regs.h"
 
 #define TSS_LINK 0
 

@@ -120,10 +120,10 @@ static void judges_exits(void **state)
         {BIT(2), true, -1, 2, -1, false, false, 0},
         {BIT(3), false, -1, -1, -1, false, true, BIT(2)},
         {BIT(0) | BIT(3), false, -1, -1, 0, false, false, 0}, /* the debugger comes first */
-        {KVM_DR6_BS, true, -1, -1, -1, true, false, 0},
-        {KVM_DR6_BS, false, -1, -1, -1, false, true, KVM_DR6_BS}, /* the guest's TF */
-        {KVM_DR6_BS | BIT(1), true, 1, -1, -1, true, false, 0},
-        {KVM_DR6_BD, false, -1, -1, -1, false, true, KVM_DR6_BD},
+        {X86_DR6_BS, true, -1, -1, -1, true, false, 0},
+        {X86_DR6_BS, false, -1, -1, -1, false, true, X86_DR6_BS}, /* the guest's TF */
+        {X86_DR6_BS | BIT(1), true, 1, -1, -1, true, false, 0},
+        {X86_DR6_BD, false, -1, -1, -1, false, true, X86_DR6_BD},
         {0, false, -1, -1, -1, false, true, 0}, /* INT1 */
     };
 
@@ -146,7 +146,7 @@ static void judges_exits(void **state)
 static void unused_registers_mean_nothing(void **state)
 {
     const struct kvm_debug_slot slots[KVM_DEBUG_REGISTERS] = {{KVM_SLOT_BREAKPOINT, 0, 1, 0}};
-    const struct kvm_debug_exit_arch exit = {.dr6 = DR6_NONE | BIT(2) | KVM_DR6_BS};
+    const struct kvm_debug_exit_arch exit = {.dr6 = DR6_NONE | BIT(2) | X86_DR6_BS};
     struct kvm_debug_finding finding;
 
     kvm_debug_judge(&exit, slots, true, &finding);
@@ -403,7 +403,7 @@ static void guest_debugs_itself(void **state)
     assert_int_equal(RIP(rig), HANDLER(X86_DB) + 1);
     assert_int_equal(pushed(rig, 0), CODE + 1);
     assert_true(pushed(rig, 2) & X86_FLAG_TF);
-    assert_true(rig->state.dr[6] & KVM_DR6_BS);
+    assert_true(rig->state.dr[6] & X86_DR6_BS);
 }
 
 /* Whether this KVM sees what instructions access; one that emulates them does not. */
