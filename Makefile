@@ -17,7 +17,7 @@ CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(O)/gen
 CFLAGS   += -std=gnu11 -g $(OPT) $(WARN) -fno-strict-aliasing -fno-common -fwrapv \
             -fstack-protector-strong -pthread $(SAN)
 LDFLAGS  += -pthread $(SAN)
-LDLIBS   += -lZydis -lZycore -ljansson
+LDLIBS   += -lZydis -lZycore -ljansson -lseccomp
 
 # Archives in link order: a layer may use only what stands to its right (tools/check-layers).
 LAYERS   := cmd vm engine dev fw mmu x86 mem base

@@ -1,6 +1,4 @@
-# The sandbox's library, and a host that refuses system calls (tests/cmd/refuse), for tests.
-LDLIBS    += -lseccomp
-
+# What sandbox.c is made from, and hosts that refuse or make system calls, for tests.
 # The names of the host's system calls, for a message: src/vm/sandbox.c includes them.
 $(O)/gen/vm/sandbox_names.inc: mk/sandbox.mk
 	@mkdir -p $(@D)
