@@ -10,6 +10,7 @@
           */
 
 struct debugport {
+    struct device device;
     struct debugport_sink sink;
 };
 
@@ -62,12 +63,21 @@ const struct bus_ops debugport_exit_ops = {
     .read = exit_read, .write = exit_write, .widths = 1 | 2 | 4};
 const struct bus_ops debugport_pvpanic_ops = {.read = pvpanic_read, .write = pvpanic_write};
 
+static const struct device_class class = {.name = "debug ports", .version = 1};
+
+const struct device *debugport_device(const struct debugport *debugport)
+{
+    return &debugport->device;
+}
+
 struct debugport *debugport_create(const struct debugport_sink *sink)
 {
     struct debugport *debugport = calloc(1, sizeof(*debugport));
 
-    if (debugport)
-        debugport->sink = *sink;
+    if (!debugport)
+        return NULL;
+    debugport->device = (struct device){&class, debugport, NULL};
+    debugport->sink = *sink;
     return debugport;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/types.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 enum debugport_panic {
     DEBUGPORT_PANICKED = 1,    /* the guest's kernel panicked */
@@ -32,6 +33,7 @@ struct debugport;
  */
 struct debugport *debugport_create(const struct debugport_sink *sink);
 void debugport_destroy(struct debugport *debugport);
+const struct device *debugport_device(const struct debugport *debugport);
 
 /* The dev of each is the struct debugport. */
 extern const struct bus_ops debugport_console_ops; /* 1 port; may be claimed at E9h and at 402h */

@@ -26,7 +26,8 @@ static uint64_t element(const void *state, const struct device_field *field, uin
 
 void device_reset(const struct device *device)
 {
-    device->class->reset(device->dev);
+    if (device->class->reset)
+        device->class->reset(device->dev);
 }
 
 void device_save(const struct device *device, struct stream_writer *to)
@@ -40,12 +41,13 @@ void device_save(const struct device *device, struct stream_writer *to)
     stream_put_number(to, class->field_count, 2);
     for (size_t i = 0; i < class->field_count; i++) {
         const struct device_field *field = &class->fields[i];
+        bool live = !field->live || field->live(device->state);
 
         stream_put_text(to, field->name);
         stream_put_number(to, type_of(field), 1);
         stream_put_number(to, field->count, 4);
         for (uint32_t at = 0; at < field->count; at++)
-            stream_put_number(to, element(device->state, field, at), field->bytes);
+            stream_put_number(to, live ? element(device->state, field, at) : 0, field->bytes);
     }
 }
 
@@ -74,7 +76,7 @@ static int load_fields(const struct device *device, void *state, struct stream_r
         return -EINVAL;
     if (stream_get_number(from, 2) != class->version)
         return from->failed ? -EINVAL : -ENOTSUP;
-    if (stream_get_number(from, 2) != class->field_count)
+    if (stream_get_number(from, 2) != class->field_count || from->failed)
         return -EINVAL;
     for (size_t i = 0; i < class->field_count; i++) {
         if (!load_field(&class->fields[i], state, from))
@@ -86,9 +88,14 @@ static int load_fields(const struct device *device, void *state, struct stream_r
 int device_load(const struct device *device, struct stream_reader *from)
 {
     const struct device_class *class = device->class;
-    void *state = malloc(class->state_bytes);
+    void *state;
     int err;
 
+    if (class->busy && class->busy(device->dev))
+        return -EBUSY;
+    if (class->field_count == 0)
+        return load_fields(device, NULL, from);
+    state = malloc(class->state_bytes);
     if (!state)
         return -ENOMEM;
     memcpy(state, device->state, class->state_bytes);
@@ -103,6 +110,8 @@ int device_load(const struct device *device, struct stream_reader *from)
 
 static void print_field(const void *state, const struct device_field *field, FILE *out)
 {
+    if (field->live && !field->live(state))
+        return;
     fprintf(out, "  %-20s", field->name);
     for (uint32_t i = 0; i < MIN(field->count, (uint32_t)PRINTED); i++)
         fprintf(out, " %" PRIx64, element(state, field, i));

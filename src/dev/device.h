@@ -32,6 +32,11 @@ struct device_field {
     uint32_t count;
     uint8_t bytes; /* of an element: 1, 2, 4 or 8 */
     bool is_bool;  /* 0 or 1 and nothing else */
+    /*
+     * NULL, or whether the field means anything in this state. Where it does not, nobody reads it
+     * (the host may be writing there), and zeroes are saved.
+     */
+    bool (*live)(const void *state);
 };
 
 #define DEVICE_ROW(text, type, first, step, number)                                                \
@@ -63,7 +68,9 @@ struct device_class {
     size_t state_bytes;
     const struct device_field *fields;
     size_t field_count;
-    void (*reset)(void *dev);
+    void (*reset)(void *dev); /* NULL: there is nothing to reset */
+    /* NULL, or whether the host is at work on the state, so that none can be loaded. */
+    bool (*busy)(const void *dev);
     /* NULL, or brings the state up to what the clock says now. */
     void (*settle)(void *dev);
     /* NULL (every value is sound), or whether a state that was loaded can be gone on with. */
@@ -88,7 +95,8 @@ void device_save(const struct device *device, struct stream_writer *to);
 
 /*
  * Takes a device's state from where device_save put it. 0, or with the old state kept: -EINVAL (not
- * this device's, damaged, or no sound state), -ENOTSUP (another version), -ENOMEM.
+ * this device's, damaged, or no sound state), -ENOTSUP (another version), -EBUSY (a request of the
+ * device is under way on the host), -ENOMEM.
  */
 int device_load(const struct device *device, struct stream_reader *from) must_check;
 

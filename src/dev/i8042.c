@@ -19,6 +19,8 @@
 #define STATUS_UNLOCKED    0x10
 #define STATUS_AUX         0x20 /* the output byte is the second port's */
 #define STATUS_TIMEOUT     0x40
+#define STATUS_STORED                                                                              \
+    (STATUS_OUTPUT_FULL | STATUS_COMMAND | STATUS_UNLOCKED | STATUS_AUX | STATUS_TIMEOUT)
 
 /* The command byte (byte 0 of the controller's memory). */
 #define MODE_KEYBOARD_IRQ     0x01
@@ -75,8 +77,7 @@ struct answer {
     uint8_t status; /* STATUS_AUX, STATUS_TIMEOUT */
 };
 
-struct i8042 {
-    struct i8042_lines lines;
+struct i8042_state {
     struct ps2_keyboard keyboard;
     struct answer answers[ANSWER_COUNT];
     unsigned answer_count;
@@ -88,9 +89,15 @@ struct i8042 {
     bool keyboard_irq, aux_irq;
 };
 
+struct i8042 {
+    struct device device;
+    struct i8042_lines lines;
+    struct i8042_state state;
+};
+
 static uint8_t mode(const struct i8042 *i8042)
 {
-    return i8042->ram[0];
+    return i8042->state.ram[0];
 }
 
 static void set_line(const struct irq_line *line, bool *is, bool level)
@@ -103,19 +110,19 @@ static void set_line(const struct irq_line *line, bool *is, bool level)
 
 static void update_irqs(struct i8042 *i8042)
 {
-    bool full = i8042->status & STATUS_OUTPUT_FULL;
-    bool aux = i8042->status & STATUS_AUX;
+    bool full = i8042->state.status & STATUS_OUTPUT_FULL;
+    bool aux = i8042->state.status & STATUS_AUX;
 
-    set_line(&i8042->lines.keyboard, &i8042->keyboard_irq,
+    set_line(&i8042->lines.keyboard, &i8042->state.keyboard_irq,
              full && !aux && (mode(i8042) & MODE_KEYBOARD_IRQ));
-    set_line(&i8042->lines.aux, &i8042->aux_irq, full && aux && (mode(i8042) & MODE_AUX_IRQ));
+    set_line(&i8042->lines.aux, &i8042->state.aux_irq, full && aux && (mode(i8042) & MODE_AUX_IRQ));
 }
 
 static void fill_output(struct i8042 *i8042, uint8_t byte, uint8_t status)
 {
-    i8042->output = byte;
-    i8042->status &= ~(STATUS_AUX | STATUS_TIMEOUT);
-    i8042->status |= STATUS_OUTPUT_FULL | status;
+    i8042->state.output = byte;
+    i8042->state.status &= ~(STATUS_AUX | STATUS_TIMEOUT);
+    i8042->state.status |= STATUS_OUTPUT_FULL | status;
 }
 
 /* A byte of the keyboard as the guest gets it; false: the byte only changes what comes after. */
@@ -124,32 +131,33 @@ static bool translate(struct i8042 *i8042, uint8_t *byte)
     if (!(mode(i8042) & MODE_TRANSLATE))
         return true;
     if (*byte == SET2_BREAK) {
-        i8042->release_pending = true;
+        i8042->state.release_pending = true;
         return false;
     }
     *byte = ps2_set2_to_set1(*byte);
-    if (i8042->release_pending)
+    if (i8042->state.release_pending)
         *byte |= 0x80;
-    i8042->release_pending = false;
+    i8042->state.release_pending = false;
     return true;
 }
 
 /* Fills the output buffer if it is empty and somebody has a byte, and sets the lines. */
 static void i8042_update(struct i8042 *i8042)
 {
-    while (!(i8042->status & STATUS_OUTPUT_FULL)) {
+    while (!(i8042->state.status & STATUS_OUTPUT_FULL)) {
         uint8_t byte;
 
-        if (i8042->answer_count) {
-            fill_output(i8042, i8042->answers[0].byte, i8042->answers[0].status);
-            i8042->answer_count--;
-            for (unsigned i = 0; i < i8042->answer_count; i++)
-                i8042->answers[i] = i8042->answers[i + 1];
+        if (i8042->state.answer_count) {
+            fill_output(i8042, i8042->state.answers[0].byte, i8042->state.answers[0].status);
+            i8042->state.answer_count--;
+            for (unsigned i = 0; i < i8042->state.answer_count; i++)
+                i8042->state.answers[i] = i8042->state.answers[i + 1];
             break;
         }
-        if ((mode(i8042) & MODE_KEYBOARD_DISABLE) || !ps2_keyboard_has_output(&i8042->keyboard))
+        if ((mode(i8042) & MODE_KEYBOARD_DISABLE) ||
+            !ps2_keyboard_has_output(&i8042->state.keyboard))
             break;
-        byte = ps2_keyboard_take(&i8042->keyboard);
+        byte = ps2_keyboard_take(&i8042->state.keyboard);
         if (translate(i8042, &byte))
             fill_output(i8042, byte, 0);
     }
@@ -158,9 +166,9 @@ static void i8042_update(struct i8042 *i8042)
 
 static void answer(struct i8042 *i8042, uint8_t byte, uint8_t status)
 {
-    if (i8042->answer_count == ANSWER_COUNT)
+    if (i8042->state.answer_count == ANSWER_COUNT)
         return; /* the guest reads nothing; the chip would overwrite */
-    i8042->answers[i8042->answer_count++] = (struct answer){byte, status};
+    i8042->state.answers[i8042->state.answer_count++] = (struct answer){byte, status};
 }
 
 static uint8_t output_port(const struct i8042 *i8042)
@@ -169,9 +177,9 @@ static uint8_t output_port(const struct i8042 *i8042)
 
     if (i8042->lines.a20->enabled)
         value |= OUTPUT_A20;
-    if (i8042->keyboard_irq)
+    if (i8042->state.keyboard_irq)
         value |= OUTPUT_KEYBOARD_IRQ;
-    if (i8042->aux_irq)
+    if (i8042->state.aux_irq)
         value |= OUTPUT_AUX_IRQ;
     return value;
 }
@@ -185,9 +193,9 @@ static void write_output_port(struct i8042 *i8042, uint8_t value)
 
 static void self_test(struct i8042 *i8042)
 {
-    i8042->answer_count = 0;
-    i8042->status &= ~(STATUS_OUTPUT_FULL | STATUS_AUX | STATUS_TIMEOUT);
-    i8042->ram[0] = MODE_SYSTEM | MODE_TRANSLATE | MODE_KEYBOARD_DISABLE | MODE_AUX_DISABLE;
+    i8042->state.answer_count = 0;
+    i8042->state.status &= ~(STATUS_OUTPUT_FULL | STATUS_AUX | STATUS_TIMEOUT);
+    i8042->state.ram[0] = MODE_SYSTEM | MODE_TRANSLATE | MODE_KEYBOARD_DISABLE | MODE_AUX_DISABLE;
     answer(i8042, SELF_TEST_OK, 0);
 }
 
@@ -200,11 +208,11 @@ static bool command_range(struct i8042 *i8042, uint8_t command)
         return true;
     }
     if (command >= CMD_READ_RAM && command < CMD_READ_RAM + RAM_SIZE) {
-        answer(i8042, i8042->ram[command - CMD_READ_RAM], 0);
+        answer(i8042, i8042->state.ram[command - CMD_READ_RAM], 0);
         return true;
     }
     if (command >= CMD_WRITE_RAM && command < CMD_WRITE_RAM + RAM_SIZE) {
-        i8042->pending = command;
+        i8042->state.pending = command;
         return true;
     }
     return false;
@@ -212,24 +220,24 @@ static bool command_range(struct i8042 *i8042, uint8_t command)
 
 static void command(struct i8042 *i8042, uint8_t value)
 {
-    i8042->pending = 0;
+    i8042->state.pending = 0;
     if (command_range(i8042, value))
         return;
     switch (value) {
     case CMD_PASSWORD_TEST: answer(i8042, PASSWORD_NONE, 0); break;
-    case CMD_AUX_DISABLE: i8042->ram[0] |= MODE_AUX_DISABLE; break;
-    case CMD_AUX_ENABLE: i8042->ram[0] &= ~MODE_AUX_DISABLE; break;
+    case CMD_AUX_DISABLE: i8042->state.ram[0] |= MODE_AUX_DISABLE; break;
+    case CMD_AUX_ENABLE: i8042->state.ram[0] &= ~MODE_AUX_DISABLE; break;
     case CMD_AUX_TEST:
     case CMD_KEYBOARD_TEST: answer(i8042, INTERFACE_TEST_OK, 0); break;
     case CMD_SELF_TEST: self_test(i8042); break;
-    case CMD_KEYBOARD_DISABLE: i8042->ram[0] |= MODE_KEYBOARD_DISABLE; break;
-    case CMD_KEYBOARD_ENABLE: i8042->ram[0] &= ~MODE_KEYBOARD_DISABLE; break;
+    case CMD_KEYBOARD_DISABLE: i8042->state.ram[0] |= MODE_KEYBOARD_DISABLE; break;
+    case CMD_KEYBOARD_ENABLE: i8042->state.ram[0] &= ~MODE_KEYBOARD_DISABLE; break;
     case CMD_READ_INPUT_PORT: answer(i8042, INPUT_PORT, 0); break;
     case CMD_READ_OUTPUT_PORT: answer(i8042, output_port(i8042), 0); break;
     case CMD_WRITE_OUTPUT_PORT:
     case CMD_KEYBOARD_LOOP:
     case CMD_AUX_LOOP:
-    case CMD_AUX_WRITE: i8042->pending = value; break;
+    case CMD_AUX_WRITE: i8042->state.pending = value; break;
     case CMD_A20_OFF: a20_set(i8042->lines.a20, false); break;
     case CMD_A20_ON: a20_set(i8042->lines.a20, true); break;
     case CMD_READ_TEST_INPUTS: answer(i8042, 0, 0); break;
@@ -239,31 +247,31 @@ static void command(struct i8042 *i8042, uint8_t value)
 
 static void data(struct i8042 *i8042, uint8_t value)
 {
-    uint8_t pending = i8042->pending;
+    uint8_t pending = i8042->state.pending;
 
-    i8042->pending = 0;
+    i8042->state.pending = 0;
     switch (pending) {
     case 0: /* a byte to the keyboard; sending it opens the port */
-        i8042->ram[0] &= ~MODE_KEYBOARD_DISABLE;
-        ps2_keyboard_command(&i8042->keyboard, value);
+        i8042->state.ram[0] &= ~MODE_KEYBOARD_DISABLE;
+        ps2_keyboard_command(&i8042->state.keyboard, value);
         break;
     case CMD_WRITE_OUTPUT_PORT: write_output_port(i8042, value); break;
     case CMD_KEYBOARD_LOOP: answer(i8042, value, 0); break;
     case CMD_AUX_LOOP: answer(i8042, value, STATUS_AUX); break;
     case CMD_AUX_WRITE: /* no mouse: the time-out is reported at once, so that no guest waits */
-        i8042->ram[0] &= ~MODE_AUX_DISABLE;
+        i8042->state.ram[0] &= ~MODE_AUX_DISABLE;
         answer(i8042, AUX_ABSENT, STATUS_AUX | STATUS_TIMEOUT);
         break;
-    default: i8042->ram[pending - CMD_WRITE_RAM] = value; break;
+    default: i8042->state.ram[pending - CMD_WRITE_RAM] = value; break;
     }
 }
 
 static uint64_t data_read(void *dev, uint64_t offset, unsigned width)
 {
     struct i8042 *i8042 = dev;
-    uint8_t value = i8042->output; /* an empty buffer gives the last byte again */
+    uint8_t value = i8042->state.output; /* an empty buffer gives the last byte again */
 
-    i8042->status &= ~(STATUS_OUTPUT_FULL | STATUS_AUX | STATUS_TIMEOUT);
+    i8042->state.status &= ~(STATUS_OUTPUT_FULL | STATUS_AUX | STATUS_TIMEOUT);
     update_irqs(i8042); /* the line falls before the next byte raises it */
     i8042_update(i8042);
     return value;
@@ -273,7 +281,7 @@ static void data_write(void *dev, uint64_t offset, unsigned width, uint64_t valu
 {
     struct i8042 *i8042 = dev;
 
-    i8042->status &= ~STATUS_COMMAND;
+    i8042->state.status &= ~STATUS_COMMAND;
     data(i8042, (uint8_t)value);
     i8042_update(i8042);
 }
@@ -282,7 +290,7 @@ static uint64_t command_read(void *dev, uint64_t offset, unsigned width)
 {
     const struct i8042 *i8042 = dev;
 
-    return i8042->status | (mode(i8042) & MODE_SYSTEM ? STATUS_SYSTEM : 0);
+    return i8042->state.status | (mode(i8042) & MODE_SYSTEM ? STATUS_SYSTEM : 0);
 }
 
 static void command_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
@@ -290,7 +298,7 @@ static void command_write(void *dev, uint64_t offset, unsigned width, uint64_t v
     struct i8042 *i8042 = dev;
 
     trace(i8042_command, value);
-    i8042->status |= STATUS_COMMAND;
+    i8042->state.status |= STATUS_COMMAND;
     command(i8042, (uint8_t)value);
     i8042_update(i8042);
 }
@@ -300,7 +308,7 @@ const struct bus_ops i8042_command_ops = {.read = command_read, .write = command
 
 bool i8042_type_ascii(struct i8042 *i8042, uint8_t ascii)
 {
-    bool taken = ps2_keyboard_type(&i8042->keyboard, ascii);
+    bool taken = ps2_keyboard_type(&i8042->state.keyboard, ascii);
 
     i8042_update(i8042);
     return taken;
@@ -308,10 +316,76 @@ bool i8042_type_ascii(struct i8042 *i8042, uint8_t ascii)
 
 bool i8042_key_input(struct i8042 *i8042, const uint8_t *codes, size_t count)
 {
-    bool taken = ps2_keyboard_keys(&i8042->keyboard, codes, count);
+    bool taken = ps2_keyboard_keys(&i8042->state.keyboard, codes, count);
 
     i8042_update(i8042);
     return taken;
+}
+
+static void reset(void *dev)
+{
+    i8042_reset(dev);
+}
+
+/* Whether a byte at 60h may be a parameter of this command. */
+static bool takes_parameter(uint8_t command)
+{
+    switch (command) {
+    case CMD_WRITE_OUTPUT_PORT:
+    case CMD_KEYBOARD_LOOP:
+    case CMD_AUX_LOOP:
+    case CMD_AUX_WRITE: return true;
+    default: return command >= CMD_WRITE_RAM && command < CMD_WRITE_RAM + RAM_SIZE;
+    }
+}
+
+static bool sound(const void *opaque)
+{
+    const struct i8042_state *state = opaque;
+
+    for (unsigned i = 0; i < ANSWER_COUNT; i++) {
+        if (state->answers[i].status & ~(STATUS_AUX | STATUS_TIMEOUT))
+            return false;
+    }
+    return state->answer_count <= ANSWER_COUNT && !(state->status & ~STATUS_STORED) &&
+           (!state->pending || takes_parameter(state->pending)) &&
+           ps2_keyboard_sound(&state->keyboard);
+}
+
+static const struct device_field fields[] = {
+    DEVICE_ARRAY(struct i8042_state, keyboard.queue),
+    DEVICE_FIELD(struct i8042_state, keyboard.head),
+    DEVICE_FIELD(struct i8042_state, keyboard.count),
+    DEVICE_FIELD(struct i8042_state, keyboard.parameter_of),
+    DEVICE_FIELD(struct i8042_state, keyboard.last),
+    DEVICE_FIELD(struct i8042_state, keyboard.leds),
+    DEVICE_FIELD(struct i8042_state, keyboard.code_set),
+    DEVICE_FIELD(struct i8042_state, keyboard.scanning),
+    DEVICE_EACH(struct i8042_state, answers, byte),
+    DEVICE_EACH(struct i8042_state, answers, status),
+    DEVICE_FIELD(struct i8042_state, answer_count),
+    DEVICE_ARRAY(struct i8042_state, ram),
+    DEVICE_FIELD(struct i8042_state, status),
+    DEVICE_FIELD(struct i8042_state, output),
+    DEVICE_FIELD(struct i8042_state, pending),
+    DEVICE_FIELD(struct i8042_state, release_pending),
+    DEVICE_FIELD(struct i8042_state, keyboard_irq),
+    DEVICE_FIELD(struct i8042_state, aux_irq),
+};
+
+static const struct device_class class = {
+    .name = "i8042 keyboard controller",
+    .version = 1,
+    .state_bytes = sizeof(struct i8042_state),
+    .fields = fields,
+    .field_count = ARRAY_SIZE(fields),
+    .reset = reset,
+    .sound = sound,
+};
+
+const struct device *i8042_device(const struct i8042 *i8042)
+{
+    return &i8042->device;
 }
 
 struct i8042 *i8042_create(const struct i8042_lines *lines)
@@ -320,6 +394,7 @@ struct i8042 *i8042_create(const struct i8042_lines *lines)
 
     if (!i8042)
         return NULL;
+    i8042->device = (struct device){&class, i8042, &i8042->state};
     i8042->lines = *lines;
     i8042_reset(i8042);
     return i8042;
@@ -332,15 +407,15 @@ void i8042_destroy(struct i8042 *i8042)
 
 void i8042_reset(struct i8042 *i8042)
 {
-    ps2_keyboard_init(&i8042->keyboard);
-    i8042->answer_count = 0;
+    ps2_keyboard_init(&i8042->state.keyboard);
+    i8042->state.answer_count = 0;
     for (unsigned i = 0; i < RAM_SIZE; i++)
-        i8042->ram[i] = 0;
-    i8042->ram[0] = MODE_TRANSLATE | MODE_KEYBOARD_DISABLE | MODE_AUX_DISABLE;
-    i8042->status = STATUS_UNLOCKED;
-    i8042->output = 0;
-    i8042->pending = 0;
-    i8042->release_pending = false;
+        i8042->state.ram[i] = 0;
+    i8042->state.ram[0] = MODE_TRANSLATE | MODE_KEYBOARD_DISABLE | MODE_AUX_DISABLE;
+    i8042->state.status = STATUS_UNLOCKED;
+    i8042->state.output = 0;
+    i8042->state.pending = 0;
+    i8042->state.release_pending = false;
     update_irqs(i8042);
     a20_set(i8042->lines.a20, true);
 }

@@ -15,6 +15,7 @@
 #include "base/types.h"
 #include "dev/a20.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 
 struct i8042;
 
@@ -28,6 +29,9 @@ struct i8042_lines {
 /* Makes a controller in its reset state. NULL: no memory. */
 struct i8042 *i8042_create(const struct i8042_lines *lines);
 void i8042_destroy(struct i8042 *i8042);
+
+/* The controller and its keyboard; not the A20 gate, which is the board's. */
+const struct device *i8042_device(const struct i8042 *i8042);
 
 /* As RESET: also opens the A20 gate, since the chip's ports come up high. */
 void i8042_reset(struct i8042 *i8042);

@@ -134,6 +134,21 @@ void ps2_keyboard_init(struct ps2_keyboard *kbd)
     kbd->scanning = true;
 }
 
+bool ps2_keyboard_sound(const struct ps2_keyboard *kbd)
+{
+    switch (kbd->parameter_of) {
+    case 0:
+    case CMD_LEDS:
+    case CMD_CODE_SET:
+    case CMD_TYPEMATIC: break;
+    default:
+        if (kbd->parameter_of < CMD_KEY_FIRST || kbd->parameter_of > CMD_KEY_LAST)
+            return false;
+    }
+    return kbd->head < PS2_QUEUE_SIZE && kbd->count <= PS2_QUEUE_SIZE && kbd->leds <= 7 &&
+           kbd->code_set >= 1 && kbd->code_set <= 3;
+}
+
 static void parameter(struct ps2_keyboard *kbd, uint8_t byte)
 {
     uint8_t command = kbd->parameter_of;

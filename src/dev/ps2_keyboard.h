@@ -26,6 +26,9 @@ struct ps2_keyboard {
 /* As after power-on and a passed self test; nothing is queued. */
 void ps2_keyboard_init(struct ps2_keyboard *kbd);
 
+/* Whether values of a saved keyboard are such as the functions below make. */
+bool ps2_keyboard_sound(const struct ps2_keyboard *kbd);
+
 /* A byte from the controller: a command or a parameter. The answer is queued. */
 void ps2_keyboard_command(struct ps2_keyboard *kbd, uint8_t byte);
 
