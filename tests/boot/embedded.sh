@@ -38,6 +38,8 @@ shows 'Hello from ring 3'
 shows '#PF at RIP = .*CR2 = 7C00h, error code 5h'
 shows '#GP at RIP = .*CPL = 3'
 shows 'status is 42; I have seen 2 page faults'
+shows 'GVA 123456789000h reads 756D627261h in the one'
+shows 'space and 6F74686572h in the other.*Right'
 shows 'Power off'
 grep -q 'engine soft' err || { echo "no word about the engine" && failures=$((failures + 1)); }
 end=$(ram_end 0000000000100000)

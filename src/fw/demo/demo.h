@@ -39,12 +39,29 @@ void console_print(const char *format, ...);
 #define PTE_ACCESSED 0x020
 #define PTE_DIRTY    0x040
 
-/* Maps one 4 KiB page; tables on the way are added as needed, with the same rights. */
+/* The root of the tables in use: loading it is the whole change of an address space. */
+static inline uint64_t read_cr3(void)
+{
+    uint64_t v;
+    __asm__ volatile("mov %%cr3, %0" : "=r"(v));
+    return v;
+}
+
+static inline void write_cr3(uint64_t pml4)
+{
+    __asm__ volatile("mov %0, %%cr3" : : "r"(pml4) : "memory");
+}
+
+/* Maps one 4 KiB page in the tables in use; tables on the way are added as needed, with the same
+ * rights. */
 void paging_map(uint64_t gva, uint64_t gpa, uint64_t rights);
 
 /* Prints what each of the four levels holds for an address, down to the first that is not present.
  */
 void paging_show(uint64_t gva);
+
+/* A new PML4, whose first entry (my own part) is that of the tables in use, and the rest empty. */
+uint64_t paging_new_space(void);
 
 /* trap.c */
 struct frame {

@@ -8,6 +8,7 @@
  *    20000           the frame that the page fault on purpose is about
  *    21000           the ring-3 program's code, copied there
  *    22000           the ring-3 program's stack
+ *    23000           the second address space's frame at the address of the page fault on purpose
  *    2F000 .. 2FFFF  stack of the 64-bit part (grows down)
  */
 #ifndef UMBRA_FW_DEMO_LAYOUT_H
@@ -18,6 +19,7 @@
 #define DEMO_FRAME      0x20000
 #define DEMO_USER_CODE  0x21000
 #define DEMO_USER_STACK 0x22000
+#define DEMO_OTHER      0x23000
 #define DEMO_STACK_TOP  0x30000
 
 /* Where the tables, built in 32-bit code for the step to 64 bit, stand. */

@@ -10,18 +10,12 @@
 #define SLP_TYP_S5      (LAYOUT_PM_SLP_TYP_S5 << 10)
 #define SLP_EN          (1 << 13)
 #define POWER_OFF_SPINS 1000000
+#define ROUND_TRIPS     4
 
 static uint64_t read_cr0(void)
 {
     uint64_t v;
     __asm__ volatile("mov %%cr0, %0" : "=r"(v));
-    return v;
-}
-
-static uint64_t read_cr3(void)
-{
-    uint64_t v;
-    __asm__ volatile("mov %%cr3, %0" : "=r"(v));
     return v;
 }
 
@@ -84,13 +78,54 @@ static void lesson_ring3(void)
                   status, (uint64_t)trap_page_faults);
 }
 
+/* Loads CR3 to and fro, and reads the page by its one name in both spaces; true if each read was
+ * right. */
+static bool switch_spaces(uint64_t first, uint64_t second, uint64_t in_first, uint64_t in_second)
+{
+    const volatile uint64_t *page = (const volatile uint64_t *)DEMO_FAULT_GVA;
+    bool right = true;
+
+    for (unsigned i = 0; i < ROUND_TRIPS; i++) {
+        write_cr3(first);
+        right &= *page == in_first;
+        write_cr3(second);
+        right &= *page == in_second;
+    }
+    write_cr3(first);
+    return right;
+}
+
+static void lesson_address_spaces(void)
+{
+    volatile uint64_t *page = (volatile uint64_t *)DEMO_FAULT_GVA;
+    uint64_t first = read_cr3(), second = paging_new_space(), in_first = *page;
+
+    console_print("\n6. A second address space\n"
+                  "   A second PML4 at %x shares entry 0, my own part, with the first: CR3 can\n"
+                  "   change under my feet. I load CR3 with it.\n",
+                  second);
+    write_cr3(second);
+    paging_show(DEMO_FAULT_GVA);
+    console_print("   The page of step 4 is unknown here. I map its GVA to GPA %x, and write.\n",
+                  (uint64_t)DEMO_OTHER);
+    paging_map(DEMO_FAULT_GVA, DEMO_OTHER, PTE_WRITABLE);
+    *page = 0x6f74686572;
+    paging_show(DEMO_FAULT_GVA);
+    bool right = switch_spaces(first, second, in_first, 0x6f74686572);
+    console_print("   I load CR3 to and fro %d times: GVA %x reads %x in the one\n"
+                  "   space and %x in the other. One name, two frames. %s\n",
+                  (uint64_t)ROUND_TRIPS, (uint64_t)DEMO_FAULT_GVA, in_first,
+                  *(volatile uint64_t *)DEMO_OTHER, right ? "Right." : "WRONG!");
+}
+
 void demo_main(void)
 {
     trap_init();
     lesson_long_mode();
     lesson_page_fault();
     lesson_ring3();
-    console_print("\n6. Power off\n"
+    lesson_address_spaces();
+    console_print("\n7. Power off\n"
                   "   I write SLP_EN to the ACPI register PM1a control, port %x. Good-bye.\n",
                   (uint64_t)PM1A_CONTROL);
     outw(PM1A_CONTROL, SLP_TYP_S5 | SLP_EN);

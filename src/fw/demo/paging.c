@@ -24,7 +24,7 @@ static uint64_t new_table(void)
 
 void paging_map(uint64_t gva, uint64_t gpa, uint64_t rights)
 {
-    uint64_t table = DEMO_PML4;
+    uint64_t table = read_cr3();
 
     for (unsigned level = 4; level > 1; level--) {
         uint64_t *entry = entry_of(table, gva, level);
@@ -38,10 +38,18 @@ void paging_map(uint64_t gva, uint64_t gpa, uint64_t rights)
     __asm__ volatile("invlpg (%0)" : : "r"(gva) : "memory");
 }
 
+uint64_t paging_new_space(void)
+{
+    uint64_t pml4 = new_table();
+
+    *entry_of(pml4, 0, 4) = *entry_of(read_cr3(), 0, 4);
+    return pml4;
+}
+
 void paging_show(uint64_t gva)
 {
     static const char *const names[5] = {"", "PT  ", "PD  ", "PDPT", "PML4"};
-    uint64_t table = DEMO_PML4;
+    uint64_t table = read_cr3();
 
     console_print("     GVA %x is looked up so:\n", gva);
     for (unsigned level = 4; level >= 1; level--) {

@@ -54,7 +54,7 @@ if [ $status -ne 0 ]; then
     exit 1
 fi
 for line in '16 bit' 'RAM' '32 bit' '64 bit' 'CR2 = 123456789000h, error code 2h' 'Right.' \
-    'ring 3> Hello' 'error code 5h' 'status is 42' 'Power off'; do
+    'ring 3> Hello' 'error code 5h' 'status is 42' 'One name, two frames. Right.' 'Power off'; do
     grep -qaF "$line" "$TEST_TMP/demo.log" ||
         { echo "the embedded guest did not print: $line" && exit 1; }
 done
