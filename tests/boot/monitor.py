@@ -104,7 +104,7 @@ BAD_LINES = [
     "x/999999999999x 0",
     "x/q 0",
     "xp 0xffffffffffffffff",
-    "x 0xa0000",
+    "x 0xd0000000",
     "stop me",
     "quit now",
 ]
@@ -113,6 +113,8 @@ BAD_LINES = [
 def bad_input(vm, console):
     for line in BAD_LINES:
         console.refused(line)
+    # No slot is there, but a device whose memory can be looked at without effects.
+    check("0xb8000:" in console.say("xp 0xb8000"), "the screen's memory cannot be read")
     check(console.say("") == "", "an empty line gives something")
     check(console.say("  \t") == "", "a blank line gives something")
     check("printable" in console.refused("info\0status"), "a zero byte")
