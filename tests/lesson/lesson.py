@@ -35,7 +35,7 @@ def kernel_missing():
     files = ("cloud/vmlinuz", "initramfs.cpio.gz")
     if all((CACHE / name).exists() for name in files):
         return None
-    return "Debian's kernel is missing; tools/fetch-guests cloud and tools/make-initramfs bring it"
+    return "Debian's kernel is missing; tools/fetch-guests cloud and tools/make-initramfs amd64 bring it"
 
 
 def memory_counted():
@@ -75,7 +75,7 @@ def normalise(command, text):
 
 def run(command, folder):
     """The status and the output, both of which a failing command must explain itself with."""
-    done = subprocess.run(["bash", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, errors="replace", timeout=LIMIT_S, check=False,
                           env={**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"})
     return done.returncode, done.stdout, done.stderr
