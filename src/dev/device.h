@@ -39,28 +39,32 @@ struct device_field {
     bool (*live)(const void *state);
 };
 
-#define DEVICE_ROW(text, type, first, step, number)                                                \
+#define DEVICE_ROW(text, type, first, step, number, ...)                                           \
     {                                                                                              \
         .name = text, .offset = offsetof(type, first), .stride = step, .count = number,            \
         .bytes = sizeof(((type *)NULL)->first),                                                    \
         .is_bool = _Generic(((type *)NULL)->first, bool                                            \
                             : true, default                                                        \
-                            : false)                                                               \
+                            : false),                                                              \
+        __VA_ARGS__                                                                                \
     }
 
 /*
- * Rows of a table of fields: a number, an array of numbers, and a member of each struct of an
- * array:
+ * Rows of a table of fields: a number, an array of numbers (always, or while a function says that
+ * it is live), and a member of each struct of an array:
  *
  *     DEVICE_FIELD(struct uart_state, ier), DEVICE_EACH(struct pic_state, chip, irr)
  */
-#define DEVICE_FIELD(type, field) DEVICE_ROW(#field, type, field, 0, 1)
+#define DEVICE_FIELD(type, field) DEVICE_ROW(#field, type, field, 0, 1, )
 #define DEVICE_ARRAY(type, field)                                                                  \
     DEVICE_ROW(#field, type, field[0], sizeof(((type *)NULL)->field[0]),                           \
-               ARRAY_SIZE(((type *)NULL)->field))
+               ARRAY_SIZE(((type *)NULL)->field), )
+#define DEVICE_ARRAY_WHILE(type, field, is_live)                                                   \
+    DEVICE_ROW(#field, type, field[0], sizeof(((type *)NULL)->field[0]),                           \
+               ARRAY_SIZE(((type *)NULL)->field), .live = is_live)
 #define DEVICE_EACH(type, array, member)                                                           \
     DEVICE_ROW(#array "." #member, type, array[0].member, sizeof(((type *)NULL)->array[0]),        \
-               ARRAY_SIZE(((type *)NULL)->array))
+               ARRAY_SIZE(((type *)NULL)->array), )
 
 struct device_class {
     const char *name; /* for people and in saved states: "16550A UART" */

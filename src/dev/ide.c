@@ -31,26 +31,26 @@ enum command_register {
 
 static struct ide_drive *selected(struct ide_channel *channel)
 {
-    return &channel->drives[channel->selected];
+    return &channel->drives[channel->state.selected];
 }
 
 void ide_update_irq(struct ide_channel *channel)
 {
     const struct ide_drive *drive = selected(channel);
-    bool level = drive->kind != IDE_NONE && drive->intrq &&
-                 !(channel->control & (IDE_CONTROL_NIEN | IDE_CONTROL_SRST));
+    bool level = drive->kind != IDE_NONE && drive->state.intrq &&
+                 !(channel->state.control & (IDE_CONTROL_NIEN | IDE_CONTROL_SRST));
 
-    if (level == channel->line)
+    if (level == channel->state.line)
         return;
-    channel->line = level;
+    channel->state.line = level;
     if (level)
-        channel->bm_status |= IDE_BM_INTERRUPT;
+        channel->state.bm_status |= IDE_BM_INTERRUPT;
     irq_set(&channel->irq, level);
 }
 
 void ide_raise_irq(struct ide_drive *drive)
 {
-    drive->intrq = true;
+    drive->state.intrq = true;
     ide_update_irq(drive->channel);
 }
 
@@ -58,10 +58,10 @@ void ide_set_signature(struct ide_drive *drive)
 {
     bool cd = drive->kind == IDE_CDROM;
 
-    drive->now = (struct ide_taskfile){.count = 1, .low = 1};
-    drive->now.mid = cd ? 0x14 : 0;
-    drive->now.high = cd ? 0xeb : 0;
-    drive->previous = (struct ide_taskfile){0};
+    drive->state.now = (struct ide_taskfile){.count = 1, .low = 1};
+    drive->state.now.mid = cd ? 0x14 : 0;
+    drive->state.now.high = cd ? 0xeb : 0;
+    drive->state.previous = (struct ide_taskfile){0};
 }
 
 void ide_reset_drive(struct ide_drive *drive, bool hard)
@@ -69,44 +69,47 @@ void ide_reset_drive(struct ide_drive *drive, bool hard)
     if (drive->kind == IDE_NONE)
         return;
     ide_forget(drive);
-    drive->phase = IDE_IDLE;
-    drive->packet = false;
-    drive->intrq = false;
-    drive->device = 0;
-    drive->error = DIAGNOSTIC_PASSED;
+    drive->state.phase = IDE_IDLE;
+    drive->state.packet = false;
+    drive->state.intrq = false;
+    drive->state.device = 0;
+    drive->state.error = DIAGNOSTIC_PASSED;
     /* A packet device is not "ready" to ATA software until it got a packet command. */
-    drive->status = drive->kind == IDE_CDROM ? 0 : IDE_READY;
-    drive->multiple = drive->kind == IDE_DISK ? IDE_MAX_MULTIPLE : 0;
+    drive->state.status = drive->kind == IDE_CDROM ? 0 : IDE_READY;
+    drive->state.multiple = drive->kind == IDE_DISK ? IDE_MAX_MULTIPLE : 0;
     ide_set_signature(drive);
     if (!hard)
         return;
-    ide_default_geometry(drive, &drive->cylinders, &drive->heads, &drive->sectors);
-    drive->write_cache = true;
-    drive->transfer_mode = 0;
-    drive->sense = (struct ide_sense){0};
-    drive->unit_attention = drive->kind == IDE_CDROM;
-    drive->tray_open = false;
-    drive->locked = false;
-    drive->media_event = 0;
+    ide_default_geometry(drive, &drive->state.cylinders, &drive->state.heads,
+                         &drive->state.sectors);
+    drive->state.write_cache = true;
+    drive->state.transfer_mode = 0;
+    drive->state.sense = (struct ide_sense){0};
+    drive->state.unit_attention = drive->kind == IDE_CDROM;
+    drive->state.tray_open = false;
+    drive->state.locked = false;
+    drive->state.media_event = 0;
 }
 
 static void reset_channel(struct ide_channel *channel, bool hard)
 {
-    channel->selected = 0;
+    channel->state.selected = 0;
     for (unsigned unit = 0; unit < IDE_UNITS; unit++)
         ide_reset_drive(&channel->drives[unit], hard);
     ide_update_irq(channel);
 }
 
+void ide_reset_channel(struct ide_channel *channel)
+{
+    channel->state.control = 0;
+    reset_channel(channel, true);
+    ide_dma_reset(channel);
+}
+
 void ide_reset(struct ide *ide)
 {
-    for (unsigned i = 0; i < IDE_CHANNELS; i++) {
-        struct ide_channel *channel = &ide->channels[i];
-
-        channel->control = 0;
-        reset_channel(channel, true);
-        ide_dma_reset(channel);
-    }
+    for (unsigned i = 0; i < IDE_CHANNELS; i++)
+        ide_reset_channel(&ide->channels[i]);
 }
 
 /* EXECUTE DEVICE DIAGNOSTIC is for both drives, whichever is selected (ATA-6, 8.11). */
@@ -129,20 +132,20 @@ static void write_command(struct ide_channel *channel, uint8_t command)
         return;
     if (ide_busy(drive) && !(command == COMMAND_DEVICE_RESET && drive->kind == IDE_CDROM))
         return;
-    drive->intrq = false; /* ATA-6, 5.2.9: a write to the command register clears INTRQ */
+    drive->state.intrq = false; /* ATA-6, 5.2.9: a write to the command register clears INTRQ */
     ide_update_irq(channel);
     if (command == COMMAND_DEVICE_RESET && drive->kind == IDE_CDROM) {
-        uint8_t unit = drive->device & IDE_DEVICE_UNIT;
+        uint8_t unit = drive->state.device & IDE_DEVICE_UNIT;
 
         ide_reset_drive(drive, false);
-        drive->device = unit;
+        drive->state.device = unit;
         return;
     }
-    if (drive->phase != IDE_IDLE && drive->kind == IDE_DISK)
-        trace(ide_refused, channel->number, drive->unit, drive->command, 0);
-    drive->phase = IDE_IDLE; /* whatever was under way is given up */
-    drive->packet = false;
-    drive->command = command;
+    if (drive->state.phase != IDE_IDLE && drive->kind == IDE_DISK)
+        trace(ide_refused, channel->number, drive->unit, drive->state.command, 0);
+    drive->state.phase = IDE_IDLE; /* whatever was under way is given up */
+    drive->state.packet = false;
+    drive->state.command = command;
     if (drive->kind == IDE_DISK)
         ide_ata_execute(drive, command);
     else
@@ -158,7 +161,7 @@ static void shift_in(uint8_t *now, uint8_t *previous, uint8_t value)
 /* The command block is on the cable: both drives see each write. */
 static void write_taskfile(struct ide_drive *drive, unsigned reg, uint8_t value)
 {
-    struct ide_taskfile *now = &drive->now, *previous = &drive->previous;
+    struct ide_taskfile *now = &drive->state.now, *previous = &drive->state.previous;
 
     switch (reg) {
     case REG_ERROR: shift_in(&now->feature, &previous->feature, value); break;
@@ -166,15 +169,15 @@ static void write_taskfile(struct ide_drive *drive, unsigned reg, uint8_t value)
     case REG_LOW: shift_in(&now->low, &previous->low, value); break;
     case REG_MID: shift_in(&now->mid, &previous->mid, value); break;
     case REG_HIGH: shift_in(&now->high, &previous->high, value); break;
-    case REG_DEVICE: drive->device = value; break;
+    case REG_DEVICE: drive->state.device = value; break;
     default: break;
     }
 }
 
 static void write_byte(struct ide_channel *channel, unsigned reg, uint8_t value)
 {
-    channel->control &= (uint8_t)~IDE_CONTROL_HOB;
-    if (channel->control & IDE_CONTROL_SRST)
+    channel->state.control &= (uint8_t)~IDE_CONTROL_HOB;
+    if (channel->state.control & IDE_CONTROL_SRST)
         return;
     if (reg == REG_STATUS) {
         write_command(channel, value);
@@ -186,37 +189,38 @@ static void write_byte(struct ide_channel *channel, unsigned reg, uint8_t value)
     for (unsigned unit = 0; unit < IDE_UNITS; unit++)
         write_taskfile(&channel->drives[unit], reg, value);
     if (reg == REG_DEVICE) {
-        channel->selected = value & IDE_DEVICE_UNIT ? 1 : 0;
+        channel->state.selected = value & IDE_DEVICE_UNIT ? 1 : 0;
         ide_update_irq(channel);
     }
 }
 
 static uint8_t status_of(const struct ide_channel *channel)
 {
-    const struct ide_drive *drive = &channel->drives[channel->selected];
+    const struct ide_drive *drive = &channel->drives[channel->state.selected];
 
     if (drive->kind == IDE_NONE)
         return 0;
-    return channel->control & IDE_CONTROL_SRST || ide_busy(drive) ? IDE_STATUS_BSY : drive->status;
+    return channel->state.control & IDE_CONTROL_SRST || ide_busy(drive) ? IDE_STATUS_BSY
+                                                                        : drive->state.status;
 }
 
 static uint8_t read_byte(struct ide_channel *channel, unsigned reg)
 {
     struct ide_drive *drive = selected(channel);
     const struct ide_taskfile *file =
-        channel->control & IDE_CONTROL_HOB ? &drive->previous : &drive->now;
+        channel->state.control & IDE_CONTROL_HOB ? &drive->state.previous : &drive->state.now;
 
     if (drive->kind == IDE_NONE)
         return 0;
     switch (reg) {
-    case REG_ERROR: return drive->error;
+    case REG_ERROR: return drive->state.error;
     case REG_COUNT: return file->count;
     case REG_LOW: return file->low;
     case REG_MID: return file->mid;
     case REG_HIGH: return file->high;
-    case REG_DEVICE: return drive->device | 0xa0; /* the two obsolete bits read as ones */
+    case REG_DEVICE: return drive->state.device | 0xa0; /* the two obsolete bits read as ones */
     case REG_STATUS:
-        drive->intrq = false;
+        drive->state.intrq = false;
         ide_update_irq(channel);
         return status_of(channel);
     default: return 0;
@@ -260,9 +264,10 @@ static uint64_t control_read(void *dev, uint64_t offset, unsigned width)
 static void control_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
     struct ide_channel *channel = dev;
-    bool was_reset = channel->control & IDE_CONTROL_SRST;
+    bool was_reset = channel->state.control & IDE_CONTROL_SRST;
 
-    channel->control = (uint8_t)value & (IDE_CONTROL_NIEN | IDE_CONTROL_SRST | IDE_CONTROL_HOB);
+    channel->state.control =
+        (uint8_t)value & (IDE_CONTROL_NIEN | IDE_CONTROL_SRST | IDE_CONTROL_HOB);
     if (!was_reset && (value & IDE_CONTROL_SRST))
         reset_channel(channel, false);
     ide_update_irq(channel);
@@ -276,6 +281,21 @@ struct ide_channel *ide_get_channel(struct ide *ide, unsigned channel)
     return &ide->channels[channel];
 }
 
+const struct device *ide_channel_device(const struct ide *ide, unsigned channel)
+{
+    ASSERT(channel < IDE_CHANNELS, "there are two IDE channels");
+    return &ide->channels[channel].device;
+}
+
+const struct device *ide_drive_device(const struct ide *ide, unsigned channel, unsigned unit)
+{
+    const struct ide_drive *drive;
+
+    ASSERT(channel < IDE_CHANNELS && unit < IDE_UNITS, "there are two IDE channels of two drives");
+    drive = &ide->channels[channel].drives[unit];
+    return drive->kind == IDE_NONE ? NULL : &drive->device;
+}
+
 int ide_attach(struct ide *ide, unsigned channel, unsigned unit, enum ide_kind kind,
                struct block_queue *image)
 {
@@ -285,11 +305,9 @@ int ide_attach(struct ide *ide, unsigned channel, unsigned unit, enum ide_kind k
     drive = &ide->channels[channel].drives[unit];
     if (drive->kind != IDE_NONE)
         return -EEXIST;
-    drive->buffer = calloc(1, IDE_BUFFER_BYTES);
-    if (!drive->buffer)
-        return -ENOMEM;
     drive->kind = kind;
     drive->image = image;
+    ide_init_drive_device(drive);
     ide_reset_drive(drive, true);
     return 0;
 }
@@ -302,6 +320,7 @@ static void init_channels(struct ide *ide, const struct ide_config *config)
         channel->ide = ide;
         channel->number = i;
         channel->irq = config->irq[i];
+        ide_init_channel_device(channel);
         for (unsigned unit = 0; unit < IDE_UNITS; unit++) {
             channel->drives[unit].channel = channel;
             channel->drives[unit].unit = unit;
@@ -356,9 +375,5 @@ void ide_destroy(struct ide *ide)
         return;
     if (ide->has_function)
         pci_function_unregister(&ide->function);
-    for (unsigned i = 0; i < IDE_CHANNELS; i++) {
-        for (unsigned unit = 0; unit < IDE_UNITS; unit++)
-            free(ide->channels[i].drives[unit].buffer);
-    }
     free(ide);
 }

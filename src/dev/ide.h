@@ -23,6 +23,7 @@
 #include "base/types.h"
 #include "dev/backend/block_queue.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 #include "dev/pci.h"
 #include "mem/mem.h"
 
@@ -72,8 +73,15 @@ void ide_reset(struct ide *ide);
 struct ide_channel *ide_get_channel(struct ide *ide, unsigned channel);
 
 /*
+ * The state of a channel and of a drive (NULL: there is none). The function's is its PCI function's
+ * device. A drive that was saved while it was busy hands its request in again when it is loaded.
+ */
+const struct device *ide_channel_device(const struct ide *ide, unsigned channel);
+const struct device *ide_drive_device(const struct ide *ide, unsigned channel, unsigned unit);
+
+/*
  * Puts a drive on a channel before the guest starts, in its power-on state. Returns 0, -EEXIST when
- * there is one already, -ENOMEM.
+ * there is one already.
  */
 int ide_attach(struct ide *ide, unsigned channel, unsigned unit, enum ide_kind kind,
                struct block_queue *image) must_check;

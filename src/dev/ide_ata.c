@@ -36,10 +36,10 @@ void ide_default_geometry(const struct ide_drive *drive, unsigned *cylinders, un
 
 static uint32_t count_of(const struct ide_drive *drive, unsigned flags)
 {
-    uint32_t count = drive->now.count;
+    uint32_t count = drive->state.now.count;
 
     if (flags & EXT) {
-        count |= (uint32_t)drive->previous.count << 8;
+        count |= (uint32_t)drive->state.previous.count << 8;
         return count ? count : 65536;
     }
     return count ? count : 256;
@@ -48,9 +48,9 @@ static uint32_t count_of(const struct ide_drive *drive, unsigned flags)
 /* The first sector of a command; false for a sector number that no translation has. */
 static bool lba_of(const struct ide_drive *drive, unsigned flags, uint64_t *lba)
 {
-    const struct ide_taskfile *now = &drive->now, *previous = &drive->previous;
+    const struct ide_taskfile *now = &drive->state.now, *previous = &drive->state.previous;
     uint32_t low = now->low | (uint32_t)now->mid << 8 | (uint32_t)now->high << 16;
-    unsigned head = drive->device & 0x0f;
+    unsigned head = drive->state.device & 0x0f;
 
     if (flags & EXT) {
         uint32_t high =
@@ -59,29 +59,30 @@ static bool lba_of(const struct ide_drive *drive, unsigned flags, uint64_t *lba)
         *lba = (uint64_t)high << 24 | low;
         return true;
     }
-    if (drive->device & IDE_DEVICE_LBA) {
+    if (drive->state.device & IDE_DEVICE_LBA) {
         *lba = (uint32_t)head << 24 | low;
         return true;
     }
-    if (now->low == 0 || now->low > drive->sectors || head >= drive->heads)
+    if (now->low == 0 || now->low > drive->state.sectors || head >= drive->state.heads)
         return false;
-    *lba = ((now->mid | (uint64_t)now->high << 8) * drive->heads + head) * drive->sectors +
-           now->low - 1;
+    *lba =
+        ((now->mid | (uint64_t)now->high << 8) * drive->state.heads + head) * drive->state.sectors +
+        now->low - 1;
     return true;
 }
 
 /* Writes an address into the task file, in the form that the command's own address had. */
 static void put_lba(struct ide_drive *drive, unsigned flags, uint64_t lba)
 {
-    drive->now.low = (uint8_t)lba;
-    drive->now.mid = (uint8_t)(lba >> 8);
-    drive->now.high = (uint8_t)(lba >> 16);
+    drive->state.now.low = (uint8_t)lba;
+    drive->state.now.mid = (uint8_t)(lba >> 8);
+    drive->state.now.high = (uint8_t)(lba >> 16);
     if (flags & EXT) {
-        drive->previous.low = (uint8_t)(lba >> 24);
-        drive->previous.mid = (uint8_t)(lba >> 32);
-        drive->previous.high = (uint8_t)(lba >> 40);
+        drive->state.previous.low = (uint8_t)(lba >> 24);
+        drive->state.previous.mid = (uint8_t)(lba >> 32);
+        drive->state.previous.high = (uint8_t)(lba >> 40);
     } else {
-        drive->device = (uint8_t)((drive->device & 0xf0) | ((lba >> 24) & 0x0f));
+        drive->state.device = (uint8_t)((drive->state.device & 0xf0) | ((lba >> 24) & 0x0f));
     }
 }
 
@@ -92,7 +93,7 @@ static bool range_of(struct ide_drive *drive, unsigned flags, uint64_t *lba, uin
 
     *count = count_of(drive, flags);
     if (lba_of(drive, flags, lba) && *lba < total && *count <= total - *lba) {
-        trace(ide_command, drive->channel->number, drive->unit, drive->command, *lba, *count);
+        trace(ide_command, drive->channel->number, drive->unit, drive->state.command, *lba, *count);
         return true;
     }
     ide_fail(drive, IDE_ERROR_IDNF);
@@ -104,7 +105,7 @@ static void run_transfer(struct ide_drive *drive, unsigned flags)
     uint64_t lba;
     uint32_t count;
 
-    if ((flags & MULTIPLE) && drive->multiple == 0) {
+    if ((flags & MULTIPLE) && drive->state.multiple == 0) {
         ide_fail(drive, IDE_ERROR_ABRT);
         return;
     }
@@ -114,11 +115,12 @@ static void run_transfer(struct ide_drive *drive, unsigned flags)
         ide_fail(drive, IDE_ERROR_ABRT);
         return;
     }
-    drive->from_image = true;
-    drive->to_drive = flags & TO_DRIVE;
-    drive->image_offset = lba * IDE_SECTOR_BYTES;
-    drive->left = (uint64_t)count * IDE_SECTOR_BYTES;
-    drive->drq_bytes = (flags & MULTIPLE ? drive->multiple : 1) * (size_t)IDE_SECTOR_BYTES;
+    drive->state.from_image = true;
+    drive->state.to_drive = flags & TO_DRIVE;
+    drive->state.image_offset = lba * IDE_SECTOR_BYTES;
+    drive->state.left = (uint64_t)count * IDE_SECTOR_BYTES;
+    drive->state.drq_bytes =
+        (flags & MULTIPLE ? drive->state.multiple : 1) * (size_t)IDE_SECTOR_BYTES;
     if (flags & DMA)
         ide_begin_dma(drive);
     else if (flags & TO_DRIVE)
@@ -153,13 +155,13 @@ static void run_nothing(struct ide_drive *drive, unsigned flags)
 
 static void run_identify(struct ide_drive *drive, unsigned flags)
 {
-    ide_identify_disk(drive, drive->buffer);
-    drive->from_image = false;
-    drive->left = drive->drq_bytes = IDE_SECTOR_BYTES;
+    ide_identify_disk(drive, drive->state.buffer);
+    drive->state.from_image = false;
+    drive->state.left = drive->state.drq_bytes = IDE_SECTOR_BYTES;
     ide_begin_pio_in(drive);
 }
 
-static void flushed(struct ide_drive *drive, int err)
+void ide_ata_flushed(struct ide_drive *drive, int err)
 {
     if (err)
         ide_fail(drive, IDE_ERROR_ABRT);
@@ -169,13 +171,13 @@ static void flushed(struct ide_drive *drive, int err)
 
 static void run_flush(struct ide_drive *drive, unsigned flags)
 {
-    ide_flush(drive, flushed);
+    ide_flush(drive);
 }
 
 /* INITIALIZE DEVICE PARAMETERS: another translation of CHS addresses. */
 static void run_set_geometry(struct ide_drive *drive, unsigned flags)
 {
-    unsigned heads = (drive->device & 0x0f) + 1u, sectors = drive->now.count;
+    unsigned heads = (drive->state.device & 0x0f) + 1u, sectors = drive->state.now.count;
     uint64_t cylinders;
 
     if (sectors == 0) {
@@ -183,21 +185,21 @@ static void run_set_geometry(struct ide_drive *drive, unsigned flags)
         return;
     }
     cylinders = ide_total_sectors(drive) / (heads * sectors);
-    drive->cylinders = (unsigned)MAX((uint64_t)1, MIN(cylinders, (uint64_t)65535));
-    drive->heads = heads;
-    drive->sectors = sectors;
+    drive->state.cylinders = (unsigned)MAX((uint64_t)1, MIN(cylinders, (uint64_t)65535));
+    drive->state.heads = heads;
+    drive->state.sectors = sectors;
     ide_complete(drive);
 }
 
 static void run_set_multiple(struct ide_drive *drive, unsigned flags)
 {
-    unsigned sectors = drive->now.count;
+    unsigned sectors = drive->state.now.count;
 
     if (sectors > IDE_MAX_MULTIPLE || (sectors & (sectors - 1))) {
         ide_fail(drive, IDE_ERROR_ABRT);
         return;
     }
-    drive->multiple = sectors;
+    drive->state.multiple = sectors;
     ide_complete(drive);
 }
 
@@ -215,19 +217,19 @@ static bool mode_exists(uint8_t mode)
 
 static void run_set_features(struct ide_drive *drive, unsigned flags)
 {
-    switch (drive->now.feature) {
-    case 0x02: drive->write_cache = true; break;
+    switch (drive->state.now.feature) {
+    case 0x02: drive->state.write_cache = true; break;
     case 0x82: /* what the cache holds goes to the disk first (ATA-6, "Enable/disable write cache")
                 */
-        drive->write_cache = false;
-        ide_flush(drive, flushed);
+        drive->state.write_cache = false;
+        ide_flush(drive);
         return;
     case 0x03:
-        if (!mode_exists(drive->now.count)) {
+        if (!mode_exists(drive->state.now.count)) {
             ide_fail(drive, IDE_ERROR_ABRT);
             return;
         }
-        drive->transfer_mode = drive->now.count;
+        drive->state.transfer_mode = drive->state.now.count;
         break;
     case 0x55: /* look-ahead off, on */
     case 0xaa:
@@ -240,7 +242,7 @@ static void run_set_features(struct ide_drive *drive, unsigned flags)
 
 static void run_check_power(struct ide_drive *drive, unsigned flags)
 {
-    drive->now.count = 0xff; /* active or idle: a file does not spin down */
+    drive->state.now.count = 0xff; /* active or idle: a file does not spin down */
     ide_complete(drive);
 }
 
@@ -248,7 +250,7 @@ static void run_native_max(struct ide_drive *drive, unsigned flags)
 {
     uint64_t last = ide_total_sectors(drive) - 1;
 
-    if (!(drive->device & IDE_DEVICE_LBA)) {
+    if (!(drive->state.device & IDE_DEVICE_LBA)) {
         ide_fail(drive, IDE_ERROR_ABRT);
         return;
     }

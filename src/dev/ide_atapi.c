@@ -95,17 +95,17 @@ uint32_t ide_cd_blocks(const struct ide_drive *drive)
 
 void ide_atapi_done(struct ide_drive *drive)
 {
-    drive->packet = false;
-    drive->now.count = REASON_COMMAND | REASON_TO_HOST;
+    drive->state.packet = false;
+    drive->state.now.count = REASON_COMMAND | REASON_TO_HOST;
     ide_complete(drive);
 }
 
 /* "Check condition": the sense key also stands in the error register's upper half. */
 void ide_atapi_check(struct ide_drive *drive, uint8_t key, uint8_t asc, uint8_t ascq)
 {
-    drive->sense = (struct ide_sense){key, asc, ascq};
-    drive->packet = false;
-    drive->now.count = REASON_COMMAND | REASON_TO_HOST;
+    drive->state.sense = (struct ide_sense){key, asc, ascq};
+    drive->state.packet = false;
+    drive->state.now.count = REASON_COMMAND | REASON_TO_HOST;
     ide_fail(drive, (uint8_t)(key << 4 | (key == KEY_ILLEGAL ? IDE_ERROR_ABRT : 0)));
 }
 
@@ -114,20 +114,20 @@ void ide_atapi_data_failed(struct ide_drive *drive)
     ide_atapi_check(drive, KEY_MEDIUM_ERROR, ASC_READ_ERROR, 0);
 }
 
-/* Starts the data phase with what drive->left, from_image and so on say. */
+/* Starts the data phase with what drive->state.left, from_image and so on say. */
 static void send(struct ide_drive *drive)
 {
-    uint32_t limit = drive->now.mid | (uint32_t)drive->now.high << 8;
+    uint32_t limit = drive->state.now.mid | (uint32_t)drive->state.now.high << 8;
 
-    drive->to_drive = false;
-    if (drive->left == 0) {
+    drive->state.to_drive = false;
+    if (drive->state.left == 0) {
         ide_atapi_done(drive);
-    } else if (drive->now.feature & FEATURE_DMA) {
+    } else if (drive->state.now.feature & FEATURE_DMA) {
         ide_begin_dma(drive);
     } else {
         /* Blocks but the last have an even length; 0 and FFFFh stand for FFFEh (ATA-6, 8.23). */
         limit &= ~(uint32_t)1;
-        drive->drq_bytes = limit ? limit : 0xfffe;
+        drive->state.drq_bytes = limit ? limit : 0xfffe;
         ide_begin_pio_in(drive);
     }
 }
@@ -139,8 +139,8 @@ static void reply(struct ide_drive *drive, size_t len, uint32_t allocation)
         ide_atapi_check(drive, KEY_ILLEGAL, ASC_INVALID_FIELD, 0);
         return;
     }
-    drive->from_image = false;
-    drive->left = MIN(len, allocation);
+    drive->state.from_image = false;
+    drive->state.left = MIN(len, allocation);
     send(drive);
 }
 
@@ -151,24 +151,24 @@ static void run_nothing(struct ide_drive *drive, const uint8_t *packet)
 
 static void run_request_sense(struct ide_drive *drive, const uint8_t *packet)
 {
-    uint8_t *out = drive->buffer;
+    uint8_t *out = drive->state.buffer;
 
-    if (drive->sense.key == 0 && drive->unit_attention) {
-        drive->sense = (struct ide_sense){KEY_UNIT_ATTENTION, ASC_RESET, 0};
-        drive->unit_attention = false;
+    if (drive->state.sense.key == 0 && drive->state.unit_attention) {
+        drive->state.sense = (struct ide_sense){KEY_UNIT_ATTENTION, ASC_RESET, 0};
+        drive->state.unit_attention = false;
     }
     out[0] = 0x70; /* current, fixed format */
-    out[2] = drive->sense.key;
+    out[2] = drive->state.sense.key;
     out[7] = 10;
-    out[12] = drive->sense.asc;
-    out[13] = drive->sense.ascq;
-    drive->sense = (struct ide_sense){0};
+    out[12] = drive->state.sense.asc;
+    out[13] = drive->state.sense.ascq;
+    drive->state.sense = (struct ide_sense){0};
     reply(drive, 18, packet[4]);
 }
 
 static void run_inquiry(struct ide_drive *drive, const uint8_t *packet)
 {
-    reply(drive, ide_info_inquiry(packet, drive->buffer), get_be16(packet + 3));
+    reply(drive, ide_info_inquiry(packet, drive->state.buffer), get_be16(packet + 3));
 }
 
 static void run_start_stop(struct ide_drive *drive, const uint8_t *packet)
@@ -176,20 +176,20 @@ static void run_start_stop(struct ide_drive *drive, const uint8_t *packet)
     bool start = packet[4] & START_STOP_START;
 
     if (packet[4] & START_STOP_EJECT) {
-        if (!start && drive->locked) {
+        if (!start && drive->state.locked) {
             ide_atapi_check(drive, KEY_ILLEGAL, ASC_REMOVAL_LOCKED, 2);
             return;
         }
-        if (drive->tray_open == start)
-            drive->media_event = start ? EVENT_NEW_MEDIUM : EVENT_REMOVED;
-        drive->tray_open = !start;
+        if (drive->state.tray_open == start)
+            drive->state.media_event = start ? EVENT_NEW_MEDIUM : EVENT_REMOVED;
+        drive->state.tray_open = !start;
     }
     ide_atapi_done(drive);
 }
 
 static void run_prevent(struct ide_drive *drive, const uint8_t *packet)
 {
-    drive->locked = packet[4] & 1;
+    drive->state.locked = packet[4] & 1;
     ide_atapi_done(drive);
 }
 
@@ -197,8 +197,8 @@ static void run_capacity(struct ide_drive *drive, const uint8_t *packet)
 {
     uint32_t blocks = ide_cd_blocks(drive);
 
-    put_be32(drive->buffer, blocks ? blocks - 1 : 0);
-    put_be32(drive->buffer + 4, IDE_CD_BLOCK_BYTES);
+    put_be32(drive->state.buffer, blocks ? blocks - 1 : 0);
+    put_be32(drive->state.buffer + 4, IDE_CD_BLOCK_BYTES);
     reply(drive, 8, 8);
 }
 
@@ -212,9 +212,9 @@ static void run_read(struct ide_drive *drive, const uint8_t *packet)
         ide_atapi_check(drive, KEY_ILLEGAL, ASC_OUT_OF_RANGE, 0);
         return;
     }
-    drive->from_image = true;
-    drive->image_offset = (uint64_t)lba * IDE_CD_BLOCK_BYTES;
-    drive->left = (uint64_t)count * IDE_CD_BLOCK_BYTES;
+    drive->state.from_image = true;
+    drive->state.image_offset = (uint64_t)lba * IDE_CD_BLOCK_BYTES;
+    drive->state.left = (uint64_t)count * IDE_CD_BLOCK_BYTES;
     send(drive);
 }
 
@@ -228,32 +228,32 @@ static void run_seek(struct ide_drive *drive, const uint8_t *packet)
 
 static void run_toc(struct ide_drive *drive, const uint8_t *packet)
 {
-    reply(drive, ide_info_toc(drive, packet, drive->buffer), get_be16(packet + 7));
+    reply(drive, ide_info_toc(drive, packet, drive->state.buffer), get_be16(packet + 7));
 }
 
 static void run_configuration(struct ide_drive *drive, const uint8_t *packet)
 {
-    reply(drive, ide_info_configuration(drive, packet, drive->buffer), get_be16(packet + 7));
+    reply(drive, ide_info_configuration(drive, packet, drive->state.buffer), get_be16(packet + 7));
 }
 
 static void run_event(struct ide_drive *drive, const uint8_t *packet)
 {
-    reply(drive, ide_info_event(drive, packet, drive->buffer), get_be16(packet + 7));
+    reply(drive, ide_info_event(drive, packet, drive->state.buffer), get_be16(packet + 7));
 }
 
 static void run_disc_info(struct ide_drive *drive, const uint8_t *packet)
 {
-    reply(drive, ide_info_disc(drive->buffer), get_be16(packet + 7));
+    reply(drive, ide_info_disc(drive->state.buffer), get_be16(packet + 7));
 }
 
 static void run_mode_sense(struct ide_drive *drive, const uint8_t *packet)
 {
-    reply(drive, ide_info_mode_sense(drive, packet, drive->buffer), get_be16(packet + 7));
+    reply(drive, ide_info_mode_sense(drive, packet, drive->state.buffer), get_be16(packet + 7));
 }
 
 static void run_mechanism(struct ide_drive *drive, const uint8_t *packet)
 {
-    reply(drive, ide_info_mechanism(drive, drive->buffer), get_be16(packet + 8));
+    reply(drive, ide_info_mechanism(drive, drive->state.buffer), get_be16(packet + 8));
 }
 
 static const struct packet_command commands[] = {
@@ -289,20 +289,20 @@ void ide_atapi_packet(struct ide_drive *drive)
     const struct packet_command *row;
     uint8_t packet[IDE_PACKET_BYTES];
 
-    memcpy(packet, drive->buffer, sizeof(packet));
-    memset(drive->buffer, 0, IDE_CD_BLOCK_BYTES); /* answers are built in it */
+    memcpy(packet, drive->state.buffer, sizeof(packet));
+    memset(drive->state.buffer, 0, IDE_CD_BLOCK_BYTES); /* answers are built in it */
     trace(ide_packet, drive->channel->number, drive->unit, packet[0], 0, 0);
     row = find_command(packet[0]);
     if (!row) {
         ide_atapi_check(drive, KEY_ILLEGAL, ASC_INVALID_OPCODE, 0);
-    } else if (drive->unit_attention && !(row->flags & IGNORES_ATTENTION)) {
-        drive->unit_attention = false;
+    } else if (drive->state.unit_attention && !(row->flags & IGNORES_ATTENTION)) {
+        drive->state.unit_attention = false;
         ide_atapi_check(drive, KEY_UNIT_ATTENTION, ASC_RESET, 0);
-    } else if (drive->tray_open && (row->flags & NEEDS_MEDIUM)) {
+    } else if (drive->state.tray_open && (row->flags & NEEDS_MEDIUM)) {
         ide_atapi_check(drive, KEY_NOT_READY, ASC_NO_MEDIUM, 2);
     } else {
         if (packet[0] != REQUEST_SENSE)
-            drive->sense = (struct ide_sense){0};
+            drive->state.sense = (struct ide_sense){0};
         row->run(drive, packet);
     }
 }
@@ -310,21 +310,21 @@ void ide_atapi_packet(struct ide_drive *drive)
 /* PACKET: asks for the twelve bytes, without an interrupt (as word 0 of IDENTIFY says). */
 static void begin_packet(struct ide_drive *drive)
 {
-    drive->packet = true;
-    drive->phase = IDE_PACKET;
-    drive->at = 0;
-    drive->end = IDE_PACKET_BYTES;
-    drive->left = 0;
-    drive->error = 0;
-    drive->now.count = REASON_COMMAND;
-    drive->status = IDE_READY | IDE_STATUS_DRQ;
+    drive->state.packet = true;
+    drive->state.phase = IDE_PACKET;
+    drive->state.at = 0;
+    drive->state.end = IDE_PACKET_BYTES;
+    drive->state.left = 0;
+    drive->state.error = 0;
+    drive->state.now.count = REASON_COMMAND;
+    drive->state.status = IDE_READY | IDE_STATUS_DRQ;
 }
 
 static void begin_identify(struct ide_drive *drive)
 {
-    ide_identify_cdrom(drive, drive->buffer);
-    drive->from_image = false;
-    drive->left = drive->drq_bytes = IDE_SECTOR_BYTES;
+    ide_identify_cdrom(drive, drive->state.buffer);
+    drive->state.from_image = false;
+    drive->state.left = drive->state.drq_bytes = IDE_SECTOR_BYTES;
     ide_begin_pio_in(drive);
 }
 
@@ -339,11 +339,12 @@ void ide_atapi_execute(struct ide_drive *drive, uint8_t command)
         ide_fail(drive, IDE_ERROR_ABRT);
         break;
     case 0xef: /* SET FEATURES: transfer modes are all the same to us */
-        drive->transfer_mode = drive->now.feature == 0x03 ? drive->now.count : drive->transfer_mode;
+        drive->state.transfer_mode =
+            drive->state.now.feature == 0x03 ? drive->state.now.count : drive->state.transfer_mode;
         ide_complete(drive);
         break;
     case 0xe5: /* CHECK POWER MODE */
-        drive->now.count = 0xff;
+        drive->state.now.count = 0xff;
         ide_complete(drive);
         break;
     case 0xe0: /* STANDBY IMMEDIATE, IDLE IMMEDIATE, STANDBY, IDLE, SLEEP, FLUSH CACHE */

@@ -138,12 +138,12 @@ static size_t page_capabilities(const struct ide_drive *drive, uint8_t *at)
 {
     at[0] = PAGE_CAPABILITIES;
     at[1] = 20;
-    at[2] = 0x03;                                 /* reads CD-R and CD-RW */
-    at[4] = 0x71;                                 /* multi-session, mode 2, audio play */
-    at[6] = 0x29 | (drive->locked ? 0x02 : 0x00); /* tray, ejects, can be locked */
-    put_be16(at + 8, 706);                        /* speed, kB/s: four times */
-    put_be16(at + 10, 2);                         /* volume levels */
-    put_be16(at + 12, 512);                       /* buffer, KiB */
+    at[2] = 0x03;                                       /* reads CD-R and CD-RW */
+    at[4] = 0x71;                                       /* multi-session, mode 2, audio play */
+    at[6] = 0x29 | (drive->state.locked ? 0x02 : 0x00); /* tray, ejects, can be locked */
+    put_be16(at + 8, 706);                              /* speed, kB/s: four times */
+    put_be16(at + 10, 2);                               /* volume levels */
+    put_be16(at + 12, 512);                             /* buffer, KiB */
     put_be16(at + 14, 706);
     return 22;
 }
@@ -162,7 +162,7 @@ size_t ide_info_mode_sense(const struct ide_drive *drive, const uint8_t *packet,
     if (len == 8)
         return 0;
     put_be16(out, (uint32_t)len - 2);
-    out[2] = drive->tray_open ? 0x71 : 0x01; /* door open; 120 mm data disc */
+    out[2] = drive->state.tray_open ? 0x71 : 0x01; /* door open; 120 mm data disc */
     return len;
 }
 
@@ -181,7 +181,7 @@ static uint8_t *put_feature(uint8_t **at, unsigned number, unsigned flags, unsig
 size_t ide_info_configuration(const struct ide_drive *drive, const uint8_t *packet, uint8_t *out)
 {
     unsigned type = packet[1] & 3, start = (unsigned)packet[2] << 8 | packet[3];
-    bool medium = !drive->tray_open;
+    bool medium = !drive->state.tray_open;
     uint8_t *at = out + 8, *feature;
 
     if (type == 3)
@@ -217,15 +217,15 @@ size_t ide_info_event(struct ide_drive *drive, const uint8_t *packet, uint8_t *o
     }
     put_be16(out, 6);
     out[2] = EVENT_CLASS_MEDIA;
-    out[4] = drive->media_event;
-    out[5] = drive->tray_open ? 0x01 : 0x02; /* tray open; medium present */
-    drive->media_event = 0;
+    out[4] = drive->state.media_event;
+    out[5] = drive->state.tray_open ? 0x01 : 0x02; /* tray open; medium present */
+    drive->state.media_event = 0;
     return 8;
 }
 
 size_t ide_info_mechanism(const struct ide_drive *drive, uint8_t *out)
 {
-    out[1] = drive->tray_open ? 0x10 : 0x00;
+    out[1] = drive->state.tray_open ? 0x10 : 0x00;
     out[5] = 1; /* slots; the table of slots is empty */
     return 8;
 }

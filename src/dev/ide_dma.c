@@ -19,9 +19,7 @@
 #define REG_PRDT    4
 #define REGS        8 /* a channel's */
 
-#define PRD_BUDGET    8192
-#define PRD_LAST      0x80000000u
-#define PRD_MAX_BYTES 0x10000u /* what a count of 0 means */
+#define PRD_LAST 0x80000000u
 
 struct prd { /* little-endian, in guest memory */
     uint32_t address;
@@ -52,7 +50,7 @@ static bool next_region(const struct mem *mem, struct ide_prd_walk *walk, enum d
     walk->next += sizeof(prd);
     walk->budget--;
     walk->address = le32toh(prd.address) & ~(uint32_t)1;
-    walk->left = word & 0xfffe ? word & 0xfffe : PRD_MAX_BYTES;
+    walk->left = word & 0xfffe ? word & 0xfffe : IDE_PRD_MAX_BYTES;
     walk->last = word & PRD_LAST;
     return true;
 }
@@ -63,15 +61,15 @@ static enum dma_result move(struct ide_drive *drive, struct ide_prd_walk *walk, 
     struct mem *mem = drive->channel->ide->mem;
     enum dma_result result;
 
-    for (uint8_t *at = drive->buffer; len;) {
+    for (uint8_t *at = drive->state.buffer; len;) {
         size_t piece;
         bool ok;
 
         if (walk->left == 0 && !next_region(mem, walk, &result))
             return result;
         piece = MIN(len, walk->left);
-        ok = drive->to_drive ? mem_read(mem, walk->address, at, piece)
-                             : mem_write(mem, walk->address, at, piece);
+        ok = drive->state.to_drive ? mem_read(mem, walk->address, at, piece)
+                                   : mem_write(mem, walk->address, at, piece);
         if (!ok)
             return DMA_FAULT;
         walk->address += piece;
@@ -84,7 +82,7 @@ static enum dma_result move(struct ide_drive *drive, struct ide_prd_walk *walk, 
 
 static void fail(struct ide_drive *drive)
 {
-    if (drive->packet)
+    if (drive->state.packet)
         ide_atapi_data_failed(drive);
     else
         ide_fail(drive, IDE_ERROR_ABRT);
@@ -93,14 +91,15 @@ static void fail(struct ide_drive *drive)
 static void end(struct ide_drive *drive, enum dma_result result)
 {
     struct ide_channel *channel = drive->channel;
-    const struct ide_prd_walk *walk = &channel->walk;
+    const struct ide_prd_walk *walk = &channel->state.walk;
 
     /* A table longer than the data leaves the bus master active (1.0, "Interrupt" and "Active"). */
     if (result != DMA_DONE || (walk->last && walk->left == 0))
-        channel->bm_status &= (uint8_t)~IDE_BM_ACTIVE;
+        channel->state.bm_status &= (uint8_t)~IDE_BM_ACTIVE;
     if (result == DMA_FAULT)
-        channel->bm_status |= IDE_BM_ERROR;
-    trace(ide_dma, channel->number, channel->prdt, drive->left, channel->bm_status);
+        channel->state.bm_status |= IDE_BM_ERROR;
+    trace(ide_dma, channel->number, channel->state.prdt, drive->state.left,
+          channel->state.bm_status);
     if (result == DMA_DONE)
         ide_finish(drive);
     else
@@ -109,7 +108,8 @@ static void end(struct ide_drive *drive, enum dma_result result)
 
 static bool master_runs(const struct ide_channel *channel)
 {
-    return (channel->bm_status & IDE_BM_ACTIVE) && pci_function_is_master(&channel->ide->function);
+    return (channel->state.bm_status & IDE_BM_ACTIVE) &&
+           pci_function_is_master(&channel->ide->function);
 }
 
 static void next_piece(struct ide_drive *drive);
@@ -120,9 +120,9 @@ static void next_piece(struct ide_drive *drive);
  */
 static void piece_done(struct ide_drive *drive, size_t len)
 {
-    drive->image_offset += len;
-    drive->left -= len;
-    if (drive->left == 0)
+    drive->state.image_offset += len;
+    drive->state.left -= len;
+    if (drive->state.left == 0)
         end(drive, DMA_DONE);
     else if (master_runs(drive->channel))
         next_piece(drive);
@@ -130,7 +130,7 @@ static void piece_done(struct ide_drive *drive, size_t len)
 
 static void to_guest(struct ide_drive *drive, size_t len)
 {
-    enum dma_result result = move(drive, &drive->channel->walk, len);
+    enum dma_result result = move(drive, &drive->channel->state.walk, len);
 
     if (result == DMA_DONE)
         piece_done(drive, len);
@@ -138,35 +138,35 @@ static void to_guest(struct ide_drive *drive, size_t len)
         end(drive, result);
 }
 
-static void loaded(struct ide_drive *drive, int err)
+void ide_dma_loaded(struct ide_drive *drive, int err)
 {
     if (err)
         end(drive, DMA_IMAGE);
     else if (master_runs(drive->channel)) /* else the piece is read again when it does */
-        to_guest(drive, drive->part.iov_len);
+        to_guest(drive, drive->state.request_bytes);
 }
 
-static void stored(struct ide_drive *drive, int err)
+void ide_dma_stored(struct ide_drive *drive, int err)
 {
     if (err)
         end(drive, DMA_IMAGE);
     else
-        piece_done(drive, drive->part.iov_len);
+        piece_done(drive, drive->state.request_bytes);
 }
 
 static void next_piece(struct ide_drive *drive)
 {
-    size_t len = (size_t)MIN(drive->left, IDE_BUFFER_BYTES);
+    size_t len = (size_t)MIN(drive->state.left, IDE_BUFFER_BYTES);
     enum dma_result result = DMA_DONE;
 
-    if (!drive->to_drive && drive->from_image) {
-        ide_load(drive, len, loaded);
-    } else if (!drive->to_drive) {
+    if (!drive->state.to_drive && drive->state.from_image) {
+        ide_load(drive, len, IDE_THEN_DMA_LOADED);
+    } else if (!drive->state.to_drive) {
         to_guest(drive, len);
     } else {
-        result = move(drive, &drive->channel->walk, len);
+        result = move(drive, &drive->channel->state.walk, len);
         if (result == DMA_DONE)
-            ide_store(drive, len, len == drive->left, stored);
+            ide_store(drive, len, len == drive->state.left, IDE_THEN_DMA_STORED);
         else
             end(drive, result);
     }
@@ -174,13 +174,14 @@ static void next_piece(struct ide_drive *drive)
 
 void ide_dma_try(struct ide_channel *channel)
 {
-    struct ide_drive *drive = &channel->drives[channel->selected];
+    struct ide_drive *drive = &channel->drives[channel->state.selected];
 
-    channel->walk = (struct ide_prd_walk){.next = channel->prdt, .budget = PRD_BUDGET};
-    if (drive->kind == IDE_NONE || drive->phase != IDE_DMA || ide_busy(drive) ||
+    channel->state.walk =
+        (struct ide_prd_walk){.next = channel->state.prdt, .budget = IDE_PRD_BUDGET};
+    if (drive->kind == IDE_NONE || drive->state.phase != IDE_DMA || ide_busy(drive) ||
         !master_runs(channel))
         return;
-    if (drive->to_drive == !!(channel->bm_command & IDE_BM_TO_MEMORY))
+    if (drive->state.to_drive == !!(channel->state.bm_command & IDE_BM_TO_MEMORY))
         end(drive, DMA_FAULT); /* the two sides disagree about the direction */
     else
         next_piece(drive);
@@ -188,21 +189,21 @@ void ide_dma_try(struct ide_channel *channel)
 
 void ide_dma_reset(struct ide_channel *channel)
 {
-    channel->bm_command = 0;
-    channel->bm_status = 0;
-    channel->prdt = 0;
-    channel->walk = (struct ide_prd_walk){0};
+    channel->state.bm_command = 0;
+    channel->state.bm_status = 0;
+    channel->state.prdt = 0;
+    channel->state.walk = (struct ide_prd_walk){0};
 }
 
 static void write_command(struct ide_channel *channel, uint8_t value)
 {
-    bool was_started = channel->bm_command & IDE_BM_START;
+    bool was_started = channel->state.bm_command & IDE_BM_START;
 
-    channel->bm_command = value & (IDE_BM_START | IDE_BM_TO_MEMORY);
+    channel->state.bm_command = value & (IDE_BM_START | IDE_BM_TO_MEMORY);
     if (!(value & IDE_BM_START)) {
-        channel->bm_status &= (uint8_t)~IDE_BM_ACTIVE;
+        channel->state.bm_status &= (uint8_t)~IDE_BM_ACTIVE;
     } else if (!was_started) {
-        channel->bm_status |= IDE_BM_ACTIVE;
+        channel->state.bm_status |= IDE_BM_ACTIVE;
         ide_dma_try(channel);
     }
 }
@@ -211,19 +212,19 @@ static void write_status(struct ide_channel *channel, uint8_t value)
 {
     uint8_t cleared = value & (IDE_BM_ERROR | IDE_BM_INTERRUPT);
 
-    channel->bm_status &= (uint8_t) ~(cleared | IDE_BM_CAPABLE);
-    channel->bm_status |= value & IDE_BM_CAPABLE;
+    channel->state.bm_status &= (uint8_t) ~(cleared | IDE_BM_CAPABLE);
+    channel->state.bm_status |= value & IDE_BM_CAPABLE;
 }
 
 static uint8_t read_byte(const struct ide_channel *channel, unsigned reg)
 {
     switch (reg) {
-    case REG_COMMAND: return channel->bm_command;
-    case REG_STATUS: return channel->bm_status;
+    case REG_COMMAND: return channel->state.bm_command;
+    case REG_STATUS: return channel->state.bm_status;
     case REG_PRDT:
     case REG_PRDT + 1:
     case REG_PRDT + 2:
-    case REG_PRDT + 3: return (uint8_t)(channel->prdt >> (8 * (reg - REG_PRDT)));
+    case REG_PRDT + 3: return (uint8_t)(channel->state.prdt >> (8 * (reg - REG_PRDT)));
     default: return 0xff;
     }
 }
@@ -237,9 +238,9 @@ static void write_byte(struct ide_channel *channel, unsigned reg, uint8_t value)
     } else if (reg >= REG_PRDT) {
         unsigned shift = 8 * (reg - REG_PRDT);
 
-        channel->prdt &= ~((uint32_t)0xff << shift);
-        channel->prdt |= (uint32_t)value << shift;
-        channel->prdt &= ~(uint32_t)3;
+        channel->state.prdt &= ~((uint32_t)0xff << shift);
+        channel->state.prdt |= (uint32_t)value << shift;
+        channel->state.prdt &= ~(uint32_t)3;
     }
 }
 

@@ -98,10 +98,10 @@ static void put_names(uint8_t *page, const struct ide_drive *drive, const char *
 /* The modes that the drive has, and in the upper byte the one that SET FEATURES chose. */
 static void put_modes(uint8_t *page, const struct ide_drive *drive)
 {
-    uint16_t chosen = (uint16_t)(0x100 << (drive->transfer_mode & 7));
+    uint16_t chosen = (uint16_t)(0x100 << (drive->state.transfer_mode & 7));
 
-    put(page, WORD_MWDMA, 0x0007 | (drive->transfer_mode >> 3 == 4 ? chosen : 0));
-    put(page, WORD_UDMA, 0x003f | (drive->transfer_mode >> 3 == 8 ? chosen : 0));
+    put(page, WORD_MWDMA, 0x0007 | (drive->state.transfer_mode >> 3 == 4 ? chosen : 0));
+    put(page, WORD_UDMA, 0x003f | (drive->state.transfer_mode >> 3 == 8 ? chosen : 0));
 }
 
 /* The signature and the sum that makes the 512 bytes add up to 0. */
@@ -127,15 +127,15 @@ void ide_identify_disk(const struct ide_drive *drive, uint8_t page[IDE_SECTOR_BY
     put(page, WORD_CYLINDERS, cylinders);
     put(page, WORD_HEADS, heads);
     put(page, WORD_SECTORS, sectors);
-    put(page, WORD_CURRENT, drive->cylinders);
-    put(page, WORD_CURRENT + 1, drive->heads);
-    put(page, WORD_CURRENT + 2, drive->sectors);
+    put(page, WORD_CURRENT, drive->state.cylinders);
+    put(page, WORD_CURRENT + 1, drive->state.heads);
+    put(page, WORD_CURRENT + 2, drive->state.sectors);
     put_words(page, WORD_CURRENT + 3, 2,
-              (uint64_t)drive->cylinders * drive->heads * drive->sectors);
-    put(page, WORD_MULTIPLE, drive->multiple ? 0x100 | drive->multiple : 0);
+              (uint64_t)drive->state.cylinders * drive->state.heads * drive->state.sectors);
+    put(page, WORD_MULTIPLE, drive->state.multiple ? 0x100 | drive->state.multiple : 0);
     put_words(page, WORD_LBA28, 2, MIN(total, (uint64_t)MAX_LBA28));
     put_modes(page, drive);
-    put(page, WORD_ENABLED, drive->write_cache ? 0x0028 : 0x0008);
+    put(page, WORD_ENABLED, drive->state.write_cache ? 0x0028 : 0x0008);
     put_words(page, WORD_LBA48, 4, total);
     put_checksum(page);
 }

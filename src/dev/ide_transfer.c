@@ -16,90 +16,108 @@
 
 void ide_complete(struct ide_drive *drive)
 {
-    drive->phase = IDE_IDLE;
-    drive->error = 0;
-    drive->status = IDE_READY;
+    drive->state.phase = IDE_IDLE;
+    drive->state.error = 0;
+    drive->state.status = IDE_READY;
     ide_raise_irq(drive);
 }
 
 void ide_fail(struct ide_drive *drive, uint8_t error)
 {
-    trace(ide_refused, drive->channel->number, drive->unit, drive->command, error);
-    drive->phase = IDE_IDLE;
-    drive->error = error;
-    drive->status = IDE_READY | IDE_STATUS_ERR;
+    trace(ide_refused, drive->channel->number, drive->unit, drive->state.command, error);
+    drive->state.phase = IDE_IDLE;
+    drive->state.error = error;
+    drive->state.status = IDE_READY | IDE_STATUS_ERR;
     ide_raise_irq(drive);
 }
 
 /* The image failed us (or a CD's block). */
 static void fail_data(struct ide_drive *drive)
 {
-    if (drive->packet)
+    if (drive->state.packet)
         ide_atapi_data_failed(drive);
     else
-        ide_fail(drive, drive->to_drive ? IDE_ERROR_ABRT : IDE_ERROR_UNC);
+        ide_fail(drive, drive->state.to_drive ? IDE_ERROR_ABRT : IDE_ERROR_UNC);
 }
+
+static void pio_loaded(struct ide_drive *drive, int err);
+static void pio_stored(struct ide_drive *drive, int err);
 
 static void request_done(struct block_request *request)
 {
     struct ide_drive *drive = container_of(request, struct ide_drive, request);
-    void (*then)(struct ide_drive *, int) = drive->then;
+    enum ide_then then = drive->state.then;
+    int err = request->error;
 
-    drive->then = NULL;
-    then(drive, request->error);
+    drive->state.then = IDE_THEN_NOTHING;
+    switch (then) {
+    case IDE_THEN_FLUSHED: ide_ata_flushed(drive, err); break;
+    case IDE_THEN_PIO_LOADED: pio_loaded(drive, err); break;
+    case IDE_THEN_PIO_STORED: pio_stored(drive, err); break;
+    case IDE_THEN_DMA_LOADED: ide_dma_loaded(drive, err); break;
+    case IDE_THEN_DMA_STORED: ide_dma_stored(drive, err); break;
+    default: break; /* the registers are those of a drive after a reset already; now BSY goes */
+    }
 }
 
-static void submit(struct ide_drive *drive, struct block_request request, size_t len,
-                   void (*then)(struct ide_drive *drive, int err))
+void ide_submit(struct ide_drive *drive)
 {
-    ASSERT(!ide_busy(drive), "a drive has one request under way at most");
-    ASSERT(len <= IDE_BUFFER_BYTES, "a piece fits into the drive's buffer");
-    drive->then = then;
-    drive->part = (struct iovec){drive->buffer, len};
-    drive->request = request;
-    drive->request.offset = drive->image_offset;
-    drive->request.iov = &drive->part;
-    drive->request.iov_count = 1;
-    drive->request.done = request_done;
+    const struct ide_drive_state *state = &drive->state;
+
+    drive->part = (struct iovec){drive->state.buffer, state->request_bytes};
+    drive->request = (struct block_request){
+        .op = state->request_op,
+        .durable = state->request_durable,
+        .offset = state->request_offset,
+        .iov = &drive->part,
+        .iov_count = 1,
+        .done = request_done,
+    };
     block_queue_submit(drive->image, &drive->request);
 }
 
-void ide_load(struct ide_drive *drive, size_t len, void (*then)(struct ide_drive *drive, int err))
+static void submit(struct ide_drive *drive, enum block_op op, size_t len, enum ide_then then)
 {
-    submit(drive, (struct block_request){.op = BLOCK_READ}, len, then);
+    ASSERT(!ide_busy(drive), "a drive has one request under way at most");
+    ASSERT(len <= IDE_BUFFER_BYTES, "a piece fits into the drive's buffer");
+    drive->state.then = then;
+    drive->state.request_op = op;
+    drive->state.request_offset = drive->state.image_offset;
+    drive->state.request_bytes = len;
+    ide_submit(drive);
 }
 
-void ide_store(struct ide_drive *drive, size_t len, bool last,
-               void (*then)(struct ide_drive *drive, int err))
+void ide_load(struct ide_drive *drive, size_t len, enum ide_then then)
 {
-    struct block_request request = {.op = BLOCK_WRITE, .durable = last && !drive->write_cache};
-
-    submit(drive, request, len, then);
+    drive->state.request_durable = false;
+    submit(drive, BLOCK_READ, len, then);
 }
 
-void ide_flush(struct ide_drive *drive, void (*then)(struct ide_drive *drive, int err))
+void ide_store(struct ide_drive *drive, size_t len, bool last, enum ide_then then)
 {
-    submit(drive, (struct block_request){.op = BLOCK_FLUSH}, 0, then);
+    drive->state.request_durable = last && !drive->state.write_cache;
+    submit(drive, BLOCK_WRITE, len, then);
 }
 
-static void after_reset(struct ide_drive *drive, int err)
+void ide_flush(struct ide_drive *drive)
 {
-    /* The registers have been those of a drive after a reset since; now BSY goes. */
+    drive->state.request_durable = false;
+    submit(drive, BLOCK_FLUSH, 0, IDE_THEN_FLUSHED);
 }
 
 void ide_forget(struct ide_drive *drive)
 {
     if (ide_busy(drive))
-        drive->then = after_reset;
+        drive->state.then = IDE_THEN_RESET;
 }
 
 void ide_finish(struct ide_drive *drive)
 {
-    if (drive->packet) {
+    if (drive->state.packet) {
         ide_atapi_done(drive);
-    } else if (drive->phase == IDE_PIO_IN) {
-        drive->phase = IDE_IDLE; /* the last block's interrupt has been given */
-        drive->status = IDE_READY;
+    } else if (drive->state.phase == IDE_PIO_IN) {
+        drive->state.phase = IDE_IDLE; /* the last block's interrupt has been given */
+        drive->state.status = IDE_READY;
     } else {
         ide_complete(drive);
     }
@@ -108,88 +126,88 @@ void ide_finish(struct ide_drive *drive)
 /* Offers the next DRQ block, which stands in the buffer, to the guest. */
 static void offer_block(struct ide_drive *drive)
 {
-    size_t len = (size_t)MIN(drive->left, drive->drq_bytes);
+    size_t len = (size_t)MIN(drive->state.left, drive->state.drq_bytes);
 
-    drive->at = drive->end;
-    drive->end = drive->at + len;
-    drive->left -= len;
-    ASSERT(drive->end <= IDE_BUFFER_BYTES, "a DRQ block lies in the buffer");
-    if (drive->packet) { /* the byte count and "data, to the host" */
-        drive->now.mid = (uint8_t)len;
-        drive->now.high = (uint8_t)(len >> 8);
-        drive->now.count = 0x02;
+    drive->state.at = drive->state.end;
+    drive->state.end = drive->state.at + len;
+    drive->state.left -= len;
+    ASSERT(drive->state.end <= IDE_BUFFER_BYTES, "a DRQ block lies in the buffer");
+    if (drive->state.packet) { /* the byte count and "data, to the host" */
+        drive->state.now.mid = (uint8_t)len;
+        drive->state.now.high = (uint8_t)(len >> 8);
+        drive->state.now.count = 0x02;
     }
-    drive->status = IDE_READY | IDE_STATUS_DRQ;
+    drive->state.status = IDE_READY | IDE_STATUS_DRQ;
     ide_raise_irq(drive);
 }
 
 /* So much of the buffer holds whole DRQ blocks: each is moved without waiting for the image. */
 static size_t whole_blocks(const struct ide_drive *drive)
 {
-    return IDE_BUFFER_BYTES - IDE_BUFFER_BYTES % drive->drq_bytes;
+    return IDE_BUFFER_BYTES - IDE_BUFFER_BYTES % drive->state.drq_bytes;
 }
 
-static void loaded(struct ide_drive *drive, int err)
+static void pio_loaded(struct ide_drive *drive, int err)
 {
-    size_t len = drive->part.iov_len;
+    size_t len = drive->state.request_bytes;
 
-    if (err && len > drive->drq_bytes) {
+    if (err && len > drive->state.drq_bytes) {
         /* The blocks before the bad one are good: the guest gets them first. */
-        ide_load(drive, drive->drq_bytes, loaded);
+        ide_load(drive, drive->state.drq_bytes, IDE_THEN_PIO_LOADED);
         return;
     }
     if (err) {
         fail_data(drive);
         return;
     }
-    drive->image_offset += len;
-    drive->filled = len;
-    drive->at = drive->end = 0;
+    drive->state.image_offset += len;
+    drive->state.filled = len;
+    drive->state.at = drive->state.end = 0;
     offer_block(drive);
 }
 
 static void next_in(struct ide_drive *drive)
 {
-    if (drive->from_image && drive->end == drive->filled)
-        ide_load(drive, (size_t)MIN(drive->left, whole_blocks(drive)), loaded);
+    if (drive->state.from_image && drive->state.end == drive->state.filled)
+        ide_load(drive, (size_t)MIN(drive->state.left, whole_blocks(drive)), IDE_THEN_PIO_LOADED);
     else
         offer_block(drive);
 }
 
 void ide_begin_pio_in(struct ide_drive *drive)
 {
-    drive->phase = IDE_PIO_IN;
-    drive->to_drive = false;
-    drive->error = 0;
-    drive->at = drive->end = drive->filled = 0;
+    drive->state.phase = IDE_PIO_IN;
+    drive->state.to_drive = false;
+    drive->state.error = 0;
+    drive->state.at = drive->state.end = drive->state.filled = 0;
     next_in(drive);
 }
 
 /* Asks the guest for the next DRQ block. */
 static void next_out(struct ide_drive *drive)
 {
-    drive->at = drive->end;
-    drive->end = drive->at + (size_t)MIN(drive->left, drive->drq_bytes);
-    drive->left -= drive->end - drive->at;
-    drive->status = IDE_READY | IDE_STATUS_DRQ;
+    drive->state.at = drive->state.end;
+    drive->state.end = drive->state.at + (size_t)MIN(drive->state.left, drive->state.drq_bytes);
+    drive->state.left -= drive->state.end - drive->state.at;
+    drive->state.status = IDE_READY | IDE_STATUS_DRQ;
 }
 
 void ide_begin_pio_out(struct ide_drive *drive)
 {
-    drive->phase = IDE_PIO_OUT;
-    drive->to_drive = true;
-    drive->error = 0;
-    drive->end = 0;
+    drive->state.phase = IDE_PIO_OUT;
+    drive->state.to_drive = true;
+    drive->state.error = 0;
+    drive->state.end = 0;
     next_out(drive); /* the first block is asked for without an interrupt */
 }
 
-static void stored(struct ide_drive *drive, int err)
+static void pio_stored(struct ide_drive *drive, int err)
 {
-    drive->image_offset += drive->part.iov_len;
+    drive->state.image_offset += drive->state.request_bytes;
     if (err) {
         fail_data(drive);
-    } else if (drive->left) {
-        drive->end = 0;
+    } else if (drive->state.left) {
+        drive->state.end = 0;
         next_out(drive);
         ide_raise_irq(drive);
     } else {
@@ -201,8 +219,8 @@ static void stored(struct ide_drive *drive, int err)
  */
 static void block_written(struct ide_drive *drive)
 {
-    if (drive->left == 0 || drive->end == whole_blocks(drive)) {
-        ide_store(drive, drive->end, drive->left == 0, stored);
+    if (drive->state.left == 0 || drive->state.end == whole_blocks(drive)) {
+        ide_store(drive, drive->state.end, drive->state.left == 0, IDE_THEN_PIO_STORED);
     } else {
         next_out(drive);
         ide_raise_irq(drive);
@@ -211,19 +229,19 @@ static void block_written(struct ide_drive *drive)
 
 void ide_begin_dma(struct ide_drive *drive)
 {
-    drive->phase = IDE_DMA;
-    drive->error = 0;
-    drive->at = drive->end = 0;
-    drive->status = IDE_READY | IDE_STATUS_DRQ;
+    drive->state.phase = IDE_DMA;
+    drive->state.error = 0;
+    drive->state.at = drive->state.end = 0;
+    drive->state.status = IDE_READY | IDE_STATUS_DRQ;
     ide_dma_try(drive->channel);
 }
 
 /* The guest has read or filled the whole block. */
 static void block_done(struct ide_drive *drive)
 {
-    switch (drive->phase) {
+    switch (drive->state.phase) {
     case IDE_PIO_IN:
-        if (drive->left)
+        if (drive->state.left)
             next_in(drive);
         else
             ide_finish(drive);
@@ -238,21 +256,21 @@ uint32_t ide_data_read(struct ide_drive *drive, unsigned width)
 {
     uint32_t value = 0;
 
-    if (drive->phase != IDE_PIO_IN || ide_busy(drive))
+    if (drive->state.phase != IDE_PIO_IN || ide_busy(drive))
         return 0;
-    for (unsigned i = 0; i < width && drive->at < drive->end; i++)
-        value |= (uint32_t)drive->buffer[drive->at++] << (8 * i);
-    if (drive->at == drive->end)
+    for (unsigned i = 0; i < width && drive->state.at < drive->state.end; i++)
+        value |= (uint32_t)drive->state.buffer[drive->state.at++] << (8 * i);
+    if (drive->state.at == drive->state.end)
         block_done(drive);
     return value;
 }
 
 void ide_data_write(struct ide_drive *drive, unsigned width, uint32_t value)
 {
-    if ((drive->phase != IDE_PIO_OUT && drive->phase != IDE_PACKET) || ide_busy(drive))
+    if ((drive->state.phase != IDE_PIO_OUT && drive->state.phase != IDE_PACKET) || ide_busy(drive))
         return;
-    for (unsigned i = 0; i < width && drive->at < drive->end; i++)
-        drive->buffer[drive->at++] = (uint8_t)(value >> (8 * i));
-    if (drive->at == drive->end)
+    for (unsigned i = 0; i < width && drive->state.at < drive->state.end; i++)
+        drive->state.buffer[drive->state.at++] = (uint8_t)(value >> (8 * i));
+    if (drive->state.at == drive->state.end)
         block_done(drive);
 }
