@@ -15,6 +15,7 @@
 #include "base/types.h"
 #include "dev/backend/block_queue.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 #include "mem/mem.h"
 
 #define BIOSDISK_PORT       0x5550 /* where our BIOS looks for it */
@@ -91,6 +92,9 @@ struct biosdisk *biosdisk_create(struct mem *mem);
 
 /* After the queues of the images have been stopped; NULL is harmless. */
 void biosdisk_destroy(struct biosdisk *disk);
+
+/* Saved with its request, which is begun again when it is loaded; not the images. */
+const struct device *biosdisk_device(const struct biosdisk *disk);
 
 /*
  * Shows an image (not owned) as hard disk `index`, or as CD-ROM `index` with cd set; NULL takes it

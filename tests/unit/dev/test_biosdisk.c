@@ -8,6 +8,7 @@
 
 #include "dev/biosdisk.h"
 #include "fw/boot.h"
+#include "twin.h"
 
 #define PORT         0x5550
 #define REQUEST      0x1000
@@ -272,25 +273,30 @@ static void reset_while_a_disk_is_slow(void **state)
     assert_memory_equal(got, f->data + 5 * 512, sizeof(got));
 }
 
+static void random_request(struct fixture *f)
+{
+    struct biosdisk_request request;
+
+    for (size_t b = 0; b < sizeof(request); b++)
+        ((uint8_t *)&request)[b] = (uint8_t)rand();
+    request.magic = rand() % 8 ? BIOSDISK_MAGIC : request.magic;
+    request.drive = rand() % 2 ? 0 : BIOSDISK_CD;
+    request.command %= 5;
+    request.lba >>= rand() % 64;
+    request.count >>= rand() % 32;
+    request.buffer_gpa >>= 40 + rand() % 24;
+    mem_write(f->mem, REQUEST, &request, sizeof(request));
+    bus_write(f->bus, BUS_PORT, PORT, 1u << rand() % 3, rand() % 8 ? REQUEST : rand());
+    assert_true(bus_read(f->bus, BUS_PORT, PORT, 4) <= BIOSDISK_PENDING);
+}
+
 static void random_requests(void **state)
 {
     struct fixture *f = *state;
 
     srand(2);
     for (int i = 0; i < 20000; i++) {
-        struct biosdisk_request request;
-
-        for (size_t b = 0; b < sizeof(request); b++)
-            ((uint8_t *)&request)[b] = (uint8_t)rand();
-        request.magic = rand() % 8 ? BIOSDISK_MAGIC : request.magic;
-        request.drive = rand() % 2 ? 0 : BIOSDISK_CD;
-        request.command %= 5;
-        request.lba >>= rand() % 64;
-        request.count >>= rand() % 32;
-        request.buffer_gpa >>= 40 + rand() % 24;
-        mem_write(f->mem, REQUEST, &request, sizeof(request));
-        bus_write(f->bus, BUS_PORT, PORT, 1u << rand() % 3, rand() % 8 ? REQUEST : rand());
-        assert_true(bus_read(f->bus, BUS_PORT, PORT, 4) <= BIOSDISK_PENDING);
+        random_request(f);
         if (rand() % 2) {
             work(f);
             assert_true(bus_read(f->bus, BUS_PORT, PORT, 4) <= BIOSDISK_BAD_REQUEST);
@@ -298,6 +304,101 @@ static void random_requests(void **state)
         if (rand() % 16 == 0)
             biosdisk_reset(f->disk);
     }
+}
+
+/* A long request, of which the images have done a part. */
+static void begin_long_request(struct fixture *f, int number)
+{
+    struct biosdisk_request request = {BIOSDISK_MAGIC, 0, number & 1, 0x7777, 390, 0, 3, 0x20000};
+
+    mem_write(f->mem, REQUEST + 0x100, &request, sizeof(request));
+    bus_write(f->bus, BUS_PORT, PORT, 4, REQUEST + 0x100);
+    for (int i = 0; i < rand() % 3; i++)
+        block_queue_deliver(f->image_queue);
+    if (number % 3 == 0)
+        random_request(f); /* it waits */
+    if (number % 7 == 0)
+        biosdisk_reset(f->disk);
+}
+
+static void copy_memory(struct fixture *from, struct fixture *to)
+{
+    uint8_t *bytes = malloc(1 * MIB);
+
+    assert_true(bytes && mem_read(from->mem, 0, bytes, 1 * MIB));
+    assert_true(mem_write(to->mem, 0, bytes, 1 * MIB));
+    free(bytes);
+    memcpy(to->data, from->data, sizeof(to->data));
+}
+
+static void assert_same_memory(struct fixture *a, struct fixture *b)
+{
+    uint8_t *of_a = malloc(1 * MIB), *of_b = malloc(1 * MIB);
+
+    assert_true(of_a && mem_read(a->mem, 0, of_a, 1 * MIB));
+    assert_true(of_b && mem_read(b->mem, 0, of_b, 1 * MIB));
+    assert_memory_equal(of_a, of_b, 1 * MIB);
+    free(of_a);
+    free(of_b);
+    assert_memory_equal(a->data, b->data, sizeof(a->data));
+}
+
+/* A port whose state was loaded goes on as the one that it was saved from, in mid-request. */
+static void saved_and_loaded(void **state)
+{
+    struct fixture *a = *state, *b;
+
+    set_up((void **)&b);
+    srand(3);
+    for (int i = 0; i < 100; i++) {
+        random_request(a);
+        work(a);
+        work(b);
+        begin_long_request(a, i);
+        copy_memory(a, b);
+        twin_copy(biosdisk_device(a->disk), biosdisk_device(b->disk));
+        assert_int_equal(bus_read(a->bus, BUS_PORT, PORT, 4), bus_read(b->bus, BUS_PORT, PORT, 4));
+        work(a);
+        work(b);
+        assert_int_equal(bus_read(a->bus, BUS_PORT, PORT, 4), bus_read(b->bus, BUS_PORT, PORT, 4));
+        assert_same_memory(a, b);
+    }
+    tear_down((void **)&b);
+}
+
+static void use_damaged(void *opaque)
+{
+    work(opaque);
+    random_request(opaque);
+    work(opaque);
+}
+
+static void damaged_state(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_long_request(f, 0);
+    work(f);
+    twin_damage(biosdisk_device(f->disk), use_damaged, f);
+}
+
+/* A request to a drive that is not there where it is loaded ends with an error. */
+static void loaded_without_the_drive(void **state)
+{
+    struct fixture *f = *state, *other;
+    struct stream_writer saved = {0};
+    struct stream_reader reader;
+
+    set_up((void **)&other);
+    begin_long_request(f, 1);
+    assert_int_equal(biosdisk_attach(other->disk, 0, false, NULL), 0);
+    device_save(biosdisk_device(f->disk), &saved);
+    reader = (struct stream_reader){.at = saved.bytes, .left = saved.count};
+    assert_int_equal(device_load(biosdisk_device(f->disk), &reader), -EBUSY);
+    assert_int_equal(device_load(biosdisk_device(other->disk), &reader), 0);
+    stream_writer_fini(&saved);
+    assert_int_equal(bus_read(other->bus, BUS_PORT, PORT, 4), BIOSDISK_NO_DRIVE);
+    tear_down((void **)&other);
 }
 
 int main(void)
@@ -312,6 +413,9 @@ int main(void)
         TEST(a_slow_disk),
         TEST(reset_while_a_disk_is_slow),
         TEST(random_requests),
+        TEST(saved_and_loaded),
+        TEST(damaged_state),
+        TEST(loaded_without_the_drive),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
