@@ -19,7 +19,7 @@
 #define DEMO_FRAME      0x20000
 #define DEMO_USER_CODE  0x21000
 #define DEMO_USER_STACK 0x22000
-#define DEMO_OTHER      0x23000
+#define DEMO_FRAME_TWO  0x23000
 #define DEMO_STACK_TOP  0x30000
 
 /* Where the tables, built in 32-bit code for the step to 64 bit, stand. */

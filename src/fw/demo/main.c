@@ -98,7 +98,8 @@ static bool switch_spaces(uint64_t first, uint64_t second, uint64_t in_first, ui
 static void lesson_address_spaces(void)
 {
     volatile uint64_t *page = (volatile uint64_t *)DEMO_FAULT_GVA;
-    uint64_t first = read_cr3(), second = paging_new_space(), in_first = *page;
+    uint64_t first = read_cr3(), second = paging_new_space();
+    uint64_t in_first = *page, in_second = 0x6f74686572;
 
     console_print("\n6. A second address space\n"
                   "   A second PML4 at %x shares entry 0, my own part, with the first: CR3 can\n"
@@ -107,15 +108,15 @@ static void lesson_address_spaces(void)
     write_cr3(second);
     paging_show(DEMO_FAULT_GVA);
     console_print("   The page of step 4 is unknown here. I map its GVA to GPA %x, and write.\n",
-                  (uint64_t)DEMO_OTHER);
-    paging_map(DEMO_FAULT_GVA, DEMO_OTHER, PTE_WRITABLE);
-    *page = 0x6f74686572;
+                  (uint64_t)DEMO_FRAME_TWO);
+    paging_map(DEMO_FAULT_GVA, DEMO_FRAME_TWO, PTE_WRITABLE);
+    *page = in_second;
     paging_show(DEMO_FAULT_GVA);
-    bool right = switch_spaces(first, second, in_first, 0x6f74686572);
+    bool right = switch_spaces(first, second, in_first, in_second);
     console_print("   I load CR3 to and fro %d times: GVA %x reads %x in the one\n"
                   "   space and %x in the other. One name, two frames. %s\n",
                   (uint64_t)ROUND_TRIPS, (uint64_t)DEMO_FAULT_GVA, in_first,
-                  *(volatile uint64_t *)DEMO_OTHER, right ? "Right." : "WRONG!");
+                  *(volatile uint64_t *)DEMO_FRAME_TWO, right ? "Right." : "WRONG!");
 }
 
 void demo_main(void)
