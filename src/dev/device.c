@@ -16,6 +16,12 @@ static uint8_t type_of(const struct device_field *field)
     return field->bytes | (field->is_bool ? FIELD_BOOL : 0);
 }
 
+/* Whether a field's elements stand in memory as they do in a stream (both little-endian). */
+static bool is_packed(const struct device_field *field)
+{
+    return field->stride == field->bytes && !field->is_bool;
+}
+
 static uint64_t element(const void *state, const struct device_field *field, uint32_t index)
 {
     uint64_t value = 0;
@@ -30,12 +36,17 @@ void device_reset(const struct device *device)
         device->class->reset(device->dev);
 }
 
+void device_settle(const struct device *device)
+{
+    if (device->class->settle)
+        device->class->settle(device->dev);
+}
+
 void device_save(const struct device *device, struct stream_writer *to)
 {
     const struct device_class *class = device->class;
 
-    if (class->settle)
-        class->settle(device->dev);
+    device_settle(device);
     stream_put_text(to, class->name);
     stream_put_number(to, class->version, 2);
     stream_put_number(to, class->field_count, 2);
@@ -46,6 +57,11 @@ void device_save(const struct device *device, struct stream_writer *to)
         stream_put_text(to, field->name);
         stream_put_number(to, type_of(field), 1);
         stream_put_number(to, field->count, 4);
+        if (live && is_packed(field)) {
+            stream_put(to, (const uint8_t *)device->state + field->offset,
+                       (size_t)field->count * field->bytes);
+            continue;
+        }
         for (uint32_t at = 0; at < field->count; at++)
             stream_put_number(to, live ? element(device->state, field, at) : 0, field->bytes);
     }
@@ -57,6 +73,10 @@ static bool load_field(const struct device_field *field, void *state, struct str
     if (!stream_get_text(from, field->name) || stream_get_number(from, 1) != type_of(field) ||
         stream_get_number(from, 4) != field->count)
         return false;
+    if (is_packed(field)) {
+        stream_get(from, (uint8_t *)state + field->offset, (size_t)field->count * field->bytes);
+        return !from->failed;
+    }
     for (uint32_t at = 0; at < field->count && !from->failed; at++) {
         uint64_t value = stream_get_number(from, field->bytes);
 

@@ -94,6 +94,9 @@ struct device {
 
 void device_reset(const struct device *device);
 
+/* Brings the state up to what the clock says now. */
+void device_settle(const struct device *device);
+
 /* Appends the device's name, version and fields. */
 void device_save(const struct device *device, struct stream_writer *to);
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/assert.h"
 #include "base/trace.h"
 #include "dev/acpi_pm.h"
 #include "dev/biosdisk.h"
@@ -30,6 +31,7 @@
 #include "dev/uart.h"
 #include "dev/vga.h"
 #include "fw/boot.h"
+#include "vm/board_state.h"
 
 #define IRQ_PIT      0
 #define IRQ_KEYBOARD 1
@@ -391,6 +393,62 @@ static int place_devices(struct board *b)
     return 0;
 }
 
+static void list_device(struct board *board, const struct device *device)
+{
+    ASSERT(board->device_count < BOARD_MAX_DEVICES, "the list holds all devices of the board");
+    board->devices[board->device_count++] = device;
+}
+
+static void list_ide(struct board *b)
+{
+    for (unsigned channel = 0; channel < IDE_CHANNELS; channel++) {
+        list_device(b, ide_channel_device(b->ide, channel));
+        for (unsigned unit = 0; unit < IDE_UNITS; unit++) {
+            const struct device *drive = ide_drive_device(b->ide, channel, unit);
+
+            if (drive)
+                list_device(b, drive);
+        }
+    }
+}
+
+/* The order of a reset and of a load: PCI's host takes what its functions have got before. */
+static void list_devices(struct board *b)
+{
+    const struct device *const first[] = {
+        board_state_device(b),
+        pic_device(b->pic),
+        ioapic_device(b->ioapic),
+        lapic_device(b->lapic),
+        pit_device(b->pit),
+        rtc_device(b->rtc),
+        hpet_device(b->hpet),
+        uart_device(b->uart),
+        i8042_device(b->i8042),
+        sysctl_device(b->sysctl),
+        debugport_device(b->debugport),
+        vga_device(b->vga),
+    };
+    const struct device *const last[] = {
+        acpi_pm_device(b->acpi_pm),
+        fw_cfg_device(b->fw_cfg),
+        biosdisk_device(b->biosdisk),
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(first); i++)
+        list_device(b, first[i]);
+    for (unsigned devfn = 0; devfn <= UINT8_MAX; devfn++) {
+        const struct pci_function *function = pci_host_function(b->pci, (uint8_t)devfn);
+
+        if (function)
+            list_device(b, &function->device);
+    }
+    list_device(b, pci_host_device(b->pci));
+    list_ide(b);
+    for (size_t i = 0; i < ARRAY_SIZE(last); i++)
+        list_device(b, last[i]);
+}
+
 int board_create(struct board **out, const struct board_config *config)
 {
     struct board *board = calloc(1, sizeof(*board));
@@ -401,6 +459,7 @@ int board_create(struct board **out, const struct board_config *config)
     board->config = *config;
     atomic_init(&board->a20_mask, UINT64_MAX);
     board->a20.enabled = true;
+    board_state_init(board);
     board->bus = bus_create();
     err = board->bus ? 0 : -ENOMEM;
     if (!err)
@@ -419,6 +478,7 @@ int board_create(struct board **out, const struct board_config *config)
         board_destroy(board);
         return err;
     }
+    list_devices(board);
     *out = board;
     return 0;
 }
@@ -447,25 +507,6 @@ void board_destroy(struct board *board)
     apic_bus_destroy(board->apic_bus);
     bus_destroy(board->bus);
     free(board);
-}
-
-void board_reset(struct board *board)
-{
-    pic_reset(board->pic);
-    ioapic_reset(board->ioapic);
-    lapic_reset(board->lapic);
-    pit_reset(board->pit);
-    rtc_reset(board->rtc);
-    hpet_reset(board->hpet);
-    uart_reset(board->uart);
-    i8042_reset(board->i8042);
-    sysctl_reset(board->sysctl);
-    vga_reset(board->vga);
-    pci_host_reset(board->pci);
-    ide_reset(board->ide);
-    acpi_pm_reset(board->acpi_pm);
-    fw_cfg_reset(board->fw_cfg);
-    biosdisk_reset(board->biosdisk);
 }
 
 int board_interrupt_acknowledge(struct board *board)

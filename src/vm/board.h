@@ -10,13 +10,16 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "base/stream.h"
 #include "dev/a20.h"
 #include "dev/backend/block_queue.h"
 #include "dev/bus.h"
+#include "dev/device.h"
 #include "mem/layout.h"
 #include "mem/mem.h"
 
-#define BOARD_IOAPIC_ID 1
+#define BOARD_IOAPIC_ID   1
+#define BOARD_MAX_DEVICES 32
 
 /* What devices ask of the VM. Each may be called from inside a guest's access. */
 struct board_events {
@@ -83,6 +86,9 @@ struct board {
     /* Physical addresses are ANDed with it. Relaxed: a change also flushes the vCPU. */
     _Atomic uint64_t a20_mask;
     struct a20_gate a20;
+    struct device device;                            /* of what belongs to none of the others */
+    const struct device *devices[BOARD_MAX_DEVICES]; /* all, as they are reset, saved and loaded */
+    size_t device_count;
 };
 
 /* Makes and wires all devices. 0 or -errno; on failure nothing is left. */
@@ -91,6 +97,20 @@ void board_destroy(struct board *board);
 
 /* The RESET line: every device to its power-up state. */
 void board_reset(struct board *board);
+
+/*
+ * Appends the state of every device, after a header with the virtual time. Not the memory, nor the
+ * images. The clock must stand, as it does while the machine is paused or under the machine lock
+ * with --clock instructions: what a timer has still to do is done before the first device is saved.
+ */
+void board_save(struct board *board, struct stream_writer *to);
+
+/*
+ * Takes the state of a board with the same devices. 0, or with the board reset: -EINVAL (no saved
+ * board, another board's, damaged), -ENOTSUP (another version), -ERANGE (this board's clock has not
+ * come to the time at which it was saved), -EBUSY (a request to an image is under way), -ENOMEM.
+ */
+int board_load(struct board *board, struct stream_reader *from) must_check;
 
 /* INTA: the vector of the interrupt that the processor takes, or -1. */
 int board_interrupt_acknowledge(struct board *board);

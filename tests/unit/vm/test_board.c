@@ -8,6 +8,7 @@
 
 #include "dev/bus.h"
 #include "dev/lapic.h"
+#include "../dev/twin.h"
 #include "vm/board.h"
 
 #define TSC_HZ         1000000000u
@@ -23,8 +24,11 @@ struct rig {
     struct layout layout;
     struct mem *mem;
     struct board *board;
+    struct block *disk;
+    struct block_queue *disk_queue; /* without a thread */
     bool intr;
     unsigned resets;
+    uint8_t disk_data[64 * 512];
 };
 
 static void on_event(void *opaque)
@@ -89,6 +93,9 @@ static int setup(void **state)
     rig->mem = mem_create(NULL);
     assert_non_null(rig->mem);
     assert_int_equal(layout_add_slots(&rig->layout, rig->mem), 0);
+    assert_int_equal(block_open_memory(&rig->disk, rig->disk_data, sizeof(rig->disk_data)), 0);
+    assert_int_equal(block_queue_create(&rig->disk_queue, rig->disk, NULL), 0);
+    config.disk = rig->disk_queue;
     config.layout = &rig->layout;
     config.mem = rig->mem;
     config.clock = &rig->clock.clock;
@@ -101,7 +108,9 @@ static int teardown(void **state)
 {
     struct rig *rig = *state;
 
+    assert_true(block_queue_stop(rig->disk_queue, 0));
     board_destroy(rig->board);
+    block_close(rig->disk);
     mem_destroy(rig->mem);
     free(rig);
     return 0;
@@ -201,12 +210,140 @@ static void test_ways_to_reset(void **state)
     }
 }
 
+#define MEMORY_BYTES (16 * MIB)
+
+static void work(struct rig *rig)
+{
+    while (block_queue_ready(rig->disk_queue))
+        block_queue_deliver(rig->disk_queue);
+}
+
+/* One access by chance, mostly where a device is, and a little time; what it read. */
+static uint64_t access_by_chance(struct rig *rig, uint64_t random)
+{
+    static const uint64_t mmio[] = {LAYOUT_VGA_BASE + 0x18000, LAYOUT_IOAPIC_BASE, LAYOUT_HPET_BASE,
+                                    LAYOUT_LAPIC_BASE};
+    static const uint16_t ports[] = {0x20,  0x40,  0x60,  0x70,  0x80,  0x92,  0xa0,
+                                     0x1f0, 0x1f0, 0x3c0, 0x3d0, 0x3f0, 0x3f8, 0x4d0,
+                                     0x510, 0x600, 0xcf8, 0xcf8, 0x5550};
+    struct bus *bus = rig->board->bus;
+    unsigned width = 1u << (random & 3) % 3;
+    enum bus_space space = random & BIT(2) ? BUS_PORT : BUS_MMIO;
+    uint64_t address, value = random >> 40 & (BIT(8 * width) - 1);
+
+    clock_stepped_advance(&rig->clock, random >> 16 & 0x3ffff);
+    if (random & BIT(3))
+        work(rig);
+    if (space == BUS_PORT)
+        address = ports[(random >> 5) % ARRAY_SIZE(ports)] + (random >> 12 & 7);
+    else
+        address = mmio[(random >> 5) % ARRAY_SIZE(mmio)] + (random >> 10 & 0x3f0);
+    if (random & BIT(4))
+        return bus_read(bus, space, address, width);
+    bus_write(bus, space, address, width, value);
+    return rig->intr;
+}
+
+static void copy_memory(struct rig *from, struct rig *to)
+{
+    void *bytes = malloc(MEMORY_BYTES);
+
+    assert_non_null(bytes);
+    assert_true(mem_read(from->mem, 0, bytes, 640 * KIB));
+    assert_true(mem_write(to->mem, 0, bytes, 640 * KIB));
+    assert_true(mem_read(from->mem, 1 * MIB, bytes, MEMORY_BYTES - 1 * MIB));
+    assert_true(mem_write(to->mem, 1 * MIB, bytes, MEMORY_BYTES - 1 * MIB));
+    free(bytes);
+    memcpy(to->disk_data, from->disk_data, sizeof(to->disk_data));
+}
+
+static void load_board(struct rig *from, struct rig *to)
+{
+    struct stream_writer saved = {0};
+    struct stream_reader reader;
+
+    work(to);
+    board_save(from->board, &saved);
+    reader = (struct stream_reader){.at = saved.bytes, .left = saved.count};
+    assert_int_equal(board_load(to->board, &reader), 0);
+    assert_int_equal(reader.left, 0);
+    stream_writer_fini(&saved);
+}
+
+static void assert_same_board(struct rig *a, struct rig *b)
+{
+    assert_int_equal(a->board->device_count, b->board->device_count);
+    for (size_t i = 0; i < a->board->device_count; i++)
+        twin_same(a->board->devices[i], b->board->devices[i]);
+    assert_true(a->board->a20_mask == b->board->a20_mask);
+    assert_int_equal(a->intr, b->intr);
+}
+
+/* A board into which another's state was loaded goes on as that one does. */
+static void test_saved_and_loaded(void **state)
+{
+    struct rig *a = *state, *b;
+    struct hostile h = {.seed = 31337};
+
+    setup((void **)&b);
+    for (unsigned round = 0; round < 12; round++) {
+        for (unsigned i = 0; i < 3000; i++)
+            access_by_chance(a, hostile_next(&h));
+        for (unsigned i = 0; i < 300; i++)
+            access_by_chance(b, hostile_next(&h));
+        clock_stepped_advance(a->clock.now_ns < b->clock.now_ns ? &a->clock : &b->clock,
+                              a->clock.now_ns < b->clock.now_ns
+                                  ? b->clock.now_ns - a->clock.now_ns
+                                  : a->clock.now_ns - b->clock.now_ns);
+        copy_memory(a, b);
+        load_board(a, b);
+        assert_same_board(a, b);
+        for (unsigned i = 0; i < 3000; i++) {
+            uint64_t random = hostile_next(&h);
+
+            assert_true(access_by_chance(a, random) == access_by_chance(b, random));
+        }
+        work(a);
+        work(b);
+        assert_int_equal(a->intr, b->intr);
+    }
+    teardown((void **)&b);
+}
+
+/* What is no state of this board resets it. */
+static void test_refused_state(void **state)
+{
+    struct rig *a = *state, *b;
+    struct stream_writer saved = {0};
+    struct stream_reader reader;
+
+    setup((void **)&b);
+    clock_stepped_advance(&a->clock, 1000);
+    board_save(a->board, &saved);
+    reader = (struct stream_reader){.at = saved.bytes, .left = saved.count};
+    assert_int_equal(board_load(b->board, &reader), -ERANGE);
+    clock_stepped_advance(&b->clock, 1000);
+    for (size_t cut = 0; cut < saved.count; cut += 1 + saved.count / 300) {
+        reader = (struct stream_reader){.at = saved.bytes, .left = cut};
+        out8(b, 0x80, 0x55);
+        assert_int_equal(board_load(b->board, &reader), -EINVAL);
+        assert_int_equal(in8(b, 0x80), 0);
+    }
+    saved.bytes[4]++;
+    reader = (struct stream_reader){.at = saved.bytes, .left = saved.count};
+    assert_int_equal(board_load(b->board, &reader), -ENOTSUP);
+    stream_writer_fini(&saved);
+    teardown((void **)&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_moving_the_local_apic, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reset_of_what_ran, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ways_to_reset, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_saved_and_loaded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused_state, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
