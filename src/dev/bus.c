@@ -237,10 +237,11 @@ void bus_write(struct bus *bus, enum bus_space space, uint64_t address, unsigned
 }
 
 void bus_for_each(const struct bus *bus, enum bus_space space,
-                  void (*fn)(void *opaque, uint64_t base, uint64_t size), void *opaque)
+                  void (*fn)(void *opaque, uint64_t base, uint64_t size, const void *dev),
+                  void *opaque)
 {
     const struct bus_table *table = &bus->table[space];
 
     for (size_t i = 0; i < table->count; i++)
-        fn(opaque, table->ranges[i].base, table->ranges[i].size);
+        fn(opaque, table->ranges[i].base, table->ranges[i].size, table->ranges[i].dev);
 }

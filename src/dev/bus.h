@@ -61,8 +61,9 @@ void bus_write(struct bus *bus, enum bus_space space, uint64_t address, unsigned
 bool bus_peek(const struct bus *bus, enum bus_space space, uint64_t address, unsigned width,
               uint64_t *value) must_check;
 
-/* Calls fn for each claimed range in rising order (for `info` and tests). */
+/* Calls fn for each claimed range, with its device, in rising order (for `info` and tests). */
 void bus_for_each(const struct bus *bus, enum bus_space space,
-                  void (*fn)(void *opaque, uint64_t base, uint64_t size), void *opaque);
+                  void (*fn)(void *opaque, uint64_t base, uint64_t size, const void *dev),
+                  void *opaque);
 
 #endif

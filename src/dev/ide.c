@@ -340,7 +340,7 @@ static int add_function(struct ide *ide, struct pci_host *pci)
     pci_function_set(function, IDETIM + 2, 2, IDETIM_DECODE, 0xffff);
     pci_function_set(function, 0x44, 1, 0, 0xff); /* slave timing */
     pci_function_add_bar(function, BUSMASTER_BAR, BUS_PORT, BUSMASTER_PORTS, &ide_busmaster_ops,
-                         ide);
+                         function);
     i440fx_set_subsystem(function);
     return pci_function_register(pci, function, PCI_DEVFN(1, 1));
 }

@@ -246,7 +246,7 @@ static void write_byte(struct ide_channel *channel, unsigned reg, uint8_t value)
 
 static uint64_t busmaster_read(void *dev, uint64_t offset, unsigned width)
 {
-    struct ide *ide = dev;
+    struct ide *ide = container_of((struct pci_function *)dev, struct ide, function);
     uint64_t value = 0;
 
     for (unsigned i = 0; i < width; i++) {
@@ -260,7 +260,7 @@ static uint64_t busmaster_read(void *dev, uint64_t offset, unsigned width)
 
 static void busmaster_write(void *dev, uint64_t offset, unsigned width, uint64_t value)
 {
-    struct ide *ide = dev;
+    struct ide *ide = container_of((struct pci_function *)dev, struct ide, function);
 
     for (unsigned i = 0; i < width; i++) {
         uint64_t at = offset + i;

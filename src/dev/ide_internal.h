@@ -211,7 +211,7 @@ uint32_t ide_data_read(struct ide_drive *drive, unsigned width);
 void ide_data_write(struct ide_drive *drive, unsigned width, uint32_t value);
 
 /* ide_dma.c */
-extern const struct bus_ops ide_busmaster_ops; /* the device is the struct ide */
+extern const struct bus_ops ide_busmaster_ops; /* the device is its PCI function */
 /* Moves the data if both the drive and the bus master are ready. */
 void ide_dma_try(struct ide_channel *channel);
 void ide_dma_reset(struct ide_channel *channel);

@@ -112,6 +112,9 @@ void board_save(struct board *board, struct stream_writer *to);
  */
 int board_load(struct board *board, struct stream_reader *from) must_check;
 
+/* The name of the device to which a range of the bus leads. */
+const char *board_device_name(const struct board *board, const void *dev);
+
 /* INTA: the vector of the interrupt that the processor takes, or -1. */
 int board_interrupt_acknowledge(struct board *board);
 

@@ -42,6 +42,15 @@ const struct device *board_state_device(const struct board *board)
     return &board->device;
 }
 
+const char *board_device_name(const struct board *board, const void *dev)
+{
+    for (size_t i = 0; i < board->device_count; i++) {
+        if (board->devices[i]->dev == dev)
+            return board->devices[i]->class->name;
+    }
+    return "device without a name";
+}
+
 void board_reset(struct board *board)
 {
     for (size_t i = 0; i < board->device_count; i++)

@@ -155,6 +155,8 @@ static const struct command subjects[] = {
     {"slots", "", "GPA -> HVA: what guest memory is made of", NULL, true, monitor_slots},
     {"e820", "", "the map of memory that the guest's firmware gives out", NULL, false,
      monitor_e820},
+    {"devices", "[NAME]", "the devices and their ranges; by a part of a name, their state too",
+     NULL, true, monitor_devices},
     {"mmu", "", "which tables are in use, how the guest pages, and counters", NULL, true,
      monitor_mmu},
     {"shadow", "[pages]", "shadow pages: counts, or each one", NULL, true, monitor_shadow},

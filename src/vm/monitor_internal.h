@@ -66,6 +66,7 @@ bool monitor_read_gva(const struct monitor_call *call, gva_t gva, void *bytes, s
 void monitor_status(struct monitor_call *call);
 void monitor_slots(struct monitor_call *call);
 void monitor_e820(struct monitor_call *call);
+void monitor_devices(struct monitor_call *call);
 void monitor_exits(struct monitor_call *call);
 void monitor_memory(struct monitor_call *call);
 

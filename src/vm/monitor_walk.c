@@ -174,9 +174,10 @@ struct region {
     gpa_t gpa;
     bool found;
     uint64_t base, size;
+    const void *dev;
 };
 
-static void see_region(void *opaque, uint64_t base, uint64_t size)
+static void see_region(void *opaque, uint64_t base, uint64_t size, const void *dev)
 {
     struct region *region = opaque;
 
@@ -184,21 +185,8 @@ static void see_region(void *opaque, uint64_t base, uint64_t size)
         region->found = true;
         region->base = base;
         region->size = size;
+        region->dev = dev;
     }
-}
-
-/* Which part of the board owns a range of MMIO. */
-static const char *region_name(const struct vm *vm, uint64_t base)
-{
-    if (base == LAYOUT_IOAPIC_BASE)
-        return "the I/O APIC";
-    if (base == LAYOUT_HPET_BASE)
-        return "the HPET";
-    if (base == vm->board->lapic_base)
-        return "the local APIC";
-    if (base >= LAYOUT_VGA_BASE && base < LAYOUT_VGA_BASE + LAYOUT_VGA_SIZE)
-        return "the VGA's memory";
-    return "a PCI device";
 }
 
 static void print_mmio(const struct walk *walk, gpa_t gpa)
@@ -210,8 +198,8 @@ static void print_mmio(const struct walk *walk, gpa_t gpa)
     bus_for_each(vm->board->bus, BUS_MMIO, see_region, &region);
     lock_release(&vm->lock);
     if (region.found)
-        fprintf(walk->out, "  no slot: MMIO of %s, offset 0x%" PRIx64 " of 0x%" PRIx64 "\n",
-                region_name(vm, region.base), gpa - region.base, region.size);
+        fprintf(walk->out, "  no slot: MMIO of the %s, offset 0x%" PRIx64 " of 0x%" PRIx64 "\n",
+                board_device_name(vm->board, region.dev), gpa - region.base, region.size);
     else
         fputs("  no slot and no device: reads give ones, writes are dropped\n", walk->out);
 }

@@ -555,7 +555,7 @@ static void test_walk_unpaged(void **state)
 {
     EXPECT_PARTS(*state, "walk 0x1234", "paging: none (GVA is GPA)\n", "GPA 0x1234\n",
                  "= slot low + 0x1234 = HVA 0x");
-    EXPECT_PARTS(*state, "walk 0xb8000", "no slot: MMIO of the VGA's memory, offset 0x18000");
+    EXPECT_PARTS(*state, "walk 0xb8000", "no slot: MMIO of the VGA, offset 0x18000");
     EXPECT_PARTS(*state, "walk $cs", "error: ");
     EXPECT_PARTS(*state, "walk $pc", "GPA 0xfffffff0\n");
 }
@@ -566,6 +566,10 @@ static void test_info(void **state)
 {
     EXPECT_PARTS(*state, "info registers", "rax  0000000000000000", "rip  000000000000fff0",
                  "rflags 0000000000000002", "cs   f000  base 00000000ffff0000");
+    EXPECT_PARTS(*state, "info devices", "8259A pair\n  port 0x20-0x21\n  port 0xa0-0xa1\n",
+                 "I/O APIC\n  MMIO 0xfec00000-", "16550A UART\n  port 0x3f8-0x3ff\n");
+    EXPECT_PARTS(*state, "info devices uart", "16550A UART\n  ", "scratch", "port 0x3f8-0x3ff\n");
+    EXPECT_PARTS(*state, "info devices nobody", "error: no device has \"nobody\"");
     EXPECT_PARTS(*state, "info slots", "low ", "RAM", "0x9ffff", "bios", "ROM", "64 KiB\n", "main");
     EXPECT_PARTS(*state, "info e820", "0x9cfff  usable RAM\n", "0x7fffff  ACPI tables\n");
     EXPECT_PARTS(*state, "info memory", "low ", "640", "main", "7168", "Umbra's process keeps ",
