@@ -21,3 +21,11 @@ TEST_DEPS += $(FORBIDDEN)
 $(FORBIDDEN): tests/cmd/forbidden/forbidden.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(filter-out $(SAN),$(CFLAGS)) -fPIC -shared -o $@ $<
+
+# Somebody who cuts a file short while it is read (tests/cmd/cut_file): preloaded likewise.
+CUT_FILE  := $(O)/tests/cmd/cut_file.so
+TEST_DEPS += $(CUT_FILE)
+
+$(CUT_FILE): tests/cmd/cut_file/cut_file.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(filter-out $(SAN),$(CFLAGS)) -fPIC -shared -o $@ $<

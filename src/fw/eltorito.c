@@ -29,20 +29,18 @@
 #define DEFAULT_LOAD_SEGMENT 0x7c0
 #define DEFAULT_SECTORS      4 /* one block, where the entry says 0 */
 
-static const uint8_t *block_at(const uint8_t *bytes, size_t size_bytes, uint64_t lba)
-{
-    if (lba >= size_bytes / ELTORITO_BLOCK_BYTES)
-        return NULL;
-    return bytes + lba * ELTORITO_BLOCK_BYTES;
-}
+_Static_assert((FIRST_DESCRIPTOR + DESCRIPTOR_BUDGET) * ELTORITO_BLOCK_BYTES <= IMAGE_HEAD_BYTES,
+               "an image's head holds the descriptors");
 
-/* The boot record volume descriptor, or NULL. */
+/* The boot record volume descriptor in an image's head, or NULL. */
 static const uint8_t *find_boot_record(const uint8_t *bytes, size_t size_bytes)
 {
     for (unsigned i = 0; i < DESCRIPTOR_BUDGET; i++) {
-        const uint8_t *d = block_at(bytes, size_bytes, FIRST_DESCRIPTOR + i);
+        size_t at = (FIRST_DESCRIPTOR + i) * ELTORITO_BLOCK_BYTES;
+        const uint8_t *d = bytes + at;
 
-        if (!d || memcmp(d + 1, "CD001", 5) != 0 || d[0] == DESCRIPTOR_LAST)
+        if (at + ELTORITO_BLOCK_BYTES > size_bytes || memcmp(d + 1, "CD001", 5) != 0 ||
+            d[0] == DESCRIPTOR_LAST)
             return NULL;
         if (d[0] == DESCRIPTOR_BOOT &&
             memcmp(d + 7, BOOT_RECORD_ID, sizeof(BOOT_RECORD_ID) - 1) == 0)
@@ -130,20 +128,24 @@ static int read_entry(const struct image *cd, const uint8_t *e, struct eltorito 
 
 int eltorito_parse(const struct image *cd, struct eltorito *entry, struct fw_error *error)
 {
-    const uint8_t *record = find_boot_record(cd->bytes, cd->size_bytes);
-    const uint8_t *catalog, *e;
+    const uint8_t *record = find_boot_record(cd->head, cd->head_bytes);
+    uint8_t catalog[ELTORITO_BLOCK_BYTES];
+    const uint8_t *e;
+    uint32_t lba;
 
     if (!record)
         return fw_error_set(error, -EINVAL,
                             "cannot boot %s: it has no El Torito boot record; use a bootable CD "
                             "image, or give it with --cdrom beside something that boots",
                             cd->path);
-    catalog = block_at(cd->bytes, cd->size_bytes, bytes_get32(record + BOOT_RECORD_CATALOG));
-    if (!catalog)
+    lba = bytes_get32(record + BOOT_RECORD_CATALOG);
+    if (lba >= cd->size_bytes / ELTORITO_BLOCK_BYTES)
         return fw_error_set(error, -EINVAL,
                             "cannot boot %s: its boot catalog lies at block %u, behind the end of "
                             "the file; get a whole copy",
-                            cd->path, bytes_get32(record + BOOT_RECORD_CATALOG));
+                            cd->path, lba);
+    if (image_read(cd, (uint64_t)lba * ELTORITO_BLOCK_BYTES, catalog, sizeof(catalog)))
+        return image_refuse_short(cd, error);
     if (!validation_ok(catalog))
         return fw_error_set(error, -EINVAL,
                             "cannot boot %s: its boot catalog fails its checksum; the image is "

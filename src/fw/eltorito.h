@@ -19,10 +19,11 @@ struct eltorito {
     uint16_t load_segment; /* never 0 */
 };
 
-/* Whether the bytes are an ISO 9660 image with an El Torito boot record. */
+/* Whether the bytes, an image's head, are an ISO 9660 image with an El Torito boot record. */
 bool eltorito_probe(const uint8_t *bytes, size_t size_bytes);
 
-/* Checks the catalog and picks the first bootable x86 entry. 0, or -EINVAL with a text. */
+/* Checks the catalog and picks the first bootable x86 entry. 0; -EINVAL, or -EIO when the
+ * file got shorter, with a text. */
 int eltorito_parse(const struct image *cd, struct eltorito *entry,
                    struct fw_error *error) must_check;
 

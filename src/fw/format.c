@@ -76,17 +76,18 @@ static const struct magic magics[] = {
 };
 /* clang-format on */
 
-static bool has_magic(const struct magic *magic, const uint8_t *bytes, size_t size_bytes)
+static bool has_magic(const struct magic *magic, const struct image *image)
 {
-    size_t offset = magic->offset & ~FROM_END;
+    uint64_t offset = magic->offset & ~FROM_END;
+    const uint8_t *bytes;
 
     if (magic->offset & FROM_END) {
-        if (size_bytes < offset)
+        if (image->size_bytes < offset)
             return false;
-        offset = size_bytes - offset;
+        offset = image->size_bytes - offset;
     }
-    return offset <= size_bytes && magic->length <= size_bytes - offset &&
-           memcmp(bytes + offset, magic->bytes, magic->length) == 0;
+    bytes = image_look(image, offset, magic->length);
+    return bytes && memcmp(bytes, magic->bytes, magic->length) == 0;
 }
 
 static bool has_boot_signature(const uint8_t *bytes, size_t size_bytes)
@@ -123,7 +124,7 @@ static bool is_text(const uint8_t *bytes, size_t size_bytes)
     return count > 0;
 }
 
-const struct format *format_find(const uint8_t *bytes, size_t size_bytes)
+const struct format *format_find(const struct image *image)
 {
     static const struct format text = {FORMAT_OTHER, "a text file",
                                        "a guest is a kernel, a disk or CD image, or a flat binary"};
@@ -131,17 +132,18 @@ const struct format *format_find(const uint8_t *bytes, size_t size_bytes)
     for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
         const struct magic *magic = &magics[i];
 
-        if (!has_magic(magic, bytes, size_bytes))
+        if (!has_magic(magic, image))
             continue;
-        if (magic->format.kind != FORMAT_PACKED || !has_boot_signature(bytes, size_bytes))
+        if (magic->format.kind != FORMAT_PACKED ||
+            !has_boot_signature(image->head, image->head_bytes))
             return &magic->format;
     }
-    return is_text(bytes, size_bytes) ? &text : NULL;
+    return is_text(image->head, image->head_bytes) ? &text : NULL;
 }
 
 int format_check_drive(const struct image *image, struct fw_error *error)
 {
-    const struct format *format = format_find(image->bytes, image->size_bytes);
+    const struct format *format = format_find(image);
     const char *path = image->path;
 
     if (format && format->kind == FORMAT_CONTAINER)

@@ -30,7 +30,7 @@ struct format {
  * The format of a whole file, or NULL when none is known. Compressed data whose 512 bytes end in a
  * boot signature counts as a disk: its magic is short.
  */
-const struct format *format_find(const uint8_t *bytes, size_t size_bytes);
+const struct format *format_find(const struct image *image);
 
 /*
  * Refuses to use a file as a drive whose bytes are not the drive's: a container, compressed data.

@@ -7,8 +7,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,10 +24,9 @@
 #define BOOT_SIGNATURE_OFFSET 510
 #define BOOT_SIGNATURE        0xaa55 /* 55h AAh in memory */
 
-static int map_file(struct image *image, int fd, const char *path, struct fw_error *error)
+static int check_file(int fd, const char *path, size_t *size_bytes, struct fw_error *error)
 {
     struct stat st;
-    void *map;
 
     if (fstat(fd, &st) < 0)
         return fw_error_set(error, -errno, "cannot read %s: %s", path, strerror(errno));
@@ -38,17 +37,34 @@ static int map_file(struct image *image, int fd, const char *path, struct fw_err
                             path);
     if (st.st_size == 0)
         return fw_error_set(error, -EINVAL, "cannot use %s: the file is empty", path);
+    *size_bytes = (size_t)st.st_size;
+    return 0;
+}
 
-    map = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return fw_error_set(error, -errno, "cannot map %s: %s", path, strerror(errno));
-    *image = (struct image){
-        .bytes = map, .size_bytes = st.st_size, .path = path, .is_file = true, .fd = fd};
+/* Head and tail share one allocation, which head points to. */
+static int read_ends(struct image *image, struct fw_error *error)
+{
+    size_t head_bytes = MIN(image->size_bytes, (size_t)IMAGE_HEAD_BYTES);
+    size_t tail_bytes = MIN(image->size_bytes, (size_t)IMAGE_TAIL_BYTES);
+    uint8_t *ends = malloc(head_bytes + tail_bytes);
+
+    if (!ends)
+        return fw_error_set(error, -ENOMEM, "cannot read %s: out of memory", image->path);
+    if (image_read(image, 0, ends, head_bytes) ||
+        image_read(image, image->size_bytes - tail_bytes, ends + head_bytes, tail_bytes)) {
+        free(ends);
+        return image_refuse_short(image, error);
+    }
+    image->head = ends;
+    image->head_bytes = head_bytes;
+    image->tail = ends + head_bytes;
+    image->tail_bytes = tail_bytes;
     return 0;
 }
 
 int image_open(struct image *image, const char *path, struct fw_error *error)
 {
+    size_t size_bytes = 0;
     int fd, result;
 
     *image = (struct image){.path = path};
@@ -56,33 +72,45 @@ int image_open(struct image *image, const char *path, struct fw_error *error)
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return fw_error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
-    result = map_file(image, fd, path, error);
+    result = check_file(fd, path, &size_bytes, error);
+    *image = (struct image){.size_bytes = size_bytes, .path = path, .is_file = true, .fd = fd};
+    if (result == 0)
+        result = read_ends(image, error);
     if (result)
-        close(fd);
+        image_close(image);
     return result;
 }
 
 void image_from_bytes(struct image *image, const char *name, const void *bytes, size_t size_bytes)
 {
-    *image = (struct image){.bytes = bytes, .size_bytes = size_bytes, .path = name};
-}
+    size_t tail_bytes = MIN(size_bytes, (size_t)IMAGE_TAIL_BYTES);
 
-void image_unmap(struct image *image)
-{
-    if (!image->is_file || !image->bytes)
-        return;
-    munmap((void *)image->bytes, image->size_bytes);
-    image->bytes = NULL;
+    *image = (struct image){.head = bytes,
+                            .head_bytes = MIN(size_bytes, (size_t)IMAGE_HEAD_BYTES),
+                            .tail = (const uint8_t *)bytes + (size_bytes - tail_bytes),
+                            .tail_bytes = tail_bytes,
+                            .size_bytes = size_bytes,
+                            .path = name};
 }
 
 void image_close(struct image *image)
 {
-    image_unmap(image);
-    if (image->is_file)
+    if (image->is_file) {
+        free((void *)image->head);
         close(image->fd);
-    image->bytes = NULL;
-    image->size_bytes = 0;
-    image->is_file = false;
+    }
+    *image = (struct image){.path = image->path};
+}
+
+const uint8_t *image_look(const struct image *image, uint64_t offset, size_t bytes)
+{
+    uint64_t tail_offset = image->size_bytes - image->tail_bytes;
+
+    if (offset <= image->head_bytes && bytes <= image->head_bytes - offset)
+        return image->head + offset;
+    if (offset >= tail_offset && offset <= image->size_bytes && bytes <= image->size_bytes - offset)
+        return image->tail + (offset - tail_offset);
+    return NULL;
 }
 
 int image_read(const struct image *image, uint64_t offset, void *buffer, size_t bytes)
@@ -92,7 +120,7 @@ int image_read(const struct image *image, uint64_t offset, void *buffer, size_t 
     if (offset > image->size_bytes || bytes > image->size_bytes - offset)
         return -EIO;
     if (!image->is_file) {
-        memcpy(to, image->bytes + offset, bytes);
+        memcpy(to, image->head + offset, bytes); /* where all of them are */
         return 0;
     }
     while (bytes > 0) {
@@ -109,24 +137,32 @@ int image_read(const struct image *image, uint64_t offset, void *buffer, size_t 
     return 0;
 }
 
+int image_refuse_short(const struct image *image, struct fw_error *error)
+{
+    return fw_error_set(error, -EIO,
+                        "cannot read %s: it was cut short while it was read, or its disk fails; "
+                        "get a whole copy",
+                        image->path);
+}
+
 int image_place(const struct image *image, uint64_t offset, uint64_t bytes, struct mem *mem,
                 gpa_t gpa)
 {
-    uint8_t buffer[PLACE_BYTES];
+    uint8_t *buffer = malloc(PLACE_BYTES);
+    int err = buffer ? 0 : -ENOMEM;
 
-    while (bytes > 0) {
-        size_t n = MIN(bytes, sizeof(buffer));
-        int err = image_read(image, offset, buffer, n);
+    while (!err && bytes > 0) {
+        size_t n = MIN(bytes, (uint64_t)PLACE_BYTES);
 
-        if (err)
-            return err;
-        if (!mem_write(mem, gpa, buffer, n))
-            return -EFAULT;
+        err = image_read(image, offset, buffer, n);
+        if (!err && !mem_write(mem, gpa, buffer, n))
+            err = -EFAULT;
         offset += n;
         gpa += n;
         bytes -= n;
     }
-    return 0;
+    free(buffer);
+    return err;
 }
 
 const char *image_name(const struct image *image)
@@ -138,16 +174,16 @@ const char *image_name(const struct image *image)
 
 static bool has_boot_signature(const struct image *image)
 {
-    return image->size_bytes >= BOOT_SECTOR_BYTES &&
-           bytes_get16(image->bytes + BOOT_SIGNATURE_OFFSET) == BOOT_SIGNATURE;
+    return image->head_bytes >= BOOT_SECTOR_BYTES &&
+           bytes_get16(image->head + BOOT_SIGNATURE_OFFSET) == BOOT_SIGNATURE;
 }
 
 /* A multiboot kernel, and not a disk whose first track holds one: GRUB's own core is such. */
 static bool is_multiboot(const struct image *image)
 {
-    bool elf = image->size_bytes >= SELFMAG && memcmp(image->bytes, ELFMAG, SELFMAG) == 0;
+    bool elf = image->head_bytes >= SELFMAG && memcmp(image->head, ELFMAG, SELFMAG) == 0;
 
-    return (elf || !has_boot_signature(image)) && multiboot_probe(image->bytes, image->size_bytes);
+    return (elf || !has_boot_signature(image)) && multiboot_probe(image->head, image->head_bytes);
 }
 
 /*
@@ -156,15 +192,15 @@ static bool is_multiboot(const struct image *image)
  */
 int image_detect(const struct image *image, enum image_kind *kind, struct fw_error *error)
 {
-    const struct format *format = format_find(image->bytes, image->size_bytes);
+    const struct format *format = format_find(image);
 
     if (format && format->kind == FORMAT_CONTAINER)
         return format_refuse_start(format, image->path, error);
-    if (linux_probe(image->bytes, image->size_bytes)) {
+    if (linux_probe(image->head, image->head_bytes)) {
         *kind = IMAGE_LINUX;
     } else if (is_multiboot(image)) {
         *kind = IMAGE_MULTIBOOT;
-    } else if (eltorito_probe(image->bytes, image->size_bytes)) {
+    } else if (eltorito_probe(image->head, image->head_bytes)) {
         *kind = IMAGE_CDROM;
     } else if (has_boot_signature(image)) {
         *kind = IMAGE_DISK;

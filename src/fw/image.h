@@ -2,10 +2,10 @@
  * A file that the user wants in the guest: opens it for reading and tells by its content what it
  * is. It refuses what is no regular file, what is empty, and what fits no format; it never writes.
  *
- * The file is mapped while its start is planned, and read piece by piece when it is placed, so that
- * a large initrd costs no memory twice, and a file that is cut short while the guest runs is an
- * error at the next reset, no SIGBUS. Only somebody who cuts it short within the planning, before
- * there is a guest, gets that.
+ * The file is never mapped: somebody may cut it short at any moment, and a mapping would answer
+ * that with SIGBUS. Its first and last bytes, which tell its kind, are read once when it is opened;
+ * all else is read piece by piece where it is wanted, so that a large initrd costs no memory twice.
+ * A file that is shorter than it was when it was opened is an error there.
  */
 #ifndef UMBRA_FW_IMAGE_H
 #define UMBRA_FW_IMAGE_H
@@ -24,34 +24,50 @@ enum image_kind {
 };
 
 struct image {
-    const uint8_t *bytes; /* NULL after image_unmap */
-    size_t size_bytes;
-    const char *path; /* the caller's string, for messages; outlives the image */
-    bool is_file;     /* false: bytes are the caller's (image_from_bytes) */
-    int fd;           /* of a file */
+    const uint8_t *head; /* of head_bytes: the file's first IMAGE_HEAD_BYTES, or all of it */
+    size_t head_bytes;
+    const uint8_t *tail; /* of tail_bytes: its last IMAGE_TAIL_BYTES, or all of it */
+    size_t tail_bytes;
+    size_t size_bytes; /* when it was opened */
+    const char *path;  /* the caller's string, for messages; outlives the image */
+    bool is_file;      /* false: the bytes are the caller's (image_from_bytes) */
+    int fd;            /* of a file */
 };
+
+/*
+ * The head holds a bzImage's setup code and version (up to 66 KiB), a CD's volume descriptors (96
+ * KiB) and the multiboot header; the tail holds the footer of a VHD.
+ */
+#define IMAGE_HEAD_BYTES (128 * KIB)
+#define IMAGE_TAIL_BYTES 512
 
 #define IMAGE_FLAT_MAX_BYTES (480 * KIB) /* from 7C00h it ends below 80000h */
 
 /*
- * Opens and maps a file. 0; -errno of the host; -EINVAL when it is empty or no regular file. On
- * failure nothing is held.
+ * Opens a file and reads its head and tail. 0; -errno of the host; -EIO when it gets shorter
+ * meanwhile; -EINVAL when it is empty or no regular file. On failure nothing is held.
  */
 int image_open(struct image *image, const char *path, struct fw_error *error) must_check;
 
 /* Wraps bytes that outlive the image: the embedded guest, a test. */
 void image_from_bytes(struct image *image, const char *name, const void *bytes, size_t size_bytes);
 
-/* Unmaps and closes; harmless on a zeroed image and a second time. */
+/* Frees and closes; harmless on a zeroed image and a second time. */
 void image_close(struct image *image);
 
-/* Planning is over: from now on only the two functions below reach a file's bytes. */
-void image_unmap(struct image *image);
+/* A part of the head or the tail; NULL when neither holds all of it. Valid until image_close. */
+const uint8_t *image_look(const struct image *image, uint64_t offset, size_t bytes);
 
 /* Reads a part of the image. 0, or -EIO when the file no longer has it. */
 int image_read(const struct image *image, uint64_t offset, void *buffer, size_t bytes) must_check;
 
-/* Copies a part of the image into guest memory. 0, -EIO as above, or -EFAULT: no RAM there. */
+/* Writes the text of a read that failed with -EIO. Returns -EIO. */
+int image_refuse_short(const struct image *image, struct fw_error *error);
+
+/*
+ * Copies a part of the image into guest memory. 0, -EIO as above, -ENOMEM of the host, or -EFAULT:
+ * no RAM there.
+ */
 int image_place(const struct image *image, uint64_t offset, uint64_t bytes, struct mem *mem,
                 gpa_t gpa) must_check;
 

@@ -75,16 +75,16 @@ bool linux_probe_kernel(const uint8_t *bytes, size_t size_bytes)
 /* The parts of the file: boot sector and setup code, then the protected-mode kernel. */
 static int check_file(const struct image *kernel, struct linux_plan *plan, struct fw_error *error)
 {
-    const uint8_t *hdr = kernel->bytes;
+    const uint8_t *hdr = kernel->head;
     unsigned sects;
     uint64_t claimed;
 
-    if (!linux_probe(hdr, kernel->size_bytes))
+    if (!linux_probe(hdr, kernel->head_bytes))
         return fw_error_set(error, -EINVAL,
                             "cannot load %s: it is no Linux bzImage (no HdrS at 202h); give the "
                             "vmlinuz of your distribution",
                             kernel->path);
-    if (kernel->size_bytes < HDR_END)
+    if (kernel->head_bytes < HDR_END)
         return fw_error_set(error, -EINVAL,
                             "cannot load %s: it ends inside the setup header; get a whole copy",
                             kernel->path);
@@ -136,7 +136,7 @@ static int check_file(const struct image *kernel, struct linux_plan *plan, struc
 static int check_kernel_memory(const struct image *kernel, const struct layout *layout,
                                struct linux_plan *plan, struct fw_error *error)
 {
-    const uint8_t *hdr = kernel->bytes;
+    const uint8_t *hdr = kernel->head;
     uint64_t end = KERNEL_BASE + plan->kernel_bytes;
 
     if (plan->version >= 0x020a) {
@@ -175,7 +175,7 @@ static int check_command_line(const struct linux_files *files, struct linux_plan
 
     plan->command_line_max = COMMAND_LINE_OLD;
     if (plan->version >= 0x0206)
-        plan->command_line_max = bytes_get32(files->kernel->bytes + HDR_CMDLINE_SIZE);
+        plan->command_line_max = bytes_get32(files->kernel->head + HDR_CMDLINE_SIZE);
     plan->command_line_max = MIN(plan->command_line_max, COMMAND_LINE_LIMIT);
     if (length > plan->command_line_max)
         return fw_error_set(error, -EINVAL,
@@ -195,7 +195,7 @@ static int place_initrd(const struct linux_files *files, const struct layout *la
     if (!initrd)
         return 0;
     if (plan->version >= 0x0203)
-        limit = bytes_get32(files->kernel->bytes + HDR_INITRD_ADDR_MAX);
+        limit = bytes_get32(files->kernel->head + HDR_INITRD_ADDR_MAX);
     limit = MIN(limit + 1, layout->acpi_base);
     if (initrd->size_bytes <= limit)
         plan->initrd_base = ALIGN_DOWN(limit - initrd->size_bytes, PAGE_SIZE);
@@ -238,18 +238,31 @@ static void fill_header(uint8_t *hdr, const struct linux_files *files,
     bytes_put32(hdr + HDR_RAMDISK_SIZE, files->initrd ? files->initrd->size_bytes : 0);
 }
 
+/* Boot sector and setup code with its header, on the heap: too large for a small stack. */
+static int place_setup(const struct linux_files *files, const struct linux_plan *plan,
+                       struct mem *mem)
+{
+    uint8_t *setup = malloc(plan->setup_bytes);
+    int err = setup ? image_read(files->kernel, 0, setup, plan->setup_bytes) : -ENOMEM;
+
+    if (!err) {
+        fill_header(setup, files, plan);
+        if (!mem_write(mem, SETUP_BASE, setup, plan->setup_bytes))
+            err = -EFAULT;
+    }
+    free(setup);
+    return err;
+}
+
 int linux_place(const struct linux_files *files, const struct linux_plan *plan, struct mem *mem,
                 struct boot_info *boot)
 {
     const struct image *kernel = files->kernel;
-    uint8_t setup[SETUP_MAX_BYTES];
-    int err = image_read(kernel, 0, setup, plan->setup_bytes);
+    int err = place_setup(files, plan, mem);
 
     if (err)
         return err;
-    fill_header(setup, files, plan);
-    if (!mem_write(mem, SETUP_BASE, setup, plan->setup_bytes) ||
-        !mem_write(mem, COMMAND_LINE_BASE, files->command_line, strlen(files->command_line) + 1))
+    if (!mem_write(mem, COMMAND_LINE_BASE, files->command_line, strlen(files->command_line) + 1))
         return -EFAULT;
     err = image_place(kernel, plan->setup_bytes, plan->kernel_bytes, mem, KERNEL_BASE);
     if (!err && files->initrd)

@@ -29,6 +29,8 @@ enum {
     HDR_LONG_BYTES = 32,
 };
 
+#define ROM_PART_CHUNK 512 /* bytes that are looked at together */
+
 #define LOW_BASE  0x500   /* vectors and BIOS data area end here */
 #define INFO_BASE 0x10000 /* where the information structure goes by preference */
 
@@ -67,28 +69,45 @@ static const struct {
     {LAYOUT_BIOS_BASE, LAYOUT_HIGH_BASE, "the BIOS's ROM"},
 };
 
+static bool is_zero(const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes[i] != 0)
+            return false;
+    }
+    return true;
+}
+
 /*
  * Drops what a segment that crosses 1 MiB has in the ROM, unless that is more than the headers of
- * the file, which end at headers_end, and zeroes.
+ * the file, which end at headers_end, and zeroes. 0, or what image_read says.
  */
-static void drop_rom_part(const struct image *kernel, struct multiboot_segment *segment,
-                          uint64_t headers_end)
+static int drop_rom_part(const struct image *kernel, struct multiboot_segment *segment,
+                         uint64_t headers_end)
 {
-    uint64_t dropped, in_file;
+    uint64_t dropped, in_file, end;
+    uint8_t bytes[ROM_PART_CHUNK];
 
     if (segment->base < LAYOUT_BIOS_BASE || segment->base >= LAYOUT_HIGH_BASE ||
         segment->base + segment->memory_bytes <= LAYOUT_HIGH_BASE)
-        return;
+        return 0;
     dropped = LAYOUT_HIGH_BASE - segment->base;
     in_file = MIN(dropped, segment->file_bytes);
-    for (uint64_t at = segment->file_offset; at < segment->file_offset + in_file; at++) {
-        if (at >= headers_end && kernel->bytes[at] != 0)
-            return;
+    end = segment->file_offset + in_file;
+    for (uint64_t at = MAX(segment->file_offset, headers_end); at < end; at += sizeof(bytes)) {
+        size_t n = (size_t)MIN(end - at, (uint64_t)sizeof(bytes));
+        int err = image_read(kernel, at, bytes, n);
+
+        if (err)
+            return err;
+        if (!is_zero(bytes, n))
+            return 0;
     }
     segment->base += dropped;
     segment->memory_bytes -= dropped;
     segment->file_offset += in_file;
     segment->file_bytes -= in_file;
+    return 0;
 }
 
 static int check_place(const struct image *kernel, const struct layout *layout,
@@ -142,7 +161,8 @@ static int add_segment(const struct image *kernel, const struct layout *layout,
                             "the end of the file; get a whole copy",
                             kernel->path, (unsigned long long)new->file_bytes,
                             (unsigned long long)new->file_offset);
-    drop_rom_part(kernel, new, headers_end);
+    if (drop_rom_part(kernel, new, headers_end))
+        return image_refuse_short(kernel, error);
     result = check_place(kernel, layout, new, error);
     if (result)
         return result;
@@ -164,7 +184,7 @@ static int add_segment(const struct image *kernel, const struct layout *layout,
 static int plan_addresses(const struct image *kernel, size_t at, const struct layout *layout,
                           struct multiboot_plan *plan, struct fw_error *error)
 {
-    const uint8_t *h = kernel->bytes + at;
+    const uint8_t *h = kernel->head + at;
     uint32_t header_addr, load_addr, load_end, bss_end;
     struct multiboot_segment segment;
 
@@ -198,12 +218,12 @@ static int plan_addresses(const struct image *kernel, size_t at, const struct la
 
 static int check_elf(const struct image *kernel, Elf32_Ehdr *elf, struct fw_error *error)
 {
-    if (kernel->size_bytes < sizeof(*elf) || memcmp(kernel->bytes, ELFMAG, SELFMAG) != 0)
+    if (kernel->head_bytes < sizeof(*elf) || memcmp(kernel->head, ELFMAG, SELFMAG) != 0)
         return fw_error_set(error, -EINVAL,
                             "cannot load %s: its multiboot header tells no addresses, and it is no "
                             "ELF file; the file is damaged",
                             kernel->path);
-    memcpy(elf, kernel->bytes, sizeof(*elf));
+    memcpy(elf, kernel->head, sizeof(*elf));
     if (elf->e_ident[EI_CLASS] != ELFCLASS32 || elf->e_ident[EI_DATA] != ELFDATA2LSB ||
         elf->e_machine != EM_386 || elf->e_type != ET_EXEC)
         return fw_error_set(error, -EINVAL,
@@ -234,7 +254,8 @@ static int plan_elf(const struct image *kernel, const struct layout *layout,
         struct multiboot_segment segment;
         Elf32_Phdr ph;
 
-        memcpy(&ph, kernel->bytes + elf.e_phoff + i * sizeof(ph), sizeof(ph));
+        if (image_read(kernel, elf.e_phoff + i * sizeof(ph), &ph, sizeof(ph)))
+            return image_refuse_short(kernel, error);
         if (ph.p_type != PT_LOAD || ph.p_memsz == 0)
             continue;
         if (ph.p_filesz > ph.p_memsz)
@@ -330,7 +351,7 @@ int multiboot_plan(const struct multiboot_files *files, const struct layout *lay
                    struct multiboot_plan *plan, struct fw_error *error)
 {
     const struct image *kernel = files->kernel;
-    long at = find_header(kernel->bytes, kernel->size_bytes);
+    long at = find_header(kernel->head, kernel->head_bytes);
     int result;
 
     memset(plan, 0, sizeof(*plan));
@@ -338,7 +359,7 @@ int multiboot_plan(const struct multiboot_files *files, const struct layout *lay
         return fw_error_set(error, -EINVAL,
                             "cannot load %s: it has no multiboot header in its first 8 KiB",
                             kernel->path);
-    plan->flags = bytes_get32(kernel->bytes + at + HDR_FLAGS);
+    plan->flags = bytes_get32(kernel->head + at + HDR_FLAGS);
     if (plan->flags & FLAGS_REQUIRED & ~FLAGS_KNOWN)
         return fw_error_set(error, -EINVAL,
                             "cannot load %s: its multiboot header requires features (flags %04xh) "

@@ -51,7 +51,8 @@ struct multiboot_plan {
 /* Whether a header with a right checksum stands in the first 8 KiB. */
 bool multiboot_probe(const uint8_t *bytes, size_t size_bytes);
 
-/* Checks all and decides the places. 0, or -EINVAL, -ENOMEM with a text. */
+/* Checks all and decides the places. 0; -EINVAL, -ENOMEM, or -EIO when the file got
+ * shorter, with a text. */
 int multiboot_plan(const struct multiboot_files *files, const struct layout *layout,
                    struct multiboot_plan *plan, struct fw_error *error) must_check;
 

@@ -68,7 +68,7 @@ static int plan_kernel(struct start *start, enum image_kind kind, const struct l
                             "%s is none",
                             initrd->path, start->kernel.path);
     start->kind = BOOT_FLAT;
-    start->doubt = format_doubt(start->kernel.bytes, start->kernel.size_bytes);
+    start->doubt = format_doubt(start->kernel.head, start->kernel.head_bytes);
     return 0;
 }
 
@@ -92,7 +92,7 @@ static int sort_file(struct start *start, const struct start_files *files,
                                 "cannot load %s: it is neither a Linux bzImage nor a multiboot "
                                 "kernel; a flat binary goes without --kernel",
                                 path);
-        start->is_linux_kernel = linux_probe_kernel(start->kernel.bytes, start->kernel.size_bytes);
+        start->is_linux_kernel = linux_probe_kernel(start->kernel.head, start->kernel.head_bytes);
         result = make_command_line(start, files, error);
         return result ? result : plan_kernel(start, kind, layout, error);
     }
@@ -148,9 +148,9 @@ static int check_cd(struct start *start, bool must_boot, struct fw_error *error)
 static int check_boot_sector(const struct image *disk, struct fw_error *error)
 {
     static const uint8_t no_code[BOOT_CODE_BYTES];
-    const uint8_t *bytes = disk->bytes;
+    const uint8_t *bytes = disk->head;
 
-    if (disk->size_bytes < BOOT_SECTOR_BYTES || bytes[BOOT_SIGNATURE] != 0x55 ||
+    if (disk->head_bytes < BOOT_SECTOR_BYTES || bytes[BOOT_SIGNATURE] != 0x55 ||
         bytes[BOOT_SIGNATURE + 1] != 0xaa)
         return fw_error_set(error, -EINVAL,
                             "cannot boot %s: its first sector has no boot signature (55h AAh at "
@@ -158,7 +158,7 @@ static int check_boot_sector(const struct image *disk, struct fw_error *error)
                             disk->path);
     if (memcmp(bytes, no_code, sizeof(no_code)) != 0)
         return 0;
-    if (disk->size_bytes >= GPT_OFFSET + strlen(GPT_MAGIC) &&
+    if (disk->head_bytes >= GPT_OFFSET + strlen(GPT_MAGIC) &&
         memcmp(bytes + GPT_OFFSET, GPT_MAGIC, strlen(GPT_MAGIC)) == 0)
         return fw_error_set(error, -EINVAL,
                             "cannot boot %s: it is a GPT disk without boot code for a BIOS, made "
@@ -269,8 +269,6 @@ int start_plan(struct start *start, const struct start_files *files, const struc
     result = plan(start, files, layout, error);
     if (result)
         start_fini(start);
-    image_unmap(&start->kernel);
-    image_unmap(&start->initrd);
     return result;
 }
 

@@ -20,6 +20,7 @@
 #include "dev/vga.h"
 #include "fw/e820.h"
 #include "fw/format.h"
+#include "fw/image.h"
 #include "fw/rom_image.h"
 #include "vm/vm_internal.h"
 
@@ -28,8 +29,11 @@
 
 static bool is_uefi(const uint8_t *data, size_t size, const char *path)
 {
-    const struct format *format = format_find(data, size);
+    const struct format *format;
+    struct image image;
 
+    image_from_bytes(&image, path, data, size);
+    format = format_find(&image);
     if (!format || format->kind != FORMAT_FIRMWARE)
         return false;
     log_error("cannot use --bios %s: it is %s; %s", path, format->name, format->way);

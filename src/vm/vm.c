@@ -481,7 +481,15 @@ static int make_machine(struct vm *vm)
         guest_time_attach(vm);
         err = make_board(vm);
     }
-    return err ? err : vm_firmware_place(vm);
+    if (err)
+        return err;
+    err = vm_firmware_place(vm);
+    if (err == -EIO)
+        vm_keep_failure(vm,
+                        "cannot start %s: a file was cut short while it was read, or its disk "
+                        "fails; get a whole copy",
+                        start_kind_name(&vm->start));
+    return err;
 }
 
 /* How long a second signal leaves for an orderly end; longer where a report has to be written. */

@@ -86,8 +86,8 @@ static void refused(struct start_test *test, struct start_files files, const cha
     assert_true(plan(test, files) < 0);
     if (!strstr(test->fw->error.text, words))
         fail_msg("the text is \"%s\", it should say \"%s\"", test->fw->error.text, words);
-    assert_null(test->start.kernel.bytes);
-    assert_null(test->start.initrd.bytes);
+    assert_null(test->start.kernel.head);
+    assert_null(test->start.initrd.head);
 }
 
 static void test_by_content(void **state)
