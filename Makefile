@@ -44,6 +44,11 @@ all: $(O)/umbra ## build build/umbra (CC=clang, O=DIR, OPT=-Og and SAN=-fsanitiz
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t12
 
+# A thread's stack may be small (ulimit -s): large buffers live on the heap. Sanitizers widen frames.
+ifeq ($(SAN),)
+$(O)/obj/src/%.o: CFLAGS += -Wframe-larger-than=16384
+endif
+
 $(O)/obj/%.o: %.c | $(O)/needs
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "base/types.h"
 #include "cmd/command.h"
 
@@ -56,6 +57,25 @@ static void refuse_command(const char *word)
         log_error("unknown command %s; there are run, report, engines, help and version", word);
 }
 
+/* A stack that is too small ends in a sentence, not in SIGSEGV. */
+static int check_stack(void)
+{
+    uint64_t left = thread_main_stack_left();
+    int err = thread_add_signal_stack();
+
+    if (err) {
+        log_error("no memory for a signal stack: %s", strerror(-err));
+        return err;
+    }
+    if (left >= THREAD_MAIN_STACK_BYTES)
+        return 0;
+    log_error("the stack may grow by %llu KiB only, and umbra needs %llu; raise the limit "
+              "(ulimit -s 8192) or shorten the environment",
+              (unsigned long long)(left / KIB),
+              (unsigned long long)(THREAD_MAIN_STACK_BYTES / KIB));
+    return -ENOMEM;
+}
+
 int main(int argc, char **argv)
 {
     int result = fill_standard_files();
@@ -64,6 +84,8 @@ int main(int argc, char **argv)
         log_error("/dev/null cannot be opened: %s", strerror(-result));
         return COMMAND_ERROR;
     }
+    if (check_stack() != 0)
+        return COMMAND_USAGE;
     if (argc < 2) {
         log_error("no command; start with: umbra run FILE (umbra help says more)");
         return COMMAND_USAGE;

@@ -182,8 +182,13 @@ static void put_host_counters(struct document *doc, const struct vm *vm)
 static void put_ports(struct document *doc, const uint64_t *ports)
 {
     json_t *rows = json_array();
-    bool taken[STATS_PORTS] = {false};
+    bool *taken = calloc(STATS_PORTS, sizeof(*taken)); /* too large for a small stack */
 
+    if (!taken) {
+        doc->failed = true;
+        json_decref(rows);
+        return;
+    }
     for (unsigned n = 0; n < STATS_FILE_MAX_PORTS; n++) {
         unsigned best = 0;
         json_t *row;
@@ -200,6 +205,7 @@ static void put_ports(struct document *doc, const uint64_t *ports)
         put(doc, row, "count", number(ports[best]));
         push(doc, rows, row);
     }
+    free(taken);
     put(doc, doc->root, "ports", rows);
 }
 

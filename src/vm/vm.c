@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/thread.h"
 #include "dev/acpi_pm.h"
 #include "dev/uart.h"
 #include "dev/vga.h"
@@ -171,16 +172,22 @@ static void on_terminal_quit(void *opaque)
 /* Prints the text screen between two lines. */
 static void print_screen(struct vm *vm)
 {
-    char text[VGA_TEXT_MAX_BYTES];
+    char *text = malloc(VGA_TEXT_MAX_BYTES); /* too large for a small stack */
 
-    if (vga_screen_text(vm->board->vga, text, sizeof(text)) == 0) {
+    if (!text) {
+        log_error("no memory for the guest's screen");
+        return;
+    }
+    if (vga_screen_text(vm->board->vga, text, VGA_TEXT_MAX_BYTES) == 0) {
         log_info("the guest's screen is off or shows no text");
+        free(text);
         return;
     }
     log_raw("--- the guest's screen ---\n");
     for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
         log_raw("%.*s\n", (int)(end - line), line);
     log_raw("--------------------------\n");
+    free(text);
 }
 
 static void on_terminal_screen(void *opaque)
@@ -689,13 +696,13 @@ static int run(struct vm *vm)
 
     lock_acquire(&vm->lock); /* the guest's first word comes behind the announcement */
     signals_block(&before);  /* they are this thread's, which is never inside the engine */
-    err = pthread_create(&vm->vcpu_thread, NULL, vm_vcpu_main, vm);
+    err = thread_create(&vm->vcpu_thread, vm_vcpu_main, vm);
     signals_unblock(&before);
     if (!err)
         announce(vm);
     lock_release(&vm->lock);
     if (err) {
-        errno = err;
+        errno = -err;
         return refused(vm, "a thread (pthread_create)");
     }
     sandbox_enter(vm->sandbox, SANDBOX_LOOP);

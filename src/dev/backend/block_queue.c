@@ -13,9 +13,7 @@
 #include "base/assert.h"
 #include "base/lock.h"
 #include "base/log.h"
-
-/* Enough for pread and its like, whatever `ulimit -s` says. */
-#define STACK_BYTES (256 * KIB)
+#include "base/thread.h"
 
 /* So many lines about one image's errors at most: an image may fail in turn by several kinds. */
 #define MAX_ERROR_LINES 8
@@ -152,20 +150,13 @@ static void outside_signals(sigset_t *set)
 static int start_worker(struct block_queue *queue)
 {
     sigset_t outside, before;
-    pthread_attr_t attr;
     int err;
 
     outside_signals(&outside);
-    err = pthread_attr_init(&attr);
-    if (err)
-        return -err;
-    err = pthread_attr_setstacksize(&attr, STACK_BYTES);
-    ASSERT(err == 0, "a thread can have a stack of this size");
     pthread_sigmask(SIG_BLOCK, &outside, &before);
-    err = pthread_create(&queue->worker, &attr, work, queue);
+    err = thread_create(&queue->worker, work, queue);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return -err;
+    return err;
 }
 
 /* --- the owner --- */
