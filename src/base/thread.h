@@ -20,8 +20,8 @@
 #define THREAD_STACK_BYTES (1 * MIB)
 
 /*
- * What the first thread may need, from main on. The embedded guest ran with 12 KiB; a command of the
- * monitor or of gdb has a buffer of 8 KiB, and a line of the log takes another 8.
+ * What the first thread may need, from main on. The embedded guest ran with 12 KiB; a command of
+ * the monitor or of gdb has a buffer of 8 KiB, and a line of the log takes another 8.
  */
 #define THREAD_MAIN_STACK_BYTES (40 * KIB)
 
