@@ -8,7 +8,7 @@
 #include "twin.h"
 
 #define DEVICES 5
-#define ROUNDS  60
+#define ROUNDS  200
 
 static void devices_of(const struct rig *rig, const struct device *devices[DEVICES])
 {
@@ -20,11 +20,26 @@ static void devices_of(const struct rig *rig, const struct device *devices[DEVIC
     assert_null(ide_drive_device(rig->ide, 0, 1));
 }
 
+/* More than a drive's buffer holds. */
 static void make_table(struct rig *rig)
 {
     put_prd(rig, 0, BUFFER, 0x8000, false);
     put_prd(rig, 1, BUFFER + 0x8000, 0x10000, false);
-    put_prd(rig, 2, BUFFER + 0x18000, 0x200, true);
+    put_prd(rig, 2, BUFFER + 0x18000, 0x10000, false);
+    put_prd(rig, 3, BUFFER + 0x28000, 0x10000, true);
+}
+
+/* A transfer in two pieces, of which the image has perhaps done one. */
+static void long_transfer(struct rig *rig, uint64_t random)
+{
+    bool to_drive = random & 1;
+
+    command48(rig, to_drive ? 0x35 : 0x25, random >> 8 & 63, 300 + (random >> 16 & 63));
+    start_dma(rig, 0, !to_drive);
+    if (random & 2)
+        block_queue_deliver(rig->disk_queue);
+    if (random & 4)
+        out8(rig, BM, 0);
 }
 
 static void ata_command(struct rig *rig, uint64_t random)
@@ -45,14 +60,21 @@ static void packet_command(struct rig *rig, uint64_t random)
 {
     static const uint8_t opcodes[] = {0x28, 0x28, 0xa8, 0x03, 0x1b, 0x1e,
                                       0x25, 0x43, 0x46, 0x4a, 0x5a, 0x00};
-    uint8_t packet[12] = {opcodes[random % ARRAY_SIZE(opcodes)], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    uint8_t packet[12] = {
+        opcodes[(random & 15) % ARRAY_SIZE(opcodes)], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
     packet[4] = random >> 8 & 3;
     if (packet[0] == 0x28)
         packet[4] = 0, packet[5] = random >> 10 & 31;
+    if (packet[0] == 0x03)
+        packet[4] = 18; /* bytes of sense */
+    else if (packet[0] == 0x4a)
+        packet[1] = 1, packet[4] = 0x10; /* at once, of media */
+    else if (packet[0] == 0x5a)
+        packet[2] = 0x2a; /* capabilities */
     packet[8] = random >> 16 & 63;
     packet[9] = packet[0] == 0xa8 ? 3 : 0;
-    out8(rig, 0x176, 0xa0 | (random >> 60 == 0 ? 0x10 : 0));
+    out8(rig, 0x176, 0xa0 | ((random >> 50 & 7) == 7 ? 0x10 : 0));
     out8(rig, 0x171, random >> 24 & 1);
     out8(rig, 0x174, random & BIT(26) ? 0 : 0xfe);
     out8(rig, 0x175, random & BIT(27) ? 0xff : 0x07);
@@ -103,6 +125,38 @@ static uint64_t step(struct rig *rig, uint64_t random)
     return sum * 31 + rig_read(rig, base + 0x206, 1) + 2 * rig->irq[0] + rig->irq[1];
 }
 
+/* What software can ask a drive about itself, when it has nothing else to do. */
+static uint64_t ask_drives(struct rig *rig)
+{
+    uint64_t sum = 0;
+
+    rig_work(rig);
+    out8(rig, 0x3f6, 0);
+    out8(rig, 0x376, 0);
+    out8(rig, 0x1f6, 0xa0 | 3); /* a sector by head and cylinder */
+    out8(rig, 0x1f2, 1);
+    out8(rig, 0x1f3, 2);
+    out8(rig, 0x1f4, 1);
+    out8(rig, 0x1f5, 0);
+    out8(rig, 0x1f7, 0x20);
+    rig_work(rig);
+    for (unsigned i = 0; i < 128; i++)
+        sum = sum * 31 + rig_read(rig, 0x1f0, 4);
+    out8(rig, 0x1f7, 0xec);
+    for (unsigned i = 0; i < 128; i++)
+        sum = sum * 31 + rig_read(rig, 0x1f0, 4);
+    packet_command(rig, 3 | BIT(26) | BIT(12)); /* REQUEST SENSE */
+    for (unsigned i = 0; i < 16; i++)
+        sum = sum * 31 + rig_read(rig, 0x170, 2);
+    packet_command(rig, 9 | BIT(26) | BIT(21)); /* GET EVENT STATUS */
+    for (unsigned i = 0; i < 16; i++)
+        sum = sum * 31 + rig_read(rig, 0x170, 2);
+    packet_command(rig, 10 | BIT(26) | BIT(21)); /* MODE SENSE */
+    for (unsigned i = 0; i < 32; i++)
+        sum = sum * 31 + rig_read(rig, 0x170, 2);
+    return sum * 31 + in8(rig, 0x177);
+}
+
 /* What is not the controller's: memory, images, the lines' other ends. */
 static void copy_rest(struct rig *from, struct rig *to)
 {
@@ -143,7 +197,9 @@ static void test_twins(void **state)
 
         for (unsigned i = 0; i < 12; i++)
             step(a, hostile_next(&h));
-        if (round & 1)
+        if (round % 4 == 1)
+            long_transfer(a, hostile_next(&h));
+        else if (round & 1)
             ata_command(a, hostile_next(&h));
         for (unsigned i = 0; i < 4; i++)
             step(b, hostile_next(&h));
@@ -154,6 +210,8 @@ static void test_twins(void **state)
         devices_of(b, of_b);
         for (unsigned i = 0; i < DEVICES; i++)
             twin_copy(of_a[i], of_b[i]);
+        if (round & 2)
+            assert_true(ask_drives(a) == ask_drives(b));
         for (unsigned i = 0; i < 30; i++) {
             uint64_t random = hostile_next(&h);
 
