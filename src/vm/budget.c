@@ -1,11 +1,16 @@
 #include "vm/budget.h"
 
+#include <inttypes.h>
+
 #include "base/log.h"
 #include "mmu/ept.h"
 #include "x86/paging.h"
 
 /* Beside what is fixed: 5 MiB of native stubs, 1.5 MiB of hash tables, 1 MiB of TLB and vCPU. */
 #define FIXED_BYTES (12 * MIB)
+
+/* Blocks and translations need so much at least. */
+#define CODE_LEAST_BYTES (4 * MIB)
 
 /* A shadow page has a table, a link for each of its entries, and its description. */
 #define SHADOW_PAGE_BYTES (2 * PAGE_SIZE + 256)
@@ -24,15 +29,25 @@ static uint64_t rmap_bytes(const struct vm_config *config)
     return config->memory_bytes / PAGE_SIZE * RMAP_FRAME_BYTES;
 }
 
+/* The default grows with the reverse map, which the host backs as the guest's frames are mapped. */
+static uint64_t total_bytes(const struct vm_config *config)
+{
+    if (config->monitor_memory_bytes)
+        return config->monitor_memory_bytes;
+    return BUDGET_DEFAULT_BYTES + (config->mmu == VM_MMU_SHADOW && config->memory_bytes > GIB
+                                       ? rmap_bytes(config) * 8 / 5
+                                       : 0);
+}
+
 static bool split_shadow(struct budget *b, const struct vm_config *config)
 {
     uint64_t most = TABLES_OF(b->total_bytes) / SHADOW_PAGE_BYTES;
     uint64_t pages = config->shadow_pages ? config->shadow_pages : SHADOW_PAGES_DEFAULT;
 
     if (config->shadow_pages > most) {
-        log_error(
-            "--shadow-pages %llu takes more than three eighths of --monitor-memory (%llu MiB)",
-            (unsigned long long)pages, (unsigned long long)(b->total_bytes / MIB));
+        log_error("--shadow-pages %" PRIu64
+                  " takes more than three eighths of --monitor-memory (%" PRIu64 " MiB)",
+                  pages, b->total_bytes / MIB);
         return false;
     }
     b->shadow_pages = (unsigned)MIN(pages, most);
@@ -51,23 +66,20 @@ static void split_ept(struct budget *b, const struct vm_config *config)
 
 bool budget_split(struct budget *b, const struct vm_config *config)
 {
-    uint64_t rest;
+    uint64_t rest, least;
 
-    *b = (struct budget){
-        .total_bytes =
-            config->monitor_memory_bytes ? config->monitor_memory_bytes : BUDGET_DEFAULT_BYTES,
-        .fixed_bytes = FIXED_BYTES,
-    };
+    *b = (struct budget){.total_bytes = total_bytes(config), .fixed_bytes = FIXED_BYTES};
     if (config->mmu == VM_MMU_SHADOW) {
         if (!split_shadow(b, config))
             return false;
     } else {
         split_ept(b, config);
     }
-    if (b->fixed_bytes + b->table_bytes + 4 * MIB > b->total_bytes) {
-        log_error("--monitor-memory %llu MiB is too little for a guest with %llu MiB under shadow",
-                  (unsigned long long)(b->total_bytes / MIB),
-                  (unsigned long long)(config->memory_bytes / MIB));
+    least = (b->fixed_bytes + CODE_LEAST_BYTES) / 5 * 8; /* tables take three eighths */
+    if (b->fixed_bytes + b->table_bytes + CODE_LEAST_BYTES > b->total_bytes) {
+        log_error("--monitor-memory %" PRIu64 "M is too little for a guest with %" PRIu64
+                  " MiB under shadow paging; %" PRIu64 "M is enough",
+                  b->total_bytes / MIB, config->memory_bytes / MIB, least / MIB + 1);
         return false;
     }
     rest = b->total_bytes - b->fixed_bytes - b->table_bytes;

@@ -5,37 +5,13 @@
 # test: timeout=120
 import os
 import signal
-import socket
 import time
 
-from vm import ERROR, POWER_OFF, TIME_OUT, TMP, Vm, assemble, check, main
+import ends
+from ends import MONITOR, by_keys, by_monitor, by_signals, by_timeout
+from vm import ERROR, TMP, Vm, assemble, check, main
 
-LIMIT_S = 0.1
-TRIES = 5  # a busy host may be late by itself; a disk that is waited for is late each time
 DOTS = r"(\.[^.]*){4}"
-MONITOR = f"{TMP}/monitor"
-
-
-def by_keys(vm):
-    vm.send("\x01x")
-    return POWER_OFF
-
-
-def by_signals(vm):
-    vm.terminate_twice()
-    return ERROR
-
-
-def by_monitor(vm):
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(MONITOR)
-        client.sendall(b"quit\n")
-    return POWER_OFF
-
-
-def by_timeout(vm):
-    vm.expect_error("is over")
-    return TIME_OUT
 
 
 def start(guest, call, *options, **more):
@@ -47,30 +23,15 @@ def start(guest, call, *options, **more):
     return Vm(guest, "--disk", path, *options, preload=preload, **{"limit_s": 40, **more})
 
 
-def seconds_to_end(way, guest, call, *options, **more):
-    with start(guest, call, *options, **more) as vm:
+def ends_in_time(way, guest, call, *options, **more):
+    def ready(vm):
         vm.expect("begin", 20)
         vm.expect(DOTS, 20)
         check("done" not in vm.output, f"the guest got past the {call} that hangs")
-        begin = time.monotonic()
-        status = way(vm)
-        if way is by_timeout:
-            begin = time.monotonic()
-        vm.process.wait(20)
-        took = time.monotonic() - begin
-        vm.ends_with(status)
-        if vm.terminal is not None:
-            vm.check_terminal_restored()
-        return took
 
-
-def ends_in_time(way, guest, call, *options, **more):
-    took = []
-    while len(took) < TRIES:
-        took.append(seconds_to_end(way, guest, call, *options, **more))
-        if took[-1] < LIMIT_S:
-            return
-    check(False, f"{way.__name__} while {call} hangs: {[f'{t:.3f}' for t in took]} s")
+    ends.ends_in_time(
+        way, lambda: start(guest, call, *options, **more), ready, f"while {call} hangs"
+    )
 
 
 def counted(guest):

@@ -92,23 +92,21 @@ ALWAYS_INLINE enum step repeat_pieces(struct cpu *cpu, const struct op *op, stri
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
     do {
-        uint64_t done = 0, cost;
+        uint64_t done = 0;
 
         if (budget > 1 && !(cpu->x.rflags & X86_FLAG_DF))
             done = fast(cpu, op, op->size, budget);
-        cost = done;
         if (!done) {
             enum step step = one(cpu, op);
 
             if (unlikely(step))
                 return step;
             done = 1;
-            cost = string_slow_cost(cpu);
         }
         if (string_count_down(cpu, op, done))
             return STEP_NEXT;
-        budget -= MIN(budget, cost);
-    } while (budget && likely(!cpu->debug_hit));
+        budget -= done;
+    } while (budget && !string_interrupted(cpu));
     return STEP_AGAIN;
 }
 
@@ -120,14 +118,14 @@ ALWAYS_INLINE enum step repeat_compare(struct cpu *cpu, const struct op *op, str
 
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
-    for (; budget > 0; budget -= MIN(budget, string_slow_cost(cpu))) {
+    while (budget--) {
         enum step step = one(cpu, op);
 
         if (unlikely(step))
             return step;
         if (string_count_down(cpu, op, 1) || (cpu->arith & ARITH_ZF) != going_on)
             return STEP_NEXT;
-        if (unlikely(cpu->debug_hit))
+        if (string_interrupted(cpu))
             break;
     }
     return STEP_AGAIN;

@@ -8,13 +8,8 @@
 
 #include "engine/interp/place.h"
 
-/*
- * What one step may cost; the iterations that remain are asked for again by STEP_AGAIN. An
- * iteration that goes the long way costs more than one of a piece that is moved at once: it may
- * walk page tables, drop blocks, or write to a device, which takes microseconds.
- */
-#define STRING_BUDGET    16384
-#define STRING_SLOW_COST 16
+/* Iterations of one step; what remains is asked for again by STEP_AGAIN. */
+#define STRING_BUDGET 16384
 
 /* One iteration; registers move only when it succeeds. */
 typedef enum step (*string_fn)(struct cpu *cpu, const struct op *op);
@@ -46,21 +41,23 @@ ALWAYS_INLINE bool string_repeated(const struct op *op)
     return op->flags & (OP_REP | OP_REPNE);
 }
 
-/* What this step may cost: one iteration while somebody watches each. */
+/* How many iterations this step may make: one while somebody watches each. */
 ALWAYS_INLINE uint64_t string_budget(const struct cpu *cpu)
 {
-    if (unlikely(cpu->single_step))
-        return 1;
-    return unlikely(cpu->host.count_reached) ? STRING_BUDGET / STRING_SLOW_COST : STRING_BUDGET;
+    return cpu->single_step ? 1 : STRING_BUDGET;
 }
 
 /*
- * What an iteration that goes the long way costs. Where instructions are counted exactly all cost
- * the same: which way is taken depends on the TLB, and the count must not.
+ * Whether a step had better end, asked behind each iteration that goes the long way: one may walk
+ * page tables, drop blocks or write to a device, which takes microseconds. Where instructions are
+ * counted exactly nothing that another thread does may cut a step: each step counts.
  */
-ALWAYS_INLINE uint64_t string_slow_cost(const struct cpu *cpu)
+ALWAYS_INLINE bool string_interrupted(const struct cpu *cpu)
 {
-    return unlikely(cpu->host.count_reached) ? 1 : STRING_SLOW_COST;
+    /* Relaxed: the run loop looks at the requests themselves. */
+    return unlikely(cpu->debug_hit) ||
+           unlikely(atomic_load_explicit(&cpu->attention, memory_order_relaxed) &&
+                    !cpu->host.count_reached);
 }
 
 /* Counts iterations off; true: the count has reached 0. */
@@ -81,14 +78,14 @@ ALWAYS_INLINE enum step string_repeat(struct cpu *cpu, const struct op *op, stri
         return fn(cpu, op);
     if (!string_get(cpu, op, X86_RCX))
         return STEP_NEXT;
-    for (; budget > 0; budget -= MIN(budget, string_slow_cost(cpu))) {
+    while (budget--) {
         enum step step = fn(cpu, op);
 
         if (unlikely(step))
             return step;
         if (string_count_down(cpu, op, 1))
             return STEP_NEXT;
-        if (unlikely(cpu->debug_hit))
+        if (string_interrupted(cpu))
             break;
     }
     return STEP_AGAIN;

@@ -1,6 +1,6 @@
 /*
  * A guest that makes Umbra's own memory grow, for ever: a dot goes to port E9h after each round.
- * -DLINKS: 100,000 jumps to one place, then as many other blocks, so that the first ones go.
+ * -DLINKS: 30,000 jumps to one place, then as many other blocks, so that the first ones go.
  * -DALIAS: one page of code at 600 linear addresses. -DREWRITE: each byte of a page of code is
  * written before it is called. 32-bit code in flat segments from 0, 64 MiB of memory.
  */
@@ -9,7 +9,7 @@
 #define AREA   0x400000
 #define OTHERS 0x1800000
 #define PAGES  0x300000 /* a page directory and a page table for ALIAS */
-#define BLOCKS 100000
+#define BLOCKS 30000
 
         prologue
         say     "begin\r\n"
