@@ -270,6 +270,13 @@ static enum step run_translation(struct cpu *cpu, struct block **last,
     return dbt_run(cpu, translation);
 }
 
+/* Back to the requests before anything has run: a debugger's single step is still to be made. */
+static enum step look_first(struct cpu *cpu)
+{
+    cpu->debug_stepped = false;
+    return STEP_JUMP;
+}
+
 static inline __attribute__((always_inline)) enum step
 run_next(struct cpu *cpu, struct block **last, enum counting counting)
 {
@@ -280,7 +287,7 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
     if (unlikely(block_dropped(cpu))) {
         *last = NULL;
         if (block_collect(cpu) == BLOCK_COLLECT_MORE)
-            return STEP_JUMP; /* by way of the requests */
+            return look_first(cpu);
     }
     if (translates && likely(!cpu->interrupt_shadow))
         translation = dbt_find_again(cpu);
@@ -290,7 +297,7 @@ run_next(struct cpu *cpu, struct block **last, enum counting counting)
     if (unlikely(step))
         return step;
     if (unlikely(block_dropped(cpu)))
-        return STEP_JUMP; /* finding it has dropped others, which must be collected first */
+        return look_first(cpu); /* finding it has dropped others: those are collected first */
     if (unlikely(cpu->single_step || cpu->interrupt_shadow))
         return single_run(cpu, *last);
     if (translates)
