@@ -54,6 +54,21 @@ static void slot_fini(struct slot *slot)
     }
 }
 
+/* Gives an array's pages back to the host: they read as zeroes again. */
+static void empty(void *array, size_t bytes)
+{
+    if (madvise(array, bytes, MADV_DONTNEED) != 0)
+        memset(array, 0, bytes);
+}
+
+static void slot_empty(struct slot *slot)
+{
+    for (unsigned level = 1; level <= RMAP_LEVELS; level++) {
+        empty(slot->heads[level - 1], frames_of(slot, level) * sizeof(struct rmap_list));
+        empty(slot->tables[level - 1], frames_of(slot, level) * sizeof(uint32_t));
+    }
+}
+
 static bool slot_init(struct slot *slot, const struct mem_slot *from)
 {
     *slot = (struct slot){.base = from->base, .last = from->base + (from->size_bytes - 1)};
@@ -73,12 +88,30 @@ static void forget_slots(struct rmap *rmap)
     rmap->count = 0;
 }
 
+static bool same_slots(const struct rmap *rmap, const struct mem_slot *slots, size_t count)
+{
+    if (rmap->count != count)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (rmap->slots[i].base != slots[i].base ||
+            rmap->slots[i].last != slots[i].base + (slots[i].size_bytes - 1))
+            return false;
+    }
+    return true;
+}
+
 bool rmap_reset(struct rmap *rmap)
 {
     size_t count;
     const struct mem_slot *slots = mem_slots(rmap->mem, &count);
 
     ASSERT(count <= MAX_SLOTS, "the reverse map has room for all slots");
+    /* What a guest may cause, A20 say, needs nothing of the host that it could refuse. */
+    if (same_slots(rmap, slots, count)) {
+        for (size_t i = 0; i < count; i++)
+            slot_empty(&rmap->slots[i]);
+        return true;
+    }
     forget_slots(rmap);
     for (size_t i = 0; i < count; i++) {
         bool good = slot_init(&rmap->slots[i], &slots[i]);
