@@ -291,9 +291,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "ACPI power management",
     .version = 1,
-    .state_bytes = sizeof(struct acpi_pm_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct acpi_pm_state, fields),
     .reset = reset,
     .sound = sound,
     .resume = resume,

@@ -357,9 +357,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "BIOS disk port",
     .version = 1,
-    .state_bytes = sizeof(struct biosdisk_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct biosdisk_state, fields),
     .reset = reset,
     .busy = host_is_busy,
     .sound = sound,

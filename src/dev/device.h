@@ -66,6 +66,10 @@ struct device_field {
     DEVICE_ROW(#array "." #member, type, array[0].member, sizeof(((type *)NULL)->array[0]),        \
                ARRAY_SIZE(((type *)NULL)->array), )
 
+/* The members of a class that describe a state, by its type and its table of fields. */
+#define DEVICE_STATE(type, table)                                                                  \
+    .state_bytes = sizeof(type), .fields = table, .field_count = ARRAY_SIZE(table)
+
 struct device_class {
     const char *name; /* for people and in saved states: "16550A UART" */
     uint16_t version; /* of the table of fields; a change of meaning counts it up */

@@ -127,9 +127,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "firmware configuration",
     .version = 1,
-    .state_bytes = sizeof(struct fw_cfg_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct fw_cfg_state, fields),
     .reset = reset,
 };
 

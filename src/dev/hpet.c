@@ -470,9 +470,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "HPET",
     .version = 1,
-    .state_bytes = sizeof(struct hpet_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct hpet_state, fields),
     .reset = reset,
     .settle = settle,
     .sound = sound,

@@ -376,9 +376,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "i8042 keyboard controller",
     .version = 1,
-    .state_bytes = sizeof(struct i8042_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct i8042_state, fields),
     .reset = reset,
     .sound = sound,
 };

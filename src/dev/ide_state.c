@@ -207,9 +207,7 @@ static const struct device_field channel_fields[] = {
 static const struct device_class channel_class = {
     .name = "IDE channel",
     .version = 1,
-    .state_bytes = sizeof(struct ide_channel_state),
-    .fields = channel_fields,
-    .field_count = ARRAY_SIZE(channel_fields),
+    DEVICE_STATE(struct ide_channel_state, channel_fields),
     .reset = reset_channel,
     .sound = channel_sound,
 };

@@ -225,9 +225,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "I/O APIC",
     .version = 1,
-    .state_bytes = sizeof(struct ioapic_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct ioapic_state, fields),
     .reset = reset,
     .sound = sound,
 };

@@ -420,9 +420,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "local APIC",
     .version = 1,
-    .state_bytes = sizeof(struct lapic_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct lapic_state, fields),
     .reset = reset,
     .settle = settle,
     .sound = sound,

@@ -52,9 +52,7 @@ static const struct device_field function_fields[] = {
 static const struct device_class function_class = {
     .name = "PCI function",
     .version = 1,
-    .state_bytes = sizeof(struct pci_function_state),
-    .fields = function_fields,
-    .field_count = ARRAY_SIZE(function_fields),
+    DEVICE_STATE(struct pci_function_state, function_fields),
     .reset = reset_function,
     .resume = resume_function,
 };
@@ -246,9 +244,7 @@ static const struct device_field host_fields[] = {
 static const struct device_class host_class = {
     .name = "PCI host",
     .version = 1,
-    .state_bytes = sizeof(struct pci_host_state),
-    .fields = host_fields,
-    .field_count = ARRAY_SIZE(host_fields),
+    DEVICE_STATE(struct pci_host_state, host_fields),
     .reset = reset_host,
     .sound = host_sound,
     .resume = resume_host,

@@ -434,9 +434,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "8259A pair",
     .version = 1,
-    .state_bytes = sizeof(struct pic_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct pic_state, fields),
     .reset = reset,
     .sound = sound,
 };

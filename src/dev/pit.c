@@ -378,9 +378,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "8254 timer",
     .version = 1,
-    .state_bytes = sizeof(struct pit_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct pit_state, fields),
     .reset = reset,
     .settle = settle,
     .sound = sound,

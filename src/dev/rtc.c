@@ -402,9 +402,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "MC146818A clock and CMOS",
     .version = 1,
-    .state_bytes = sizeof(struct rtc_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct rtc_state, fields),
     .reset = reset,
     .settle = settle,
     .sound = sound,

@@ -123,9 +123,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "system control ports",
     .version = 1,
-    .state_bytes = sizeof(struct sysctl_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct sysctl_state, fields),
     .reset = reset,
     .sound = sound,
 };

@@ -451,9 +451,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "16550A UART",
     .version = 1,
-    .state_bytes = sizeof(struct uart_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct uart_state, fields),
     .reset = reset,
     .sound = sound,
 };

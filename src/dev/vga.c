@@ -246,9 +246,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "VGA",
     .version = 1,
-    .state_bytes = sizeof(struct vga_state),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct vga_state, fields),
     .reset = reset,
     .sound = sound,
 };

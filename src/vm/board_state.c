@@ -26,9 +26,7 @@ static const struct device_field fields[] = {
 static const struct device_class class = {
     .name = "A20 gate",
     .version = 1,
-    .state_bytes = sizeof(struct a20_gate),
-    .fields = fields,
-    .field_count = ARRAY_SIZE(fields),
+    DEVICE_STATE(struct a20_gate, fields),
     .resume = resume,
 };
 
