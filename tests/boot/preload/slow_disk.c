@@ -1,6 +1,7 @@
 /*
  * A host's disk that hangs or fails as a test wants it: preloaded into umbra, it stands before
- * pread, pwrite and fdatasync of files whose names end with ".img".
+ * pread, pwrite and fdatasync of files whose names end with ".img", where the thread is the disk's
+ * own: what Umbra reads of an image before its guest runs is left alone.
  *
  * SLOW_DISK is a list of rules, separated by commas: "pread=hang" never comes back, "pwrite=28"
  * fails with that errno, "pwrite=28@3" does so from the fourth call on. With SLOW_DISK_LOG it
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -31,6 +33,13 @@ static bool is_image(int fd)
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     len = readlink(link, path, sizeof(path));
     return len >= 4 && memcmp(path + len - 4, ".img", 4) == 0;
+}
+
+static bool is_disk_thread(void)
+{
+    char name[16] = "";
+
+    return prctl(PR_GET_NAME, name) == 0 && strcmp(name, "umbra-disk") == 0;
 }
 
 static void note(const char *call)
@@ -59,7 +68,7 @@ static bool fails(const char *call, int fd)
     size_t len = strlen(call);
     int after = 0, number = 0;
 
-    if (!is_image(fd))
+    if (!is_disk_thread() || !is_image(fd))
         return false;
     while (rule && (strncmp(rule, call, len) != 0 || rule[len] != '='))
         rule = strchr(rule, ',') ? strchr(rule, ',') + 1 : NULL;
