@@ -54,10 +54,11 @@ ALWAYS_INLINE uint64_t string_budget(const struct cpu *cpu)
  */
 ALWAYS_INLINE bool string_interrupted(const struct cpu *cpu)
 {
-    /* Relaxed: the run loop looks at the requests themselves. */
+    /* Relaxed: the run loop looks again. Other requests can wait for the step's end. */
     return unlikely(cpu->debug_hit) ||
-           unlikely(atomic_load_explicit(&cpu->attention, memory_order_relaxed) &&
-                    !cpu->host.count_reached);
+           unlikely(
+               (atomic_load_explicit(&cpu->requests, memory_order_relaxed) & CPU_REQUEST_KICK) &&
+               !cpu->host.count_reached);
 }
 
 /* Counts iterations off; true: the count has reached 0. */
