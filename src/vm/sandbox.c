@@ -28,6 +28,9 @@
 struct sandbox {
     scmp_filter_ctx list[SANDBOX_THREADS];
     int landlock; /* the rules for files, or -1 */
+    /* libseccomp makes a list's program in place: two threads of one kind must not do so at once.
+     */
+    pthread_mutex_t turn;
 };
 
 /* When a row counts. */
@@ -200,6 +203,7 @@ int sandbox_create(struct sandbox **out, const struct sandbox_config *config)
     sandbox = calloc(1, sizeof(*sandbox));
     if (!sandbox)
         return -ENOMEM;
+    pthread_mutex_init(&sandbox->turn, NULL);
     for (unsigned i = 0; i < SANDBOX_THREADS && !err; i++)
         err = make_list(&sandbox->list[i], i, holds);
     sandbox->landlock = err ? -1 : make_files(config);
@@ -219,10 +223,11 @@ void sandbox_destroy(struct sandbox *sandbox)
         seccomp_release(sandbox->list[i]);
     if (sandbox->landlock >= 0)
         close(sandbox->landlock);
+    pthread_mutex_destroy(&sandbox->turn);
     free(sandbox);
 }
 
-bool sandbox_has_landlock(const struct sandbox *sandbox)
+bool sandbox_has_landlock(struct sandbox *sandbox)
 {
     return sandbox->landlock >= 0;
 }
@@ -239,7 +244,17 @@ static void hear_sigsys(void)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-void sandbox_enter(const struct sandbox *sandbox, enum sandbox_thread thread)
+static int load_list(struct sandbox *sandbox, enum sandbox_thread thread)
+{
+    int err;
+
+    pthread_mutex_lock(&sandbox->turn);
+    err = seccomp_load(sandbox->list[thread]);
+    pthread_mutex_unlock(&sandbox->turn);
+    return err;
+}
+
+void sandbox_enter(struct sandbox *sandbox, enum sandbox_thread thread)
 {
     int err;
 
@@ -249,7 +264,7 @@ void sandbox_enter(const struct sandbox *sandbox, enum sandbox_thread thread)
     hear_sigsys();
     err = sandbox->landlock >= 0 ? landlock_enter(sandbox->landlock) : 0;
     if (!err)
-        err = seccomp_load(sandbox->list[thread]);
+        err = load_list(sandbox, thread);
     if (!err)
         return;
     terminal_restore_now();

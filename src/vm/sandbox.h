@@ -56,9 +56,9 @@ void sandbox_destroy(struct sandbox *sandbox);
  * Puts the calling thread under its list, for good. NULL: there is no sandbox. The process ends
  * with a message when the host refuses what it promised to sandbox_create.
  */
-void sandbox_enter(const struct sandbox *sandbox, enum sandbox_thread thread);
+void sandbox_enter(struct sandbox *sandbox, enum sandbox_thread thread);
 
 /* Whether Landlock binds the files, too; false where the kernel does not have it. */
-bool sandbox_has_landlock(const struct sandbox *sandbox);
+bool sandbox_has_landlock(struct sandbox *sandbox);
 
 #endif
